@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line as data. A command is a row: its name, its options as tables, a function. The
+ * same tables parse, print --help, and make the shell completions and man pages, so that they
+ * cannot drift apart. Spelling follows click, which the reference uses: `-x`, `--long VAL`,
+ * `--long=VAL`, clusters `-Fo VAL` (long names of one dash and several letters are allowed: "-Fo"),
+ * joined status letters `-Set`, options may follow arguments, `--` ends options. */
+#pragma once
+
+#include <glib.h>
+
+typedef enum {
+    OPT_FLAG,   /* present or not */
+    OPT_COUNT,  /* may repeat: -aa */
+    OPT_STRING, /* one value; a second replaces the first */
+    OPT_INT,    /* one integer, checked */
+    OPT_FLOAT,
+    OPT_MULTI,  /* one value each, may repeat */
+    OPT_OPTIONAL, /* value may be left out: -L, -L5 (click's flag_value); then it is `optional_value` */
+} CliOptionKind;
+
+typedef struct CliOption {
+    const char *key;       /* how the command asks for it: "max_trials" */
+    const char *names;     /* "-m, --max-trials": as shown; parsed from here too; '/' joins an off switch */
+    CliOptionKind kind;
+    const char *metavar;   /* "N"; NULL for flags */
+    const char *help;      /* sentences; wrapped by the help printer */
+    const char *complete;  /* what completes the value: "run", "op", "file", "dir", "choice:a,b", NULL */
+    const char *optional_value;
+    gboolean hidden;
+    gboolean conflicts_checked; /* unused by the parser; commands check conflicts themselves */
+} CliOption;
+#define CLI_OPTIONS_END { 0 }
+
+typedef struct CliArgs CliArgs;
+typedef struct CliCommand CliCommand;
+struct CliCommand {
+    const char *name;           /* "runs"; aliases after '|': "select|sel" */
+    const char *args;           /* usage of the arguments: "[OPERATION] [FLAG]..." */
+    const char *summary;        /* one line for `guild --help` */
+    const char *help;           /* paragraphs of --help, blank line between; plain text */
+    const CliOption *const *options; /* NULL-terminated list of tables, each ended by CLI_OPTIONS_END */
+    int (*run)(CliArgs *args);  /* exit status; NULL if only a group */
+    const CliCommand *const *sub; /* NULL-terminated; NULL for none */
+    const char *args_complete;  /* as CliOption.complete, for arguments: "run", "op", "op-flag" */
+    gboolean hidden;
+};
+
+/* All commands; cli/commands.c. */
+extern const CliCommand *const cli_commands[];
+
+gboolean cli_flag(const CliArgs *a, const char *key);
+int cli_count(const CliArgs *a, const char *key);
+const char *cli_string(const CliArgs *a, const char *key); /* NULL if not given */
+gint64 cli_int(const CliArgs *a, const char *key, gint64 dflt);
+double cli_float(const CliArgs *a, const char *key, double dflt);
+const char *const *cli_multi(const CliArgs *a, const char *key); /* never NULL; may be empty */
+gboolean cli_given(const CliArgs *a, const char *key);
+const char *const *cli_positional(const CliArgs *a); /* NULL-terminated */
+guint cli_n_positional(const CliArgs *a);
+const CliCommand *cli_command(const CliArgs *a);
+
+/* Global options: -C/--cwd DIR, -H PATH, --debug, --test etc. are applied before a command runs.
+ * Where commands find things: */
+const char *cli_cwd(void);  /* absolute */
+const char *cli_home(void); /* Guild home, absolute (engine/project/home.h) */
+
+/* Prints "guild: MESSAGE" on stderr and gives 1, for `return cli_error(...)`. */
+int cli_error(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+int cli_gerror(GError *error /* taken over */);
+int cli_usage_error(const CliArgs *a, const char *fmt, ...) G_GNUC_PRINTF(2, 3); /* gives 2 */
+
+/* Parses and runs; the program's main. */
+int cli_main(int argc, char **argv);
+/* Runs another command from within: argv without "guild". */
+int cli_run_command(const char *const *argv);

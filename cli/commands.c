@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands: one line each, in the order that `guild --help` shows them. */
+#include "cli/commands.h"
+
+const CliCommand *const cli_commands[] = {
+        NULL,
+};

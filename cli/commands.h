@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands, each defined in cli/cmd_<name>.c. */
+#pragma once
+
+#include "cli/cli.h"
+
