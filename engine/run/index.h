@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HOME/cache/runs/guild-index.db: a SQLite cache of what listings, filters and comparisons read,
+ * so that ten thousand runs are listed in a tenth of a second. It is only a cache: each entry holds
+ * the stat data of the files it was made from and is made again when they differ (runs are changed
+ * in place by others, so every attribute that an entry holds is looked at, not just folders).
+ * Deleting it loses nothing; one that is broken, of another version or not writable is replaced or
+ * done without, silently. */
+#pragma once
+
+#include "engine/run/store.h"
+
+typedef struct RunIndex RunIndex;
+
+/* Never NULL. */
+RunIndex *run_index_open(RunStore *store);
+void run_index_close(RunIndex *index);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunIndex, run_index_close)
+
+/* Gives each run a snapshot (run_set_snapshot()), from the cache where that is still true. */
+void run_index_load(RunIndex *index, GPtrArray *runs);
+/* Scalars of a run, list of maps {prefix, tag, first_val, first_step, last_val, last_step, min_val,
+ * min_step, max_val, max_step, avg_val, total, count} in the order of the reference's index. A new
+ * reference, never NULL. `index` may be NULL: read without cache. */
+Value *run_index_scalars(RunIndex *index, Run *run);
