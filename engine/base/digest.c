@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SHA-256 and MD5 by libcrypto; see digest.h for which is used where. */
+#include "engine/base/digest.h"
+
+#include "engine/base/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 256 * 1024 };
+
+struct Sha256 {
+    EVP_MD_CTX *ctx;
+};
+
+static char *finish_hex(EVP_MD_CTX *ctx)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char raw[EVP_MAX_MD_SIZE];
+    unsigned int n = 0;
+    g_assert(EVP_DigestFinal_ex(ctx, raw, &n) == 1);
+    char *hex = g_malloc(2 * n + 1);
+    for (unsigned int i = 0; i < n; i++) {
+        hex[2 * i] = digits[raw[i] >> 4];
+        hex[2 * i + 1] = digits[raw[i] & 15];
+    }
+    hex[2 * n] = '\0';
+    return hex;
+}
+
+static EVP_MD_CTX *ctx_new(const EVP_MD *md)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    g_assert(ctx && EVP_DigestInit_ex(ctx, md, NULL) == 1);
+    return ctx;
+}
+
+static gboolean update_with_file(EVP_MD_CTX *ctx, const char *path, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_autofree char *buf = g_malloc(READ_BYTES);
+    ssize_t n = -1;
+    if (fd >= 0) {
+        while ((n = read(fd, buf, READ_BYTES)) > 0 || (n < 0 && errno == EINTR))
+            if (n > 0)
+                EVP_DigestUpdate(ctx, buf, (size_t) n);
+    }
+    int err = errno;
+    if (fd >= 0)
+        close(fd);
+    if (n < 0) {
+        g_set_error(error, G_FILE_ERROR, (int) g_file_error_from_errno(err), "cannot read %s: %s",
+                path, g_strerror(err));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static char *digest_data(const EVP_MD *md, const void *data, gsize len)
+{
+    EVP_MD_CTX *ctx = ctx_new(md);
+    EVP_DigestUpdate(ctx, data, len);
+    char *hex = finish_hex(ctx);
+    EVP_MD_CTX_free(ctx);
+    return hex;
+}
+
+char *digest_sha256(const void *data, gsize len)
+{
+    return digest_data(EVP_sha256(), data, len);
+}
+
+char *digest_md5(const void *data, gsize len)
+{
+    return digest_data(EVP_md5(), data, len);
+}
+
+char *digest_sha256_file(const char *path, GError **error)
+{
+    EVP_MD_CTX *ctx = ctx_new(EVP_sha256());
+    char *hex = update_with_file(ctx, path, error) ? finish_hex(ctx) : NULL;
+    EVP_MD_CTX_free(ctx);
+    return hex;
+}
+
+char *digest_files(const char *root, const char *const *paths, GError **error)
+{
+    EVP_MD_CTX *ctx = ctx_new(EVP_md5());
+    gboolean ok = TRUE;
+    for (gsize i = 0; ok && paths[i]; i++) {
+        g_autofree char *full = fs_join(root, paths[i]);
+        EVP_DigestUpdate(ctx, paths[i], strlen(paths[i]) + 1); /* with its NUL */
+        ok = update_with_file(ctx, full, error);
+        EVP_DigestUpdate(ctx, "", 1);
+    }
+    char *hex = ok ? finish_hex(ctx) : NULL;
+    EVP_MD_CTX_free(ctx);
+    return hex;
+}
+
+Sha256 *sha256_new(void)
+{
+    Sha256 *s = g_new0(Sha256, 1);
+    s->ctx = ctx_new(EVP_sha256());
+    return s;
+}
+
+void sha256_update(Sha256 *s, const void *data, gsize len)
+{
+    EVP_DigestUpdate(s->ctx, data, len);
+}
+
+char *sha256_finish(Sha256 *s)
+{
+    char *hex = finish_hex(s->ctx);
+    sha256_free(s);
+    return hex;
+}
+
+void sha256_free(Sha256 *s)
+{
+    if (!s)
+        return;
+    EVP_MD_CTX_free(s->ctx);
+    g_free(s);
+}
