@@ -78,12 +78,27 @@ char *digest_md5(const void *data, gsize len)
     return digest_data(EVP_md5(), data, len);
 }
 
-char *digest_sha256_file(const char *path, GError **error)
+char *digest_sha224(const void *data, gsize len)
 {
-    EVP_MD_CTX *ctx = ctx_new(EVP_sha256());
+    return digest_data(EVP_sha224(), data, len);
+}
+
+static char *digest_file(const EVP_MD *md, const char *path, GError **error)
+{
+    EVP_MD_CTX *ctx = ctx_new(md);
     char *hex = update_with_file(ctx, path, error) ? finish_hex(ctx) : NULL;
     EVP_MD_CTX_free(ctx);
     return hex;
+}
+
+char *digest_sha256_file(const char *path, GError **error)
+{
+    return digest_file(EVP_sha256(), path, error);
+}
+
+char *digest_sha1_file(const char *path, GError **error)
+{
+    return digest_file(EVP_sha1(), path, error);
 }
 
 char *digest_files(const char *root, const char *const *paths, GError **error)

@@ -8,6 +8,10 @@
 char *digest_sha256(const void *data, gsize len);
 char *digest_sha256_file(const char *path, GError **error);
 char *digest_md5(const void *data, gsize len);
+/* SHA-1 of a file: what the reference's run manifests hold. */
+char *digest_sha1_file(const char *path, GError **error);
+/* Names folders of the reference's resource cache. */
+char *digest_sha224(const void *data, gsize len);
 /* The reference's digest of a set of files: MD5 over each path (relative to `root`, in the order
  * given), a NUL, the file's bytes, a NUL. Callers sort the paths. See file_util.py files_digest. */
 char *digest_files(const char *root, const char *const *paths, GError **error);
