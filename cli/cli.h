@@ -27,7 +27,6 @@ typedef struct CliOption {
     const char *complete;  /* what completes the value: "run", "op", "file", "dir", "choice:a,b", NULL */
     const char *optional_value;
     gboolean hidden;
-    gboolean conflicts_checked; /* unused by the parser; commands check conflicts themselves */
 } CliOption;
 #define CLI_OPTIONS_END { 0 }
 
