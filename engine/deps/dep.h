@@ -13,7 +13,8 @@
 #include "engine/run/store.h"
 
 typedef struct Dep {
-    ResourceDef *resdef;   /* owned */
+    ResourceDef *resdef;   /* belongs to `keeper`, or to the Dep if that is NULL */
+    OpDef *keeper;         /* a reference to the operation that defines the resource */
     char *location;        /* folder that relative `file` names start at */
     char **parents;        /* further folders to look in (guildfiles that the model extends); may be NULL.
                             * As in the reference these are not part of the data */
@@ -36,32 +37,31 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Dep, dep_free)
  * DEP_ERROR_UNDEFINED. */
 GPtrArray *deps_for_opdef(OpDef *opdef, const Value *flag_vals, GError **error);
 
-/* `--dep PATH` of the run command: links PATH (relative to `location`) into the run. A bare path
- * is a file; a path with a scheme ("operation:train", "https://...") is that source. */
-Dep *dep_for_path(const char *path, const char *location, GError **error);
+/* `--dep PATH` of the run command: links a file or folder into the run. A relative path starts at the
+ * current folder when the run starts (location "."), as the reference has it. */
+Dep *dep_for_path(const char *path, GError **error);
 
 /* To and from the list under `deps` in attribute `op`. Errors name the entry. NULL data gives an
  * empty array. */
 Value *deps_as_data(const GPtrArray *deps);
 GPtrArray *deps_for_data(const Value *data, GError **error);
 
-/* TRUE if the source is `operation:`. */
-gboolean dep_source_is_operation(const SourceDef *source);
-
-/* Names of flags that set a source of the resource ("operation:prepare", "prepare", or the source's
- * `flag-name` or `name` alone). Newly allocated strv, in the order of the sources. */
+/* Names of flags that set a source: its `flag-name`, else its `name`, else its uri and the uri without
+ * the scheme ("operation:prepare", "prepare"). Newly allocated strv. */
+char **dep_source_flag_names(const ResSource *source);
+/* The same of all sources of a resource, in their order. */
 char **dep_flag_names(const ResourceDef *resdef);
 
-/* Resource definition and location that one entry of `requires` stands for. `dep_flag_names()` of
- * it tells which flags an operation accepts beside its own. The definition is a new reference. */
-ResourceDef *dep_resource_def(OpDef *opdef, const OpDependencyDef *depdef, const Value *flag_vals,
-        char **location, char ***parents, GError **error);
+/* The resource that one entry of an operation's `requires` stands for; belongs to the operation.
+ * `location` (may be NULL) gets the folder that its names start at, newly allocated. dep_flag_names() of it
+ * tells which flags an operation accepts beside its own. */
+ResourceDef *dep_resource_def(const OpDef *opdef, const OpDependencyDef *depdef,
+        const Value *flag_vals, char **location, GError **error);
 
 /* An upstream run that a source would be resolved with now. */
 typedef struct DepRun {
     Run *run;
-    SourceDef *source; /* belongs to `dep_owner` */
-    Dep *owner;
+    ResSource *source; /* belongs to `opdef` */
 } DepRun;
 
 /* The default values of dependency flags: for each operation source of `opdef`, the run that the

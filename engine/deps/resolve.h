@@ -19,6 +19,7 @@ typedef enum {
 typedef struct DepsContext {
     RunStore *store;           /* where upstream runs and `cache` are; need not be the user's */
     const char *python_exe;    /* interpreter for `module` sources; NULL: searched for */
+    const char *cwd;           /* where relative paths given by flags start; NULL: the process's */
     gboolean for_stage;        /* leave `operation:` sources for the start of the run */
     gboolean continue_on_error; /* --force-deps: warn and go on */
     DepsFilter filter;
@@ -31,11 +32,11 @@ gboolean deps_resolve(const GPtrArray *deps, Run *run, const DepsContext *ctx, G
 
 /* The paths a single source stands for, absolute, newly allocated; what deps_resolve() does before
  * it links or copies. `run` gives the flags for `${name}`; may be NULL except for `config:`. */
-GPtrArray *deps_source_paths(const Dep *dep, SourceDef *source, Run *run, const DepsContext *ctx,
+GPtrArray *deps_source_paths(const Dep *dep, ResSource *source, Run *run, const DepsContext *ctx,
         GError **error);
 
 /* The run that serves an `operation:` source: of a fitting status, the marked one, else the one
  * started last, whose id begins with `id_prefix` (may be NULL; a full id is taken whatever its
  * operation and status). A new Run, or NULL with "no suitable run for ...". */
-Run *deps_find_run(const SourceDef *source, const char *id_prefix, gboolean include_staged,
+Run *deps_find_run(const ResSource *source, const char *id_prefix, gboolean include_staged,
         RunStore *store, GError **error);
