@@ -6,7 +6,7 @@
  *   d RUN_PATH SHA1_OR_DASH URI [SUBPATH] a resolved dependency
  *   i RUN_PATH SHA1_OR_DASH URI [SUBPATH] a file of Guild's own
  *
- * Paths are relative to the run directory and to the project. */
+ * Paths are relative to the run directory and to the project; SHA1 is digest_sha1_file(). */
 #pragma once
 
 #include "engine/run/run.h"
@@ -27,5 +27,3 @@ gboolean run_manifest_close(RunManifest *m, GError **error);
 /* Entries as `char **`, freed with the array. A missing manifest is empty; a line that can't be
  * split is skipped. */
 GPtrArray *run_manifest_read(Run *run);
-/* SHA-1 of a file in hex, as the entries have it. Newly allocated. */
-char *run_manifest_file_sha1(const char *path, GError **error);

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run directory: attributes, opref, markers, lock, status. See run.h. */
+#include "engine/run/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/fs.h"
+#include "engine/base/yaml.h"
+
+G_DEFINE_QUARK(run-error-quark, run_error)
+
+struct Run {
+    gint refs;
+    char *id;
+    char *dir;
+    OpRef *opref; /* NULL until read */
+    gboolean opref_read;
+    Value *snapshot;
+};
+
+static const char *const status_names[] = {
+        [RUN_RUNNING] = "running",
+        [RUN_PENDING] = "pending",
+        [RUN_STAGED] = "staged",
+        [RUN_COMPLETED] = "completed",
+        [RUN_ERROR] = "error",
+        [RUN_TERMINATED] = "terminated",
+};
+
+char *run_new_id(void)
+{
+    uuid_t uuid;
+    uuid_generate_random(uuid);
+    GString *id = g_string_sized_new(2 * sizeof(uuid));
+    for (gsize i = 0; i < sizeof(uuid); i++)
+        g_string_append_printf(id, "%02x", uuid[i]);
+    return g_string_free(id, FALSE);
+}
+
+Run *run_new(const char *dir, const char *id)
+{
+    Run *run = g_new0(Run, 1);
+    run->refs = 1;
+    run->dir = g_strdup(dir);
+    run->id = id ? g_strdup(id) : g_path_get_basename(dir);
+    return run;
+}
+
+Run *run_ref(Run *run)
+{
+    g_atomic_int_inc(&run->refs);
+    return run;
+}
+
+void run_unref(Run *run)
+{
+    if (!run || !g_atomic_int_dec_and_test(&run->refs))
+        return;
+    g_free(run->id);
+    g_free(run->dir);
+    opref_free(run->opref);
+    value_unref(run->snapshot);
+    g_free(run);
+}
+
+GPtrArray *run_array_new(void)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)run_unref);
+}
+
+const char *run_id(const Run *run)
+{
+    return run->id;
+}
+
+const char *run_dir(const Run *run)
+{
+    return run->dir;
+}
+
+char *run_short_id(const Run *run)
+{
+    return g_strndup(run->id, 8);
+}
+
+char *run_guild_path(const Run *run, const char *sub)
+{
+    return sub ? g_strconcat(run->dir, "/.guild/", sub, NULL)
+               : g_strconcat(run->dir, "/.guild", NULL);
+}
+
+gboolean run_exists(const Run *run)
+{
+    return run_has_marker((Run *)run, "opref");
+}
+
+static char *attr_path(const Run *run, const char *name)
+{
+    return g_strconcat(run->dir, "/.guild/attrs/", name, NULL);
+}
+
+/* After a write the snapshot may be wrong about anything derived from the attribute. */
+static void drop_snapshot(Run *run)
+{
+    g_clear_pointer(&run->snapshot, value_unref);
+}
+
+void run_set_snapshot(Run *run, Value *attrs, OpRef *opref)
+{
+    value_unref(run->snapshot);
+    run->snapshot = attrs;
+    opref_free(run->opref);
+    run->opref = opref;
+    run->opref_read = TRUE;
+}
+
+gboolean run_init_skel(Run *run, GError **error)
+{
+    g_autofree char *attrs = run_guild_path(run, "attrs");
+    if (!fs_mkdirs(attrs, error))
+        return FALSE;
+    if (run_has_attr(run, "initialized"))
+        return TRUE;
+    return run_write_attr_string(run, "id", run->id, error)
+            && run_write_attr_int(run, "initialized", clock_timestamp_us(), error);
+}
+
+Value *run_get_attr(Run *run, const char *name, GError **error)
+{
+    if (run->snapshot && value_map_has(run->snapshot, name)) {
+        Value *known = value_map_get(run->snapshot, name);
+        return value_is_null(known) ? NULL : value_ref(known);
+    }
+    g_autofree char *path = attr_path(run, name);
+    g_autoptr(GError) read_error = NULL;
+    gsize len;
+    g_autofree char *text = fs_read(path, 0, &len, &read_error);
+    if (!text) {
+        if (!g_error_matches(read_error, G_FILE_ERROR, G_FILE_ERROR_NOENT)
+                && !g_error_matches(read_error, G_FILE_ERROR, G_FILE_ERROR_NOTDIR))
+            g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_ATTR,
+                    "cannot read attribute '%s' of run %s: %s", name, run->id, read_error->message);
+        return NULL;
+    }
+    Value *v = yaml_parse(text, (gssize)len, path, &read_error);
+    if (!v)
+        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_ATTR,
+                "cannot read attribute '%s' of run %s: %s", name, run->id, read_error->message);
+    return v;
+}
+
+Value *run_try_attr(Run *run, const char *name)
+{
+    Value *v = run_get_attr(run, name, NULL);
+    if (v && value_is_null(v))
+        g_clear_pointer(&v, value_unref);
+    return v;
+}
+
+char *run_attr_text(Run *run, const char *name)
+{
+    g_autoptr(Value) v = run_try_attr(run, name);
+    return v ? value_str(v) : NULL;
+}
+
+static gint64 as_int(const Value *v, gint64 dflt)
+{
+    switch (value_kind(v)) {
+    case VALUE_INT:
+        return value_get_int(v);
+    case VALUE_BOOL:
+        return value_get_bool(v);
+    case VALUE_FLOAT: {
+        double d = value_get_float(v);
+        return d > -9e18 && d < 9e18 ? (gint64)d : dflt;
+    }
+    default:
+        return dflt;
+    }
+}
+
+gint64 run_attr_int(Run *run, const char *name, gint64 dflt)
+{
+    g_autoptr(Value) v = run_try_attr(run, name);
+    return v ? as_int(v, dflt) : dflt;
+}
+
+gboolean run_write_attr_raw(Run *run, const char *name, const char *text, GError **error)
+{
+    g_autofree char *path = attr_path(run, name);
+    g_autofree char *data = g_strconcat(text, "\n", NULL);
+    drop_snapshot(run);
+    return fs_write(path, data, -1, error);
+}
+
+gboolean run_write_attr(Run *run, const char *name, const Value *value, GError **error)
+{
+    g_autofree char *text = yaml_dump(value);
+    return run_write_attr_raw(run, name, text, error);
+}
+
+gboolean run_write_attr_string(Run *run, const char *name, const char *text, GError **error)
+{
+    g_autoptr(Value) v = value_new_string(text);
+    return run_write_attr(run, name, v, error);
+}
+
+gboolean run_write_attr_int(Run *run, const char *name, gint64 n, GError **error)
+{
+    g_autoptr(Value) v = value_new_int(n);
+    return run_write_attr(run, name, v, error);
+}
+
+void run_del_attr(Run *run, const char *name)
+{
+    g_autofree char *path = attr_path(run, name);
+    drop_snapshot(run);
+    unlink(path);
+}
+
+gboolean run_has_attr(Run *run, const char *name)
+{
+    g_autofree char *path = attr_path(run, name);
+    return access(path, F_OK) == 0;
+}
+
+char **run_attr_names(Run *run)
+{
+    g_autofree char *dir = run_guild_path(run, "attrs");
+    char **names = fs_list(dir, NULL);
+    return names ? names : g_new0(char *, 1);
+}
+
+Value *run_opdef_attr(Run *run, const char *name)
+{
+    g_autoptr(Value) attrs = run_try_attr(run, "opdef_attrs");
+    return value_ref(value_map_get(attrs, name));
+}
+
+static gboolean read_opref(Run *run, GError **error)
+{
+    if (run->opref_read && run->opref)
+        return TRUE;
+    run->opref_read = TRUE;
+    g_autofree char *path = run_guild_path(run, "opref");
+    g_autoptr(GError) inner = NULL;
+    g_autofree char *text = fs_read(path, 1 << 16, NULL, &inner);
+    if (text)
+        run->opref = opref_parse(text, &inner);
+    if (!run->opref)
+        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_OPREF, "invalid opref for run '%s' (%s): %s",
+                run->id, run->dir, inner->message);
+    return run->opref != NULL;
+}
+
+OpRef *run_opref(Run *run, GError **error)
+{
+    return read_opref(run, error) ? opref_copy(run->opref) : NULL;
+}
+
+const OpRef *run_peek_opref(Run *run)
+{
+    if (!run->opref_read)
+        read_opref(run, NULL);
+    return run->opref;
+}
+
+gboolean run_write_opref(Run *run, const OpRef *ref, GError **error)
+{
+    g_autofree char *path = run_guild_path(run, "opref");
+    g_autofree char *text = opref_to_string(ref);
+    g_clear_pointer(&run->opref, opref_free);
+    run->opref_read = FALSE;
+    drop_snapshot(run);
+    return fs_write(path, text, -1, error);
+}
+
+static gboolean pid_exists(pid_t pid)
+{
+    return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+static RunStatus local_status(Run *run)
+{
+    g_autoptr(Value) v = run_try_attr(run, "exit_status");
+    if (v) {
+        gint64 code = as_int(v, 1);
+        return code == 0 ? RUN_COMPLETED : code < 0 ? RUN_TERMINATED : RUN_ERROR;
+    }
+    return pid_exists(run_pid(run)) ? RUN_RUNNING : RUN_ERROR;
+}
+
+RunStatus run_status(Run *run)
+{
+    if (run_has_marker(run, "LOCK.remote"))
+        return RUN_RUNNING;
+    if (run_has_marker(run, "PENDING"))
+        return RUN_PENDING;
+    if (run_has_marker(run, "STAGED"))
+        return RUN_STAGED;
+    return local_status(run);
+}
+
+const char *run_status_name(RunStatus status)
+{
+    return status_names[status];
+}
+
+pid_t run_pid(Run *run)
+{
+    g_autofree char *path = run_guild_path(run, "LOCK");
+    g_autofree char *text = fs_read(path, 4096, NULL, NULL);
+    if (!text)
+        return 0;
+    if (strlen(text) > 10)
+        text[10] = '\0';
+    g_strstrip(text);
+    guint64 pid;
+    return g_ascii_string_to_unsigned(text, 10, 1, G_MAXINT, &pid, NULL) ? (pid_t)pid : 0;
+}
+
+char *run_remote(Run *run)
+{
+    g_autofree char *path = run_guild_path(run, "LOCK.remote");
+    char *text = fs_read(path, 4096, NULL, NULL);
+    return text ? g_strstrip(text) : NULL;
+}
+
+gint64 run_timestamp_us(Run *run)
+{
+    gint64 started = run_attr_int(run, "started", 0);
+    return started ? started : run_attr_int(run, "initialized", 0);
+}
+
+gboolean run_set_marker(Run *run, const char *marker, GError **error)
+{
+    g_autofree char *guild_dir = run_guild_path(run, NULL);
+    g_autofree char *path = run_guild_path(run, marker);
+    drop_snapshot(run);
+    return fs_mkdirs(guild_dir, error) && fs_write(path, "", 0, error);
+}
+
+void run_clear_marker(Run *run, const char *marker)
+{
+    g_autofree char *path = run_guild_path(run, marker);
+    drop_snapshot(run);
+    unlink(path);
+}
+
+gboolean run_has_marker(Run *run, const char *marker)
+{
+    g_autofree char *path = run_guild_path(run, marker);
+    return access(path, F_OK) == 0;
+}
+
+gboolean run_write_lock(Run *run, pid_t pid, GError **error)
+{
+    g_autofree char *path = run_guild_path(run, "LOCK");
+    g_autofree char *text = g_strdup_printf("%d", (int)pid);
+    return fs_write(path, text, -1, error);
+}
+
+void run_delete_lock(Run *run)
+{
+    run_clear_marker(run, "LOCK");
+}
+
+Run *run_batch_proto(Run *run)
+{
+    g_autofree char *dir = run_guild_path(run, "proto");
+    g_autoptr(Run) proto = run_new(dir, NULL);
+    return run_exists(proto) ? g_steal_pointer(&proto) : NULL;
+}
