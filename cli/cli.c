@@ -19,7 +19,7 @@ static char *cwd;
 static char *home;
 static char *home_option; /* -H, else $GUILD_HOME; NULL if neither */
 
-static const CliOption global_options[] = {
+const CliOption cli_global_options[] = {
         {"cwd", "-C", OPT_STRING, "PATH", "Use PATH as current directory for a command.", "dir"},
         {"home", "-H", OPT_STRING, "PATH",
                 "Use PATH as Guild home. Default is $GUILD_HOME, else the home of the active "
@@ -185,7 +185,7 @@ static void free_state(void)
 
 int cli_main(int argc, char **argv)
 {
-    static const CliOption *const tables[] = {global_options, NULL};
+    static const CliOption *const tables[] = {cli_global_options, NULL};
     const CliCommand guild = {.name = "guild", .options = tables, .sub = cli_commands};
     int rest;
     CliArgs *globals = cli_args_parse(&guild, "guild", (const char *const *) argv + 1, &rest);
@@ -194,7 +194,7 @@ int cli_main(int argc, char **argv)
     const char *const *words = (const char *const *) argv + 1 + rest;
     int status = apply_globals(globals);
     if (status < 0 && (cli_args_wants_help(globals) || !words[0])) {
-        g_autofree char *text = cli_help_main(global_options);
+        g_autofree char *text = cli_help_main();
         fputs(text, stdout);
         status = 0;
     } else if (status < 0) {

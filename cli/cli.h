@@ -46,6 +46,9 @@ struct CliCommand {
 
 /* All commands; cli/commands.c. */
 extern const CliCommand *const cli_commands[];
+/* The options of `guild` itself, before a command; cli/cli.c. */
+extern const CliOption cli_global_options[];
+#define CLI_MAIN_SUMMARY "Runs experiments, here and on other machines."
 
 gboolean cli_flag(const CliArgs *a, const char *key);
 int cli_count(const CliArgs *a, const char *key);

@@ -3,5 +3,6 @@
 #include "cli/commands.h"
 
 const CliCommand *const cli_commands[] = {
+        &cmd_man,
         NULL,
 };

@@ -4,3 +4,4 @@
 
 #include "cli/cli.h"
 
+extern const CliCommand cmd_man;

@@ -147,11 +147,11 @@ char *cli_help_text(const CliCommand *command, const char *path)
     return finish(out);
 }
 
-char *cli_help_main(const CliOption *global)
+char *cli_help_main(void)
 {
-    const CliOption *const tables[] = {global, NULL};
+    const CliOption *const tables[] = {cli_global_options, NULL};
     GString *out = g_string_new("Usage: guild [OPTIONS] COMMAND [ARGS]...\n\n");
-    append_paragraphs(out, "Runs experiments, here and on other machines.");
+    append_paragraphs(out, CLI_MAIN_SUMMARY);
     append_options(out, tables);
     append_commands(out, cli_commands);
     return finish(out);

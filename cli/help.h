@@ -6,5 +6,5 @@
 
 /* Newly allocated. `path` as the user types the command: "guild runs info". */
 char *cli_help_text(const CliCommand *command, const char *path);
-/* Of `guild` itself: `global` is the table of its own options. */
-char *cli_help_main(const CliOption *global);
+/* Of `guild` itself. */
+char *cli_help_main(void);
