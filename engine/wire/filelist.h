@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* File lists: what a run directory consists of, so that another machine can make the same one. An
+ * entry says name, kind, permissions, size and the SHA-256 of the content; the content itself
+ * travels apart, by digest (blobs.h, transfer.h), except for small run attributes, which are worth
+ * less than a round trip and ride along.
+ *
+ * Names are relative, with '/', and stay inside (fs_is_safe_rel); links are told as links and
+ * never followed, neither when read nor when made: filelist_build() opens every folder on the way
+ * with O_NOFOLLOW, so that no list, whatever its names and links, writes outside its root. */
+#pragma once
+
+#include "engine/base/value.h"
+
+typedef enum { FILE_REGULAR, FILE_DIR, FILE_LINK } FileKind;
+
+typedef struct {
+    char *path;
+    FileKind kind;
+    guint mode;      /* permission bits */
+    guint64 size;    /* bytes; of regular files */
+    gint64 mtime_us; /* of regular files */
+    char *digest;    /* 64 hex digits; NULL for others and when `data` is there */
+    char *target;    /* of links */
+    GBytes *data;    /* the content itself, if it is small and rides along */
+} FileEntry;
+
+FileEntry *file_entry_new(const char *path, FileKind kind);
+void file_entry_free(gpointer entry); /* GDestroyNotify */
+
+/* Attributes up to this size ride along (FileEntry.data). */
+#define FILELIST_INLINE_MAX 4096
+
+/* FALSE leaves the entry (and all in a folder) out. `rel` is its path. */
+typedef gboolean (*FileListFilter)(const char *rel, gboolean is_dir, gpointer data);
+
+/* Remembers digests of files by (device, inode, size, mtime), so that unchanged ones are read
+ * once. One for a process. Not thread safe. */
+typedef struct DigestCache DigestCache;
+DigestCache *digest_cache_new(void);
+void digest_cache_free(DigestCache *c);
+
+typedef enum {
+    FILELIST_PLAIN = 0,
+    /* A link whose target lies outside of root is listed as what it leads to: for a run that goes
+     * to a machine where the target is not. */
+    FILELIST_FOLLOW_OUTSIDE = 1,
+    /* Small files below `.guild/` carry their content (FileEntry.data). */
+    FILELIST_INLINE = 2,
+    /* No digests: names, kinds, sizes and times only. */
+    FILELIST_NO_DIGEST = 4,
+} FileListFlags;
+
+/* Lists everything below `root`, sorted by path: files, folders, links; sockets, pipes and devices
+ * are left out. A file that vanishes while we look is left out. `filter` may be NULL; `cache` may
+ * be NULL. Gives FileEntry*. */
+GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter filter,
+        gpointer data, DigestCache *cache, GError **error);
+
+/* Finds content by digest: an open file descriptor (the caller closes it) or -1 with error. */
+typedef int (*FileListOpen)(const char *digest, gpointer data, GError **error);
+
+/* Makes what the list says below `root` (which must exist): folders, files with their content and
+ * modes, links. What is there already is replaced; what is there and not in the list stays. The
+ * content is copied by the cheapest means (reflink) and is NOT checked again: FileListOpen gives
+ * verified content. */
+gboolean filelist_build(const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data,
+        GError **error);
+
+/* Removes below `root` what the list `before` has and `after` has not (a restarted run that
+ * deleted files). Folders go only when empty. */
+gboolean filelist_remove_gone(const char *root, GPtrArray *before, GPtrArray *after,
+        GError **error);
+
+/* The entry with this path, or NULL; for lists sorted by path as filelist_scan() gives them. */
+FileEntry *filelist_find(GPtrArray *files, const char *path);
+/* TRUE if both say the same of kind, mode, content and target. */
+gboolean file_entry_same(const FileEntry *a, const FileEntry *b);
