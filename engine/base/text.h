@@ -4,7 +4,7 @@
 
 #include "engine/base/value.h"
 
-char *text_shell_quote(const char *s);                          /* shlex.quote */
+char *text_shell_quote(const char *s);                          /* shlex.quote, as simplified by util.shlex_quote */
 char *text_shell_join(const char *const *argv);                 /* quoted, one space between */
 char **text_shell_split(const char *s, GError **error);         /* shlex.split, POSIX mode */
 /* The reference's util.env_var_name: upper case, other than [A-Z0-9_] becomes '_'. */
@@ -22,4 +22,4 @@ char *text_to_utf8(const char *s, gssize len);
 
 #define TEXT_ERROR text_error_quark()
 GQuark text_error_quark(void);
-typedef enum { TEXT_ERROR_UNDEFINED, TEXT_ERROR_SYNTAX } TextError;
+typedef enum { TEXT_ERROR_UNDEFINED, TEXT_ERROR_SYNTAX, TEXT_ERROR_CYCLE /* message = a name in it */ } TextError;

@@ -32,7 +32,11 @@ Value *value_new_int(gint64 i);
 Value *value_new_int_text(const char *digits);
 Value *value_new_float(double d);
 Value *value_new_string(const char *s);
-Value *value_new_string_len(const char *s, gsize len);
+Value *value_new_string_len(const char *s, gsize len); /* cut at a NUL */
+/* A date or time that YAML recognised, in Python's canonical text: a string that is dumped without
+ * quotes, so that it is one again when read back. */
+Value *value_new_timestamp(const char *text);
+gboolean value_is_timestamp(const Value *v);
 Value *value_new_strv(const char *const *strv); /* list of strings */
 Value *value_new_list(void);
 Value *value_new_map(void);
@@ -59,8 +63,11 @@ static inline gboolean value_is_number(const Value *v)
 /* Scalars. Each asserts the kind, but value_get_float() also takes ints (and bools). */
 gboolean value_get_bool(const Value *v);
 gint64 value_get_int(const Value *v);
+/* The digits of an integer that gint64 can't hold, else NULL. */
+const char *value_get_int_text(const Value *v);
 double value_get_float(const Value *v);
 const char *value_get_string(const Value *v); /* owned by v; no embedded NUL by construction */
+gsize value_string_len(const Value *v); /* bytes */
 /* Python's truth: null, false, 0, 0.0, "", [] and {} are false. */
 gboolean value_truthy(const Value *v);
 
@@ -69,6 +76,7 @@ gsize value_list_size(const Value *list);
 Value *value_list_at(const Value *list, gsize i); /* borrowed */
 void value_list_append(Value *list, Value *item);
 void value_list_insert(Value *list, gsize i, Value *item);
+void value_list_set(Value *list, gsize i, Value *item); /* replaces */
 void value_list_extend(Value *list, const Value *more); /* shares the items */
 void value_list_sort(Value *list, GCompareDataFunc cmp /* gets Value*, Value* */, gpointer data);
 
@@ -90,7 +98,7 @@ gboolean value_map_bool(const Value *map, const char *key, gboolean dflt);
 void value_map_set_string(Value *map, const char *key, const char *s /* NULL sets null */);
 void value_map_set_int(Value *map, const char *key, gint64 i);
 
-Value *value_copy(const Value *v); /* deep */
+Value *value_copy(const Value *v); /* lists and maps deep; scalars are shared */
 /* Python's ==: 1, 1.0 and True are equal; lists by item; maps regardless of order. */
 gboolean value_equal(const Value *a, const Value *b);
 /* A total order for sorting: null < bool/int/float by number < string < list < map. */

@@ -14,8 +14,9 @@
 GQuark yaml_error_quark(void);
 typedef enum { YAML_ERROR_SYNTAX, YAML_ERROR_LIMIT, YAML_ERROR_IO } YamlError;
 
-/* First document of the text; an empty text is null. `name` (a path or NULL) heads the message:
- * "guild.yml:12: mapping values are not allowed here". Gives NULL on error, a Value otherwise. */
+/* The text's only document; an empty text is null. `name` (a path or NULL) heads the message:
+ * "guild.yml:12: mapping values are not allowed here"; without a name
+ * "line 12: ...". Gives NULL on error, a Value otherwise. */
 Value *yaml_parse(const char *text, gssize len, const char *name, GError **error);
 Value *yaml_parse_file(const char *path, GError **error);
 
@@ -23,5 +24,8 @@ Value *yaml_parse_file(const char *path, GError **error);
  * it, less the document end marker "..." and the final newline: what an attribute file holds
  * before its newline. Never fails. */
 char *yaml_dump(const Value *v);
+/* The same as run attributes are written: the strings y, Y, n and N are quoted, which strict YAML
+ * readers take for booleans. */
+char *yaml_dump_attr(const Value *v);
 /* The same in flow style on one line: "{a: 1, b: [x, y]}". */
 char *yaml_dump_flow(const Value *v);
