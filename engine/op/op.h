@@ -120,8 +120,5 @@ gboolean op_deletes_run(const Op *op, Run *run);
 /* TRUE if the operation is one that makes trials and is not `+` or `random`. */
 gboolean op_is_likely_optimizer(const Op *op);
 
-/* Names of the built-in plugins that take part in an operation, sorted as the reference lists them:
- * what attribute `plugins` and GUILD_PLUGINS hold. Newly allocated. */
-char **op_plugins_for_opdef(const OpDef *opdef);
 /* Attribute `platform` of this machine; what needs the interpreter is cached below `home`. */
 Value *op_platform_info(const char *home);

@@ -27,8 +27,13 @@ typedef struct SourceSelect {
     gboolean disabled; /* no file can be selected */
 } SourceSelect;
 
+/* Limits of the default rules (MAX_DEFAULT_SOURCECODE_COUNT in the environment). */
+guint sourcecode_max_count(void);
+#define SOURCECODE_EXCESS_COUNT "max matches"
+#define SOURCECODE_EXCESS_SIZE "size"
+
 /* What happens to each file on the way. `rel` is relative to the root. `excess` is not NULL if only a
- * safety limit of the default rules left the file out: "max matches" or "size". */
+ * safety limit of the default rules left the file out: SOURCECODE_EXCESS_*. skip may be NULL. */
 typedef struct SourceHandler {
     gboolean (*copy)(const char *root, const char *rel, gpointer data, GError **error);
     void (*skip)(const char *root, const char *rel, const char *excess, gpointer data);
@@ -42,8 +47,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SourceSelect, sourcecode_select_free)
 char *sourcecode_rule_str(const SelectRule *rule);
 
 /* Walks the root in the reference's order. `ignore` (NULL-terminated relative paths or NULL) are
- * never selected. */
-gboolean sourcecode_walk(SourceSelect *select, const char *const *ignore,
+ * never selected; `except_dir` (a path or NULL) is never entered. Folders behind links are, loops
+ * aside. */
+gboolean sourcecode_walk(SourceSelect *select, const char *const *ignore, const char *except_dir,
         const SourceHandler *handler, GError **error);
 
 /* Copies what is selected to `dest_dir` below the run and notes each file in the run's manifest. */
