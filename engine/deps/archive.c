@@ -86,6 +86,9 @@ static gboolean passes_link(const char *dir, const char *name)
 static gboolean entry_is_safe(struct archive_entry *entry, const char *name, const char *dir,
         const char *archive, GError **error)
 {
+    g_autofree char *place = g_build_filename(dir, name, NULL);
+    if (!strcmp(place, archive) || g_str_has_prefix(name, ".guild-cache-"))
+        return refuse(archive, name, "has a name that the cache keeps for itself", error);
     if (!fs_is_safe_rel(name))
         return refuse(archive, name, "is not inside of the archive's folder", error);
     if (passes_link(dir, name))
@@ -121,13 +124,28 @@ static gboolean copy_data(struct archive *in, struct archive *out, const char *p
     return rc == ARCHIVE_EOF || fail(path, archive_error_string(in), error);
 }
 
-/* Writes one entry below `dir` unless something is there already. */
+/* Makes room for an entry: what an earlier, perhaps unfinished, unpacking left is replaced, but for
+ * folders. */
+static gboolean make_room(struct archive_entry *entry, const char *dest, const char *archive,
+        gboolean *skip, GError **error)
+{
+    *skip = FALSE;
+    if (!fs_lexists(dest))
+        return TRUE;
+    if (!fs_is_dir(dest) || fs_is_link(dest))
+        return fs_remove(dest, error);
+    *skip = archive_entry_filetype(entry) == AE_IFDIR;
+    return *skip || refuse(archive, dest, "is a folder and a file", error);
+}
+
+/* Writes one entry below `dir`. */
 static gboolean extract_entry(struct archive *in, struct archive *out, struct archive_entry *entry,
         const char *name, const char *dir, const char *archive, GError **error)
 {
     g_autofree char *dest = g_build_filename(dir, name, NULL);
-    if (fs_lexists(dest))
-        return TRUE;
+    gboolean skip;
+    if (!make_room(entry, dest, archive, &skip, error) || skip)
+        return skip;
     archive_entry_set_pathname(entry, dest);
     const char *hard = archive_entry_hardlink(entry);
     if (hard) {

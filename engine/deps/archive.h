@@ -14,5 +14,5 @@ const char *archive_type(const char *path);
 
 /* Unpacks `path` of `type` into `dir`. Gives the names of all members and of the folders that they
  * lie in, relative to `dir`, newly allocated strv; NULL with an error that names the archive and the
- * entry. Files that exist already are not replaced. */
+ * entry. The caller holds a lock on `dir` where others may unpack into it. */
 char **archive_unpack(const char *path, const char *type, const char *dir, GError **error);

@@ -193,7 +193,6 @@ static char *url_cache_key(const char *url)
     char *path = rest;
     if (p) {
         *p = '\0';
-        g_strdelimit(rest, "", ' ');
         scheme = rest;
         path = p + 3;
     }
@@ -240,28 +239,22 @@ static GPtrArray *resolve_url(const SourceJob *job, GError **error)
 
 /* ---- operations ---- */
 
-static void free_oprefs(GPtrArray *oprefs)
-{
-    g_ptr_array_unref(oprefs);
-}
-
 /* "prepare, other:prepare" as patterns. */
 static GPtrArray *source_oprefs(const ResSource *source, GError **error)
 {
-    GPtrArray *oprefs = g_ptr_array_new_with_free_func((GDestroyNotify) opref_free);
+    g_autoptr(GPtrArray) oprefs = g_ptr_array_new_with_free_func((GDestroyNotify) opref_free);
     g_auto(GStrv) specs = g_strsplit(source->path, ",", -1);
     for (guint i = 0; specs[i]; i++) {
         OpRef *opref = opref_for_string(g_strstrip(specs[i]), NULL);
         if (!opref) {
             unresolved(error, "invalid operation reference '%s'", specs[i]);
-            free_oprefs(oprefs);
             return NULL;
         }
         if (opref->pkg_name && !opref->pkg_type)
             opref->pkg_type = g_strdup("package");
         g_ptr_array_add(oprefs, opref);
     }
-    return oprefs;
+    return g_steal_pointer(&oprefs);
 }
 
 static char *oprefs_desc(const GPtrArray *oprefs)
@@ -310,7 +303,7 @@ static gboolean run_is_better(Run *a, Run *b)
 Run *deps_find_run(const ResSource *source, const char *id_prefix, gboolean include_staged,
         RunStore *store, GError **error)
 {
-    GPtrArray *oprefs = source_oprefs(source, error);
+    g_autoptr(GPtrArray) oprefs = source_oprefs(source, error);
     if (!oprefs)
         return NULL;
     if (id_prefix && !*id_prefix)
@@ -325,7 +318,6 @@ Run *deps_find_run(const ResSource *source, const char *id_prefix, gboolean incl
         g_autofree char *desc = oprefs_desc(oprefs);
         unresolved(error, "no suitable run for %s", desc);
     }
-    free_oprefs(oprefs);
     return best ? run_ref(best) : NULL;
 }
 
