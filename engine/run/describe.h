@@ -7,8 +7,10 @@
 /* "train", "model:train", "train.py", "train.py+skopt"...: the operation as listings name it,
  * with the batch's optimizer ("train+") and, for packages, the package. Newly allocated. */
 char *run_format_operation(Run *run);
-/* The short name of the folder or package where the operation is from, or NULL. */
+/* The guild.yml, folder or package where the operation is from; NULL if the opref is broken. */
 char *run_format_from(Run *run);
+/* Absolute form of a folder with the user's home as "~". Newly allocated. */
+char *run_format_dir(const char *dir);
 /* Absolute folder of the operation's definition; NULL if it has none (builtin). */
 char *run_op_dir(Run *run);
 /* A folder as seen from cwd, shortened to about 28 characters. */
@@ -17,7 +19,7 @@ char *run_shorten_op_dir(const char *op_dir, const char *cwd);
 char *run_format_timestamp(gint64 us);
 /* "0:01:02": stopped - started, or now - started while running; NULL if it can't be told. */
 char *run_format_duration(Run *run);
-/* Values of the map cut as listings do; text of an attribute value for display. */
+/* Text of an attribute value for display: lists and maps as indented lines, "" for null. */
 char *run_format_attr(const Value *v);
 /* The attributes that filters and comparisons know by name: id, run, operation, from, op, op_model,
  * short_id, sourcecode, started, stopped, status, time, then opdef_attrs, then attribute files. A new

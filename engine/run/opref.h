@@ -2,7 +2,7 @@
 /* A reference to an operation: where it is defined and what it is called. A run keeps its own in
  * `.guild/opref` as one line `PKG_TYPE:PKG_NAME PKG_VERSION MODEL_NAME OP_NAME`, each part quoted
  * for a shell (reference: guild/opref.py). Package types in use: "guildfile" (name: absolute path
- * of the folder of guild.yml), "script" (name: folder of the script), "builtin", "package",
+ * of guild.yml), "script" (name: folder of the script), "builtin", "package",
  * "import", "func", "test". */
 #pragma once
 
