@@ -7,19 +7,22 @@
 
 #include "engine/base/value.h"
 
-/* Never fails: what does not parse is a string. `flag_type` may be NULL ("string", "int",
- * "float", "number", "boolean", "path", "existing-path", ... as in guild.yml) and then the text is
- * read for that type. Gives an error only where a type demands it. */
+/* Never fails: what does not parse is a string; a function with impossible arguments is one too and
+ * is warned of. With `flag_type` ("string", "int", "float", "number", "boolean", "path",
+ * "existing-path", "auto" as in guild.yml, or NULL) that type is tried first. `range[..]`,
+ * `linspace[..]` and `logspace[..]` give lists; other functions stay strings. A value that does not
+ * suit its type is the business of who checks flags, so `error` is never set today. */
 Value *flagval_decode(const char *text, const char *flag_type, const char *flag_name,
         GError **error);
 /* The text that decodes to the value again. Newly allocated. */
 char *flagval_encode(const Value *v);
-/* As above but shortened for labels and listings as the reference's format_flag_arg / shortened
- * floats do; truncate_floats is the number of digits, 0 for none. */
+/* As above, a float cut to truncate_floats digits behind the point (0: not cut). */
 char *flagval_encode_short(const Value *v, guint truncate_floats);
+/* As above, and a string with blanks is quoted: the reference's format_flag. */
+char *flagval_format(const Value *v, guint truncate_floats);
 
-/* `name[a:b:c]` and the anonymous `[a:b]` as a function: name ("" if anonymous -> the reference's
- * default) and decoded arguments. FALSE if the text is no function. */
+/* `name[a:b:c]` and the anonymous `[a:b]` as a function: name ("" if anonymous, which
+ * means uniform) and the list of decoded arguments, both new. FALSE if the text is no function. */
 gboolean flagval_decode_function(const char *text, char **name, Value **args);
 gboolean flagval_is_function(const Value *v);
 
