@@ -64,8 +64,6 @@ typedef struct Exec Exec;
 typedef struct ExecCallbacks {
     /* A chunk as it was read, after it was written to the run. May be NULL. */
     void (*output)(Exec *exec, RunStream stream, const char *data, gsize len, gpointer data_ptr);
-    /* A line of output whose values were captured is reported here too; may be NULL. */
-    void (*scalars)(Exec *exec, const Value *vals, gpointer data_ptr);
     /* Once, when everything is written. `stopped`: it ended because of exec_stop() or its time
      * limit. The Exec may be freed inside. */
     void (*exited)(Exec *exec, int exit_status, gboolean stopped, gpointer data_ptr);

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A running child: its output, its time limit, its end. */
+#include "engine/exec/exec.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/fs.h"
+#include "engine/base/log.h"
+#include "engine/exec/proctree.h"
+#include "engine/exec/scalars_out.h"
+#include "engine/exec/spawn.h"
+
+G_DEFINE_QUARK(exec-error-quark, exec_error)
+
+#define READ_SIZE 65536
+#define READS_PER_TURN 16
+/* How long to wait for more output once the child itself is gone: something that it started may
+ * hold its pipes for ever. */
+#define DRAIN_MS 2000
+/* How often to look whether all processes of a stopped run are gone; they are not our children. */
+#define STOP_TICK_MS 50
+
+typedef struct Stream {
+    Exec *exec;
+    RunStream kind;
+    int fd; /* -1: at its end */
+    GSource *source;
+} Stream;
+
+struct Exec {
+    ExecSpec *spec;
+    ExecCallbacks callbacks;
+    gpointer data;
+    GMainContext *context;
+    pid_t pid;
+    gint64 started_us; /* monotonic */
+    Stream streams[2];
+    RunOutput *output; /* NULL: not captured */
+    ScalarsOut *scalars;
+    gboolean output_failed;
+    GSource *child_source, *limit_source, *drain_source, *stop_source;
+    gboolean exited, drained; /* the child is gone; its output is no longer waited for */
+    gboolean finished;
+    int status;
+    gboolean stopping, killed;
+    gint64 kill_at_us; /* monotonic */
+    GArray *known;     /* ProcId of the tree when it was stopped */
+};
+
+static void finish(Exec *exec);
+
+static void clear_source(GSource **source)
+{
+    if (!*source)
+        return;
+    g_source_destroy(*source);
+    g_source_unref(*source);
+    *source = NULL;
+}
+
+static GSource *attach(Exec *exec, GSource *source, GSourceFunc fn, gpointer data)
+{
+    g_source_set_callback(source, fn, data, NULL);
+    g_source_attach(source, exec->context);
+    return source;
+}
+
+/* Output */
+
+static void on_line(RunStream stream, const char *line, gsize len, gpointer data)
+{
+    Exec *exec = data;
+    if (exec->scalars)
+        scalars_out_line(exec->scalars, line, len);
+}
+
+/* To our own stdout or stderr, which may be a slow terminal. A reader that went away ends it. */
+static void show(Exec *exec, int fd, const char *data, gsize len)
+{
+    while (len && exec->spec->tee) {
+        gssize n = write(fd, data, len);
+        if (n >= 0) {
+            data += n;
+            len -= (gsize)n;
+        } else if (errno == EAGAIN) {
+            GPollFD p = { fd, G_IO_OUT, 0 };
+            g_poll(&p, 1, -1);
+        } else if (errno != EINTR) {
+            exec->spec->tee = FALSE;
+        }
+    }
+}
+
+static void take_output(Exec *exec, RunStream kind, const char *data, gsize len)
+{
+    g_autoptr(GError) error = NULL;
+    if (!exec->spec->quiet)
+        show(exec, kind == RUN_STDERR ? STDERR_FILENO : STDOUT_FILENO, data, len);
+    if (!run_output_write(exec->output, kind, data, len, &error) && !exec->output_failed) {
+        exec->output_failed = TRUE;
+        log_warning("output of run %s is not kept: %s", run_id(exec->spec->run), error->message);
+    }
+    if (exec->callbacks.output)
+        exec->callbacks.output(exec, kind, data, len, exec->data);
+}
+
+static void end_stream(Stream *s)
+{
+    if (s->fd < 0)
+        return;
+    clear_source(&s->source);
+    close(s->fd);
+    s->fd = -1;
+    run_output_end(s->exec->output, s->kind);
+}
+
+/* Reads what is there, in bounded amount. */
+static void read_stream(Stream *s)
+{
+    char buf[READ_SIZE];
+    for (guint i = 0; s->fd >= 0 && i < READS_PER_TURN; i++) {
+        gssize n = read(s->fd, buf, sizeof buf);
+        if (n > 0) {
+            take_output(s->exec, s->kind, buf, (gsize)n);
+            if ((gsize)n < sizeof buf && !s->exec->exited)
+                return; /* most likely empty now */
+        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+            end_stream(s);
+        } else if (errno == EAGAIN) {
+            return;
+        }
+    }
+}
+
+static gboolean is_drained(const Exec *exec)
+{
+    return exec->drained
+            || (exec->streams[RUN_STDOUT].fd < 0 && exec->streams[RUN_STDERR].fd < 0);
+}
+
+static void finish_if_over(Exec *exec)
+{
+    if (exec->exited && !exec->stop_source && is_drained(exec))
+        finish(exec);
+}
+
+static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
+{
+    Stream *s = data;
+    Exec *exec = s->exec;
+    read_stream(s);
+    gboolean more = s->fd >= 0;
+    finish_if_over(exec);
+    return more;
+}
+
+static void watch_stream(Exec *exec, RunStream kind, int fd)
+{
+    Stream *s = &exec->streams[kind];
+    *s = (Stream){ exec, kind, fd, NULL };
+    if (fd < 0)
+        return;
+    s->source = g_unix_fd_source_new(fd, G_IO_IN | G_IO_HUP | G_IO_ERR);
+    attach(exec, s->source, G_SOURCE_FUNC(on_readable), s);
+}
+
+/* Stopping */
+
+static gboolean on_stop_tick(gpointer data);
+
+static void find_tree(Exec *exec)
+{
+    ProcTree tree = {
+        .root = exec->exited ? 0 : exec->pid,
+        .group = exec->spec->same_group ? 0 : exec->pid,
+        .run_dir = run_dir(exec->spec->run),
+        .known = exec->known,
+    };
+    GArray *now = proctree_find(&tree);
+    if (exec->known)
+        g_array_unref(exec->known);
+    exec->known = now;
+}
+
+static void signal_tree(Exec *exec, int sig)
+{
+    /* A group's number stays taken while it has members, so this can't hit another. */
+    gboolean group_lives = !exec->exited;
+    for (guint i = 0; i < exec->known->len && !group_lives; i++)
+        group_lives = g_array_index(exec->known, ProcId, i).group == exec->pid;
+    proctree_signal(exec->known, exec->spec->same_group || !group_lives ? 0 : exec->pid, sig);
+}
+
+void exec_stop(Exec *exec, gint64 grace_us)
+{
+    if (exec->finished)
+        return;
+    gint64 kill_at = clock_monotonic_us() + grace_us;
+    if (exec->stopping) {
+        exec->kill_at_us = MIN(exec->kill_at_us, kill_at);
+        return;
+    }
+    exec->stopping = TRUE;
+    exec->kill_at_us = kill_at;
+    find_tree(exec);
+    signal_tree(exec, grace_us > 0 ? SIGTERM : SIGKILL);
+    exec->stop_source = g_timeout_source_new(STOP_TICK_MS);
+    attach(exec, exec->stop_source, on_stop_tick, exec);
+}
+
+static gboolean on_stop_tick(gpointer data)
+{
+    Exec *exec = data;
+    gboolean due = !exec->killed && clock_monotonic_us() >= exec->kill_at_us;
+    if (exec->exited || due)
+        find_tree(exec);
+    if (exec->known->len && due) {
+        exec->killed = TRUE;
+        signal_tree(exec, SIGKILL);
+    } else if (exec->exited && (!exec->known->len || exec->killed)) {
+        clear_source(&exec->stop_source);
+        finish_if_over(exec);
+        return G_SOURCE_REMOVE;
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_time_limit(gpointer data)
+{
+    Exec *exec = data;
+    double minutes = (double)(clock_monotonic_us() - exec->started_us) / 60e6;
+    log_info("Stopping process early (pid %i) - %.1f minute(s) elapsed", (int)exec->pid, minutes);
+    clear_source(&exec->limit_source);
+    exec_stop(exec, exec->spec->stop_grace_us ? exec->spec->stop_grace_us : 30 * G_USEC_PER_SEC);
+    return G_SOURCE_REMOVE;
+}
+
+/* The end */
+
+static gboolean on_drain_timeout(gpointer data)
+{
+    Exec *exec = data;
+    clear_source(&exec->drain_source);
+    exec->drained = TRUE;
+    finish_if_over(exec);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_child_exit(GPid pid, gint wait_status, gpointer data)
+{
+    Exec *exec = data;
+    exec->exited = TRUE;
+    exec->status = WIFSIGNALED(wait_status) ? -WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+    clear_source(&exec->child_source);
+    clear_source(&exec->limit_source);
+    read_stream(&exec->streams[RUN_STDOUT]);
+    read_stream(&exec->streams[RUN_STDERR]);
+    if (!is_drained(exec)) {
+        exec->drain_source = g_timeout_source_new(DRAIN_MS);
+        attach(exec, exec->drain_source, on_drain_timeout, exec);
+    }
+    finish_if_over(exec);
+}
+
+static void write_end(Exec *exec)
+{
+    Run *run = exec->spec->run;
+    g_autofree char *guild_dir = run_guild_path(run, NULL);
+    g_autoptr(GError) error = NULL;
+    if (!fs_exists(guild_dir)) {
+        log_warning("run directory has been deleted, unable to finalize");
+        return;
+    }
+    if (!run_write_attr_int(run, "exit_status", exec->status, &error)
+            || !run_write_attr_int(run, "stopped", clock_timestamp_us(), &error))
+        log_warning("the end of run %s is not recorded: %s", run_id(run), error->message);
+    run_delete_lock(run);
+}
+
+static void close_output(Exec *exec)
+{
+    end_stream(&exec->streams[RUN_STDOUT]);
+    end_stream(&exec->streams[RUN_STDERR]);
+    if (exec->output)
+        run_output_close(exec->output);
+    exec->output = NULL;
+    g_clear_pointer(&exec->scalars, scalars_out_free);
+}
+
+static void finish(Exec *exec)
+{
+    exec->finished = TRUE;
+    clear_source(&exec->drain_source);
+    close_output(exec);
+    write_end(exec);
+    exec->callbacks.exited(exec, exec->status, exec->stopping, exec->data);
+}
+
+void exec_free(Exec *exec)
+{
+    if (!exec)
+        return;
+    clear_source(&exec->child_source);
+    clear_source(&exec->limit_source);
+    clear_source(&exec->drain_source);
+    clear_source(&exec->stop_source);
+    close_output(exec);
+    if (exec->known)
+        g_array_unref(exec->known);
+    exec_spec_free(exec->spec);
+    g_main_context_unref(exec->context);
+    g_free(exec);
+}
+
+/* The start */
+
+static gboolean open_output(Exec *exec, GError **error)
+{
+    ExecSpec *spec = exec->spec;
+    if (spec->output != EXEC_OUTPUT_CAPTURE && spec->output != EXEC_OUTPUT_MERGED)
+        return TRUE;
+    if (spec->scalars || spec->attrs)
+        exec->scalars = scalars_out_new(spec->run, spec->scalars,
+                (const char *const *)spec->ignore_scalars, spec->attrs,
+                (const char *const *)spec->ignore_attrs);
+    exec->output = run_output_open(spec->run, exec->scalars ? on_line : NULL, exec, error);
+    return exec->output != NULL;
+}
+
+static gboolean start_child(Exec *exec, GError **error)
+{
+    ExecSpec *spec = exec->spec;
+    if (spec->env_attr && !run_write_attr(spec->run, "env", spec->env_attr, error))
+        return FALSE;
+    SpawnedChild child;
+    if (!open_output(exec, error) || !spawn_child(spec, &child, error))
+        return FALSE;
+    exec->pid = child.pid;
+    exec->started_us = clock_monotonic_us();
+    g_autoptr(GError) lock_error = NULL;
+    if (!run_write_lock(spec->run, child.pid, &lock_error))
+        log_warning("run %s is not shown as running: %s", run_id(spec->run),
+                lock_error->message);
+    watch_stream(exec, RUN_STDOUT, child.out[RUN_STDOUT]);
+    watch_stream(exec, RUN_STDERR, child.out[RUN_STDERR]);
+    exec->child_source = g_child_watch_source_new(child.pid);
+    attach(exec, exec->child_source, G_SOURCE_FUNC(on_child_exit), exec);
+    if (spec->stop_after_us > 0) {
+        gint64 ms = CLAMP(spec->stop_after_us / 1000, 1, G_MAXUINT);
+        exec->limit_source = g_timeout_source_new((guint)ms);
+        attach(exec, exec->limit_source, on_time_limit, exec);
+    }
+    return TRUE;
+}
+
+Exec *exec_start(ExecSpec *spec, GMainContext *context, const ExecCallbacks *callbacks,
+        gpointer data, GError **error)
+{
+    Exec *exec = g_new0(Exec, 1);
+    exec->spec = spec;
+    exec->callbacks = *callbacks;
+    exec->data = data;
+    exec->context = g_main_context_ref(context ? context : g_main_context_default());
+    for (guint i = 0; i < G_N_ELEMENTS(exec->streams); i++)
+        exec->streams[i].fd = -1;
+    if (spec->tee)
+        signal(SIGPIPE, SIG_IGN); /* who reads our output may go away; the run goes on */
+    if (!start_child(exec, error)) {
+        exec_free(exec);
+        return NULL;
+    }
+    return exec;
+}
+
+Run *exec_run(const Exec *exec)
+{
+    return exec->spec->run;
+}
+
+pid_t exec_pid(const Exec *exec)
+{
+    return exec->pid;
+}

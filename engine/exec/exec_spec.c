@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an operation to the description of its process. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/exec/exec.h"
+
+#define STOP_GRACE_DEFAULT_S 30.0
+
+ExecSpec *exec_spec_new(Run *run)
+{
+    ExecSpec *spec = g_new0(ExecSpec, 1);
+    spec->run = run_ref(run);
+    return spec;
+}
+
+void exec_spec_free(ExecSpec *spec)
+{
+    if (!spec)
+        return;
+    run_unref(spec->run);
+    g_strfreev(spec->argv);
+    g_strfreev(spec->env);
+    value_unref(spec->env_attr);
+    g_free(spec->cwd);
+    output_rules_unref(spec->scalars);
+    output_rules_unref(spec->attrs);
+    g_strfreev(spec->ignore_scalars);
+    g_strfreev(spec->ignore_attrs);
+    g_free(spec);
+}
+
+static char **map_keys(const Value *map)
+{
+    gsize n = value_map_size(map);
+    char **keys = g_new0(char *, n + 1);
+    for (gsize i = 0; i < n; i++)
+        keys[i] = g_strdup(value_map_key_at(map, i));
+    return keys;
+}
+
+/* Our environment decides; the operation's own setting counts where ours has none. */
+static gboolean output_is_off(const Op *op)
+{
+    const char *ours = g_getenv("NO_RUN_OUTPUT");
+    if (ours)
+        return !strcmp(ours, "1");
+    const Value *v = value_map_get(op->cmd_env, "NO_RUN_OUTPUT");
+    g_autofree char *text = v ? value_str(v) : NULL;
+    return !g_strcmp0(text, "1");
+}
+
+static OutputRules *rules_for(OutputRulesKind kind, const Value *config)
+{
+    return output_rules_disabled(config) ? NULL : output_rules_new(kind, config);
+}
+
+static gint64 stop_grace_us(void)
+{
+    const char *text = g_getenv("STOP_AFTER_KILL_DELAY");
+    double seconds = text ? g_ascii_strtod(text, NULL) : 0;
+    if (!(seconds > 0 && seconds < 1e6))
+        seconds = STOP_GRACE_DEFAULT_S;
+    return (gint64)(seconds * G_USEC_PER_SEC);
+}
+
+/* NAME=VALUE entries of `extra` replace those of the same name. */
+static char **merge_env(char **env, const char *const *extra)
+{
+    for (; extra && *extra; extra++) {
+        const char *eq = strchr(*extra, '=');
+        if (!eq)
+            continue;
+        g_autofree char *name = g_strndup(*extra, (gsize)(eq - *extra));
+        env = g_environ_setenv(env, name, eq + 1, TRUE);
+    }
+    return env;
+}
+
+ExecSpec *exec_spec_for_op(Op *op, Run *run, gboolean quiet, double stop_after_minutes,
+        const char *const *extra_env)
+{
+    ExecSpec *spec = exec_spec_new(run);
+    spec->argv = g_strdupv(op->cmd_args);
+    spec->env = merge_env(op_proc_env(op, run), extra_env);
+    spec->env_attr = op_safe_env(op, (const char *const *)spec->env);
+    spec->quiet = quiet;
+    if (output_is_off(op))
+        spec->output = quiet ? EXEC_OUTPUT_NONE : EXEC_OUTPUT_INHERIT;
+    else if (!g_strcmp0(g_getenv("SYNC_RUN_OUTPUT"), "1"))
+        spec->output = EXEC_OUTPUT_MERGED;
+    if (stop_after_minutes > 0)
+        spec->stop_after_us = (gint64)(stop_after_minutes * 60 * G_USEC_PER_SEC);
+    spec->stop_grace_us = stop_grace_us();
+    spec->scalars = rules_for(OUTPUT_RULES_SCALARS, op->output_scalars);
+    spec->attrs = rules_for(OUTPUT_RULES_ATTRS, op->output_attrs);
+    if (value_is_null(op->output_scalars))
+        spec->ignore_scalars = map_keys(op->flag_vals);
+    if (value_is_null(op->output_attrs))
+        spec->ignore_attrs = map_keys(op->flag_vals);
+    return spec;
+}
