@@ -18,7 +18,11 @@
 
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 
-static Value *decode_untyped(const char *s);
+/* Functions within the arguments of functions; more is text. */
+#define MAX_DEPTH 16
+
+static Value *decode_untyped(const char *s, guint depth);
+static Value *decode(const char *text, const char *flag_type, guint depth);
 
 /* Copies the digits at *s, single underscores between them left out, to out; moves *s behind them.
  * FALSE if there are none or an underscore stands elsewhere. */
@@ -135,19 +139,26 @@ static gboolean split_anonymous(const char *s, char **args)
     return TRUE;
 }
 
-gboolean flagval_decode_function(const char *text, char **name, Value **args)
+static gboolean decode_function(const char *text, guint depth, char **name, Value **args)
 {
     g_autofree char *raw = NULL;
     char *found = NULL;
+    if (depth > MAX_DEPTH)
+        return FALSE;
     if (!split_named(text, &found, &raw) && !split_anonymous(text, &raw))
         return FALSE;
     Value *list = value_new_list();
     g_auto(GStrv) parts = *raw ? g_strsplit(raw, ":", -1) : NULL;
     for (char **part = parts; part && *part; part++)
-        value_list_append(list, flagval_decode(g_strstrip(*part), NULL, NULL, NULL));
+        value_list_append(list, decode(g_strstrip(*part), NULL, depth + 1));
     *name = found ? found : g_strdup("");
     *args = list;
     return TRUE;
+}
+
+gboolean flagval_decode_function(const char *text, char **name, Value **args)
+{
+    return decode_function(text, 0, name, args);
 }
 
 gboolean flagval_is_function(const Value *v)
@@ -289,12 +300,12 @@ static Value *expand_space(const Value *args, gboolean is_log, char **problem)
 }
 
 /* A function's text: a list for sequences, the text itself for the anonymous function. */
-static Value *decode_function_or_sequence(const char *s)
+static Value *decode_function_or_sequence(const char *s, guint depth)
 {
     g_autofree char *name = NULL, *problem = NULL;
     g_autoptr(Value) args = NULL;
     Value *v = NULL;
-    if (!flagval_decode_function(s, &name, &args))
+    if (!decode_function(s, depth, &name, &args))
         return NULL;
     if (!*name && *s == '[')
         return value_list_size(args) >= 2 ? value_new_string(s) : NULL;
@@ -315,7 +326,7 @@ static Value *decode_function_or_sequence(const char *s)
 }
 
 /* "[1,2] * 3": the list's items so many times. */
-static Value *decode_repeated_list(const char *s)
+static Value *decode_repeated_list(const char *s, guint depth)
 {
     g_autofree char *text = g_strstrip(g_strdup(s));
     char *star = strrchr(text, '*');
@@ -328,7 +339,7 @@ static Value *decode_repeated_list(const char *s)
     g_strchomp(text);
     if (!g_str_has_suffix(text, "]"))
         return NULL;
-    g_autoptr(Value) item = decode_untyped(text);
+    g_autoptr(Value) item = depth < MAX_DEPTH ? decode_untyped(text, depth + 1) : NULL;
     if (!value_is_list(item))
         return value_new_string(s);
     guint64 n = g_ascii_strtoull(count, NULL, 10);
@@ -342,15 +353,15 @@ static Value *decode_repeated_list(const char *s)
     return list;
 }
 
-static Value *decode_untyped(const char *s)
+static Value *decode_untyped(const char *s, guint depth)
 {
     Value *v = decode_int(s);
     if (!v)
         v = decode_float(s);
     if (!v)
-        v = decode_function_or_sequence(s);
+        v = decode_function_or_sequence(s, depth);
     if (!v)
-        v = decode_repeated_list(s);
+        v = decode_repeated_list(s, depth);
     if (!v)
         v = yaml_parse(s, -1, NULL, NULL);
     return v ? v : value_new_string(s);
@@ -379,18 +390,23 @@ static Value *decode_typed(const char *s, const char *type)
     return NULL;
 }
 
-Value *flagval_decode(const char *text, const char *flag_type, const char *flag_name,
-        GError **error)
+static Value *decode(const char *text, const char *flag_type, guint depth)
 {
     if (!*text)
         return value_new_string("");
     Value *v = flag_type ? decode_typed(text, flag_type) : NULL;
     if (!v)
-        v = decode_untyped(text);
+        v = decode_untyped(text, depth);
     /* 1_000 and 1:30 are numbers to Python and YAML, but hardly to who typed them. */
     if (is_seq_number(v) && strpbrk(text, "_:") && !strstr(text, "!!")) {
         value_unref(v);
         return value_new_string(text);
     }
     return v;
+}
+
+Value *flagval_decode(const char *text, const char *flag_type, const char *flag_name,
+        GError **error)
+{
+    return decode(text, flag_type, 0);
 }
