@@ -38,10 +38,11 @@ typedef struct OpRequest {
     const char *run_dir, *run_id; /* absolute directory, or an id below `home`/runs */
     gint64 random_seed;           /* 0: the run's own, else a new one */
     const char *const *deps;      /* paths */
-    Value *run_params;            /* every option, for attribute `run_params`; may be NULL */
-    gboolean fresh_params;        /* the run's own `run_params` are not kept (a batch's user op) */
-    const char *home;             /* NULL: cli's home by home_find(NULL) */
-    const char *cwd;              /* for relative paths; NULL: the process's */
+    Value *run_params;  /* every option, for attribute `run_params`; NULL: a run keeps its own */
+    Value *kept_params; /* of the run that is restarted: of these, `run_params` only replaces what may
+                           be given anew (label, tags, gpus, ...); may be NULL */
+    const char *home;   /* NULL: home_current() */
+    const char *cwd;    /* for relative paths; NULL: the process's */
     Value *preset_flags;          /* an optimizer's own settings; may be NULL */
     gboolean is_batch;            /* this is the batch operation: the next four count */
     gint64 max_trials;            /* 0: the run's own, else the definition's default */
@@ -82,7 +83,7 @@ typedef struct Op {
     Value *tags; /* list */
     char *comment;
     Value *output_scalars, *output_attrs; /* rules; NULL: the defaults; an empty list: none */
-    Value *delete_on_success;             /* as configured, or false; see op_deletes_run() */
+    gboolean delete_on_success;           /* see op_deletes_run() */
     gint64 random_seed, max_trials;       /* max_trials 0: none */
     char *objective;
 
@@ -102,7 +103,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Op, op_free)
  * Run is the caller's. On error nothing new is left behind. */
 Run *op_init_run(Op *op, const char *run_dir, GError **error);
 
-/* op_init_run() plus ENV, dependencies other than operations, marker STAGED. */
+/* op_init_run() plus ENV, dependencies other than operations, marker STAGED. When a dependency is
+ * not met the run stays, as the reference has it, with status error. */
 Run *op_stage(Op *op, gboolean force_deps, GError **error);
 
 /* For a run that op_init_run() gave: clears STAGED, resolves dependencies, clears PENDING (also on
@@ -115,10 +117,16 @@ char **op_proc_env(Op *op, Run *run);
 /* The part of such an environment that attribute `env` may show: no secrets. A map. */
 Value *op_safe_env(Op *op, const char *const *env);
 
+/* Lets the batch operation put its own notation on the flags of the operation that it will run: an
+ * optimizer's search space from `choices`, `min` and `max` where the user gave no value. */
+void op_encode_flags_for_batch(Op *user_op, const Op *batch_op);
+
 /* TRUE if the run is to be deleted once it has succeeded. */
 gboolean op_deletes_run(const Op *op, Run *run);
 /* TRUE if the operation is one that makes trials and is not `+` or `random`. */
 gboolean op_is_likely_optimizer(const Op *op);
 
+/* $HOST, else the machine's name; what attribute `host` and comments say. Borrowed. */
+const char *op_host_name(void);
 /* Attribute `platform` of this machine; what needs the interpreter is cached below `home`. */
 Value *op_platform_info(const char *home);

@@ -31,7 +31,7 @@ static gboolean copy_file(const char *root, const char *rel, gpointer data, GErr
         return TRUE; /* vanished, a broken link, no file */
     if (!fs_copy_file(src, dst, error))
         return FALSE;
-    g_autofree char *sha1 = run_manifest_file_sha1(dst, error);
+    g_autofree char *sha1 = digest_sha1_file(dst, error);
     if (!sha1)
         return FALSE;
     g_autofree char *run_path = fs_relpath(dst, run_dir(c->run));
