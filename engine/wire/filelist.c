@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scanning a directory into a file list and building one from it: see filelist.h. Everything here
+ * works on directory descriptors with O_NOFOLLOW, because what is scanned may change under us and
+ * what is built comes from strangers. */
+#include "engine/wire/filelist.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/digest.h"
+#include "engine/base/fs.h"
+
+FileEntry *file_entry_new(const char *path, FileKind kind)
+{
+    FileEntry *e = g_new0(FileEntry, 1);
+    e->path = g_strdup(path);
+    e->kind = kind;
+    return e;
+}
+
+void file_entry_free(gpointer entry)
+{
+    FileEntry *e = entry;
+    if (!e)
+        return;
+    g_free(e->path);
+    g_free(e->digest);
+    g_free(e->target);
+    if (e->data)
+        g_bytes_unref(e->data);
+    g_free(e);
+}
+
+gboolean file_entry_same(const FileEntry *a, const FileEntry *b)
+{
+    if (a->kind != b->kind || (a->kind != FILE_LINK && a->mode != b->mode))
+        return FALSE;
+    if (a->kind == FILE_LINK)
+        return !g_strcmp0(a->target, b->target);
+    if (a->kind == FILE_DIR)
+        return TRUE;
+    if (a->size != b->size)
+        return FALSE;
+    if (a->digest && b->digest)
+        return !strcmp(a->digest, b->digest);
+    return a->data && b->data && g_bytes_equal(a->data, b->data);
+}
+
+FileEntry *filelist_find(GPtrArray *files, const char *path)
+{
+    guint lo = 0, hi = files->len;
+    while (lo < hi) {
+        guint mid = (lo + hi) / 2;
+        FileEntry *e = files->pdata[mid];
+        int c = strcmp(path, e->path);
+        if (c == 0)
+            return e;
+        if (c < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return NULL;
+}
+
+/* ---- digests that are known ---- */
+
+struct DigestCache {
+    GHashTable *known; /* "dev:ino:size:mtime" → digest */
+};
+
+DigestCache *digest_cache_new(void)
+{
+    DigestCache *c = g_new0(DigestCache, 1);
+    c->known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    return c;
+}
+
+void digest_cache_free(DigestCache *c)
+{
+    if (!c)
+        return;
+    g_hash_table_unref(c->known);
+    g_free(c);
+}
+
+static char *digest_fd(int fd, guint64 *size, GError **error)
+{
+    Sha256 *sum = sha256_new();
+    g_autofree guint8 *buf = g_malloc(256 * 1024);
+    *size = 0;
+    for (;;) {
+        gssize n = read(fd, buf, 256 * 1024);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s",
+                    g_strerror(errno));
+            sha256_free(sum);
+            return NULL;
+        }
+        if (n == 0)
+            return sha256_finish(sum);
+        sha256_update(sum, buf, n);
+        *size += n;
+    }
+}
+
+static char *cached_digest(DigestCache *cache, int fd, const struct stat *st, guint64 *size,
+        GError **error)
+{
+    g_autofree char *key = g_strdup_printf("%llx:%llx:%llx:%llx.%lx",
+            (unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
+            (unsigned long long)st->st_size, (unsigned long long)st->st_mtim.tv_sec,
+            st->st_mtim.tv_nsec);
+    const char *known = cache ? g_hash_table_lookup(cache->known, key) : NULL;
+    if (known) {
+        *size = st->st_size;
+        return g_strdup(known);
+    }
+    char *digest = digest_fd(fd, size, error);
+    /* A file changed within the last moments may change again within the same time stamp. */
+    gboolean settled = g_get_real_time() / G_USEC_PER_SEC - st->st_mtim.tv_sec > 2;
+    if (cache && digest && settled && *size == (guint64)st->st_size) {
+        if (g_hash_table_size(cache->known) > 200000)
+            g_hash_table_remove_all(cache->known);
+        g_hash_table_insert(cache->known, g_steal_pointer(&key), g_strdup(digest));
+    }
+    return digest;
+}
+
+/* ---- scanning ---- */
+
+typedef struct {
+    const char *root;
+    char *real_root;
+    FileListFlags flags;
+    FileListFilter filter;
+    gpointer data;
+    DigestCache *cache;
+    GPtrArray *files;
+    guint depth;
+} Scan;
+
+static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error);
+
+static gboolean wants_inline(const Scan *s, const char *rel, const struct stat *st)
+{
+    return (s->flags & FILELIST_INLINE) && st->st_size <= FILELIST_INLINE_MAX &&
+            g_str_has_prefix(rel, ".guild/") && !g_str_has_prefix(rel, ".guild/sourcecode/");
+}
+
+static GBytes *read_small(int fd, gsize limit)
+{
+    guint8 *buf = g_malloc(limit);
+    gsize len = 0;
+    for (;;) {
+        gssize n = read(fd, buf + len, limit - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || (len += n) == limit)
+            break;
+    }
+    return g_bytes_new_take(buf, len);
+}
+
+/* A file that can't be read is an error: a result without it would look whole. */
+static gboolean scan_file(Scan *s, int fd, const char *rel, const struct stat *st, GError **error)
+{
+    FileEntry *e = file_entry_new(rel, FILE_REGULAR);
+    g_ptr_array_add(s->files, e);
+    e->mode = st->st_mode & 07777;
+    e->size = st->st_size;
+    e->mtime_us = (gint64)st->st_mtim.tv_sec * G_USEC_PER_SEC + st->st_mtim.tv_nsec / 1000;
+    if (s->flags & FILELIST_NO_DIGEST)
+        return TRUE;
+    if (wants_inline(s, rel, st)) {
+        e->data = read_small(fd, FILELIST_INLINE_MAX + 1);
+        e->size = g_bytes_get_size(e->data);
+        if (e->size <= FILELIST_INLINE_MAX)
+            return TRUE;
+        g_clear_pointer(&e->data, g_bytes_unref); /* grew meanwhile */
+        lseek(fd, 0, SEEK_SET);
+    }
+    GError *err = NULL;
+    e->digest = cached_digest(s->cache, fd, st, &e->size, &err);
+    if (!e->digest) {
+        g_set_error(error, G_FILE_ERROR, err->code, "cannot read %s/%s: %s", s->root, rel,
+                err->message);
+        g_error_free(err);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean outside(Scan *s, const char *rel)
+{
+    g_autofree char *path = g_build_filename(s->root, rel, NULL);
+    g_autofree char *real = fs_realpath(path);
+    if (!s->real_root)
+        s->real_root = fs_realpath(s->root);
+    gsize n = strlen(s->real_root);
+    return strncmp(real, s->real_root, n) != 0 || (real[n] != '/' && real[n] != 0);
+}
+
+static gboolean scan_opened(Scan *s, int fd, const char *rel, GError **error)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        close(fd);
+        return TRUE;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        FileEntry *e = file_entry_new(rel, FILE_DIR);
+        e->mode = st.st_mode & 07777;
+        g_ptr_array_add(s->files, e);
+        if (s->depth >= 64) {
+            close(fd);
+            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_LOOP, "folders nested too deep: %s/%s",
+                    s->root, rel);
+            return FALSE;
+        }
+        s->depth++;
+        gboolean ok = scan_dir(s, fd, rel, error);
+        s->depth--;
+        return ok;
+    }
+    gboolean ok = !S_ISREG(st.st_mode) || scan_file(s, fd, rel, &st, error);
+    close(fd);
+    return ok;
+}
+
+static gboolean scan_entry(Scan *s, int dirfd, const char *rel, const char *name, GError **error)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return TRUE;
+    if (s->filter && !s->filter(rel, S_ISDIR(st.st_mode), s->data))
+        return TRUE;
+    int follow = 0;
+    if (S_ISLNK(st.st_mode)) {
+        follow = (s->flags & FILELIST_FOLLOW_OUTSIDE) && outside(s, rel) &&
+                fstatat(dirfd, name, &st, 0) == 0;
+        if (!follow) {
+            char target[4097];
+            gssize n = readlinkat(dirfd, name, target, sizeof target - 1);
+            if (n <= 0 || n >= 4096)
+                return TRUE;
+            target[n] = 0;
+            FileEntry *e = file_entry_new(rel, FILE_LINK);
+            e->target = g_strdup(target);
+            g_ptr_array_add(s->files, e);
+            return TRUE;
+        }
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return TRUE;
+    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
+    if (fd < 0 && (errno == ENOENT || errno == ELOOP))
+        return TRUE; /* went, or became a link, meanwhile */
+    if (fd < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot read %s/%s: %s",
+                s->root, rel, g_strerror(errno));
+        return FALSE;
+    }
+    return scan_opened(s, fd, rel, error);
+}
+
+static gint compare_names(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Takes over dirfd. */
+static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error)
+{
+    DIR *dir = fdopendir(dirfd);
+    if (!dir) {
+        close(dirfd);
+        return TRUE;
+    }
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    struct dirent *d;
+    while ((d = readdir(dir)))
+        if (strcmp(d->d_name, ".") && strcmp(d->d_name, "..") &&
+                g_utf8_validate(d->d_name, -1, NULL))
+            g_ptr_array_add(names, g_strdup(d->d_name));
+    g_ptr_array_sort(names, compare_names);
+    gboolean ok = TRUE;
+    for (guint i = 0; ok && i < names->len; i++) {
+        g_autofree char *path = *rel ? g_strconcat(rel, "/", names->pdata[i], NULL)
+                                     : g_strdup(names->pdata[i]);
+        ok = scan_entry(s, dirfd, path, names->pdata[i], error);
+    }
+    closedir(dir);
+    return ok;
+}
+
+static gint compare_entries(gconstpointer a, gconstpointer b)
+{
+    return strcmp((*(FileEntry *const *)a)->path, (*(FileEntry *const *)b)->path);
+}
+
+GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter filter,
+        gpointer data, DigestCache *cache, GError **error)
+{
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot read %s: %s", root,
+                g_strerror(errno));
+        return NULL;
+    }
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    Scan s = { .root = root, .flags = flags, .filter = filter, .data = data, .cache = cache,
+        .files = files };
+    gboolean ok = scan_dir(&s, fd, "", error);
+    g_free(s.real_root);
+    if (!ok)
+        return NULL;
+    g_ptr_array_sort(files, compare_entries);
+    return g_steal_pointer(&files);
+}
+
+/* ---- building ---- */
+
+static gboolean io_error(GError **error, const char *what, const char *root, const char *rel)
+{
+    int code = errno;
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "cannot %s %s/%s: %s", what,
+            root, rel, g_strerror(code));
+    return FALSE;
+}
+
+/* Opens the folder `rel` below root, entering no link, making what is missing. */
+static int open_folder(int rootfd, const char *rel, gsize len)
+{
+    int fd = dup(rootfd);
+    g_autofree char *copy = g_strndup(rel, len);
+    char *save = NULL;
+    for (char *part = strtok_r(copy, "/", &save); part && fd >= 0;
+            part = strtok_r(NULL, "/", &save)) {
+        int next = openat(fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (next < 0 && errno == ENOENT && mkdirat(fd, part, 0777) == 0)
+            next = openat(fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int keep = errno;
+        close(fd);
+        errno = keep;
+        fd = next;
+    }
+    return fd;
+}
+
+static gboolean copy_content(int in, int out)
+{
+    if (ioctl(out, FICLONE, in) == 0)
+        return TRUE;
+    gssize n;
+    while ((n = copy_file_range(in, NULL, out, NULL, 1 << 30, 0)) > 0)
+        ;
+    if (n == 0)
+        return TRUE;
+    if (errno != EXDEV && errno != ENOSYS && errno != EINVAL && errno != EOPNOTSUPP)
+        return FALSE;
+    g_autofree guint8 *buf = g_malloc(256 * 1024);
+    while ((n = read(in, buf, 256 * 1024)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || write(out, buf, n) != n)
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean write_all(int fd, const void *data, gsize len)
+{
+    const char *p = data;
+    while (len) {
+        gssize n = write(fd, p, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return FALSE;
+        p += n;
+        len -= n;
+    }
+    return TRUE;
+}
+
+static void clear_way(int dirfd, const char *name)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        unlinkat(dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
+}
+
+static gboolean build_file(int dirfd, const char *name, const FileEntry *e, FileListOpen open_blob,
+        gpointer data, const char *root, GError **error)
+{
+    int in = -1;
+    if (!e->data && (in = open_blob(e->digest, data, error)) < 0)
+        return FALSE;
+    clear_way(dirfd, name);
+    int out = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    gboolean ok = out >= 0;
+    if (ok && e->data)
+        ok = write_all(out, g_bytes_get_data(e->data, NULL), g_bytes_get_size(e->data));
+    else if (ok)
+        ok = copy_content(in, out);
+    if (ok)
+        ok = fchmod(out, e->mode & 0777) == 0;
+    if (ok && e->mtime_us > 0) {
+        struct timespec t = { e->mtime_us / G_USEC_PER_SEC, e->mtime_us % G_USEC_PER_SEC * 1000 };
+        futimens(out, (struct timespec[]){ t, t });
+    }
+    if (!ok)
+        io_error(error, "write", root, e->path);
+    if (in >= 0)
+        close(in);
+    if (out >= 0 && close(out) < 0 && ok)
+        ok = io_error(error, "write", root, e->path);
+    return ok;
+}
+
+static gboolean build_entry(int rootfd, const FileEntry *e, FileListOpen open_blob, gpointer data,
+        const char *root, GError **error)
+{
+    const char *slash = strrchr(e->path, '/');
+    const char *name = slash ? slash + 1 : e->path;
+    int dirfd = open_folder(rootfd, e->path, slash ? (gsize)(slash - e->path) : 0);
+    if (dirfd < 0)
+        return io_error(error, "enter the folder of", root, e->path);
+    gboolean ok = TRUE;
+    if (e->kind == FILE_DIR) {
+        int fd = open_folder(dirfd, name, strlen(name));
+        ok = fd >= 0 && fchmod(fd, (e->mode & 0777) | 0700) == 0;
+        if (!ok)
+            io_error(error, "make the folder", root, e->path);
+        if (fd >= 0)
+            close(fd);
+    } else if (e->kind == FILE_LINK) {
+        clear_way(dirfd, name);
+        ok = symlinkat(e->target, dirfd, name) == 0 || io_error(error, "link", root, e->path);
+    } else {
+        ok = build_file(dirfd, name, e, open_blob, data, root, error);
+    }
+    close(dirfd);
+    return ok;
+}
+
+gboolean filelist_build(const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data,
+        GError **error)
+{
+    int rootfd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (rootfd < 0)
+        return io_error(error, "open", root, "");
+    gboolean ok = TRUE;
+    for (guint i = 0; ok && i < files->len; i++) {
+        FileEntry *e = files->pdata[i];
+        if (!fs_is_safe_rel(e->path)) {
+            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "unsafe name in a file list: %s",
+                    e->path);
+            ok = FALSE;
+        } else {
+            ok = build_entry(rootfd, e, open_blob, data, root, error);
+        }
+    }
+    close(rootfd);
+    return ok;
+}
+
+gboolean filelist_remove_gone(const char *root, GPtrArray *before, GPtrArray *after, GError **error)
+{
+    int rootfd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (rootfd < 0)
+        return io_error(error, "open", root, "");
+    for (guint i = before->len; i-- > 0;) { /* what is in a folder comes after it */
+        FileEntry *e = before->pdata[i];
+        if (filelist_find(after, e->path))
+            continue;
+        const char *slash = strrchr(e->path, '/');
+        int dirfd = open_folder(rootfd, e->path, slash ? (gsize)(slash - e->path) : 0);
+        if (dirfd < 0)
+            continue;
+        unlinkat(dirfd, slash ? slash + 1 : e->path, e->kind == FILE_DIR ? AT_REMOVEDIR : 0);
+        close(dirfd);
+    }
+    close(rootfd);
+    return TRUE;
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Content between two peers by digest, with a bounded number of pieces on the way: see transfer.h. */
+#include "engine/wire/transfer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Pieces asked for and not yet here: enough to fill a fast link's round trip, 2 MiB of memory. */
+#define WINDOW 8
+/* Blobs fetched at the same time: small ones would wait for a round trip each otherwise. */
+#define MAX_OPEN 64
+
+typedef struct {
+    guint id;
+    char *root;
+    GPtrArray *files;
+} Offer;
+
+typedef struct {
+    guint id;
+    GPtrArray *files;
+    guint missing; /* digests not here yet */
+    TransferDone done;
+    gpointer data;
+} Want;
+
+/* One content on its way in. */
+typedef struct {
+    char *digest;
+    guint64 size;
+    guint64 asked; /* bytes from the start that were asked for */
+    guint pending; /* pieces asked for and not here */
+    BlobWriter *writer;
+    GArray *wants; /* guint ids */
+} Fetch;
+
+struct Transfer {
+    BlobStore *store;
+    TransferSend send;
+    gpointer data;
+    guint next_id;
+    GHashTable *offers;  /* id → Offer */
+    GHashTable *offered; /* digest → path (last offer wins) */
+    gboolean serve_store;
+    char *serving; /* the file open for reading last */
+    int serving_fd;
+    GHashTable *wants;   /* id → Want */
+    GHashTable *fetches; /* digest → Fetch */
+    GQueue waiting;      /* Fetch* not begun */
+    GQueue open;         /* Fetch* begun, oldest first */
+    guint pending;       /* pieces on their way, of all */
+    guint64 in, out;
+};
+
+static void fetch_free(gpointer p)
+{
+    Fetch *f = p;
+    g_free(f->digest);
+    blob_writer_abort(f->writer);
+    g_array_unref(f->wants);
+    g_free(f);
+}
+
+static void offer_free(gpointer p)
+{
+    Offer *o = p;
+    g_free(o->root);
+    g_ptr_array_unref(o->files);
+    g_free(o);
+}
+
+static void want_free(gpointer p)
+{
+    Want *w = p;
+    g_ptr_array_unref(w->files);
+    g_free(w);
+}
+
+Transfer *transfer_new(BlobStore *store, TransferSend send, gpointer data)
+{
+    Transfer *t = g_new0(Transfer, 1);
+    t->store = store;
+    t->send = send;
+    t->data = data;
+    t->offers = g_hash_table_new_full(NULL, NULL, NULL, offer_free);
+    t->offered = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    t->wants = g_hash_table_new_full(NULL, NULL, NULL, want_free);
+    t->fetches = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, fetch_free);
+    t->serving_fd = -1;
+    return t;
+}
+
+static void want_end(Transfer *t, Want *w, const GError *error)
+{
+    g_hash_table_steal(t->wants, GUINT_TO_POINTER(w->id));
+    if (error)
+        transfer_release(t, w->files);
+    w->done(w->files, error, w->data);
+    want_free(w);
+}
+
+void transfer_free(Transfer *t)
+{
+    if (!t)
+        return;
+    g_autoptr(GError) gone = g_error_new_literal(WIRE_ERROR, WIRE_ERROR_UNKNOWN,
+            "the connection is gone");
+    g_autoptr(GList) wants = g_hash_table_get_values(t->wants);
+    for (GList *l = wants; l; l = l->next)
+        want_end(t, l->data, gone);
+    g_queue_clear(&t->waiting);
+    g_queue_clear(&t->open);
+    g_hash_table_unref(t->fetches);
+    g_hash_table_unref(t->wants);
+    g_hash_table_unref(t->offered);
+    g_hash_table_unref(t->offers);
+    if (t->serving_fd >= 0)
+        close(t->serving_fd);
+    g_free(t->serving);
+    g_free(t);
+}
+
+guint64 transfer_bytes_in(Transfer *t) { return t->in; }
+guint64 transfer_bytes_out(Transfer *t) { return t->out; }
+
+/* ---- what we offer ---- */
+
+TransferOffer transfer_offer(Transfer *t, const char *root, GPtrArray *files)
+{
+    Offer *o = g_new0(Offer, 1);
+    o->id = ++t->next_id;
+    o->root = g_strdup(root);
+    o->files = g_ptr_array_ref(files);
+    g_hash_table_insert(t->offers, GUINT_TO_POINTER(o->id), o);
+    for (guint i = 0; i < files->len; i++) {
+        FileEntry *e = files->pdata[i];
+        if (e->digest)
+            g_hash_table_insert(t->offered, g_strdup(e->digest),
+                    g_build_filename(root, e->path, NULL));
+    }
+    return o->id;
+}
+
+void transfer_withdraw(Transfer *t, TransferOffer offer)
+{
+    Offer *o = g_hash_table_lookup(t->offers, GUINT_TO_POINTER(offer));
+    if (!o)
+        return;
+    for (guint i = 0; i < o->files->len; i++) {
+        FileEntry *e = o->files->pdata[i];
+        const char *path = e->digest ? g_hash_table_lookup(t->offered, e->digest) : NULL;
+        gsize n = strlen(o->root);
+        if (path && !strncmp(path, o->root, n) && !strcmp(path + n + 1, e->path))
+            g_hash_table_remove(t->offered, e->digest);
+    }
+    g_hash_table_remove(t->offers, GUINT_TO_POINTER(offer));
+}
+
+void transfer_serve_store(Transfer *t, gboolean on) { t->serve_store = on; }
+
+static int open_served(Transfer *t, const char *digest)
+{
+    if (t->serving && !strcmp(t->serving, digest))
+        return t->serving_fd;
+    if (t->serving_fd >= 0)
+        close(t->serving_fd);
+    g_clear_pointer(&t->serving, g_free);
+    const char *path = g_hash_table_lookup(t->offered, digest);
+    if (path)
+        t->serving_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    else if (t->serve_store && blobs_has(t->store, digest))
+        t->serving_fd = blobs_open_fd(digest, t->store, NULL);
+    else
+        t->serving_fd = -1;
+    if (t->serving_fd >= 0)
+        t->serving = g_strdup(digest);
+    return t->serving_fd;
+}
+
+static void serve(Transfer *t, const MsgGet *get)
+{
+    int fd = get->digest ? open_served(t, get->digest) : -1;
+    gsize want = get->size && get->size < WIRE_CHUNK ? get->size : WIRE_CHUNK;
+    guint8 *buf = fd >= 0 ? g_malloc(want) : NULL;
+    gssize n = fd >= 0 ? pread(fd, buf, want, get->offset) : -1;
+    if (n < 0 || (n == 0 && get->size)) {
+        MsgMissing missing = { get->digest, fd < 0 ? "no such content here" : "it got shorter" };
+        if (get->digest)
+            t->send(MSG_MISSING, &missing, t->data);
+        g_free(buf);
+        return;
+    }
+    g_autoptr(GBytes) data = g_bytes_new_take(buf, n);
+    MsgChunk chunk = { get->digest, get->offset, data };
+    t->out += n;
+    t->send(MSG_CHUNK, &chunk, t->data);
+}
+
+/* ---- what we want ---- */
+
+static void ask(Transfer *t, Fetch *f)
+{
+    guint64 left = f->size - f->asked;
+    MsgGet get = { f->digest, f->asked, left < WIRE_CHUNK ? left : WIRE_CHUNK };
+    f->asked += get.size;
+    f->pending++;
+    t->pending++;
+    t->send(MSG_GET, &get, t->data);
+}
+
+static void fetch_failed(Transfer *t, Fetch *f, const GError *error);
+static void fetch_complete(Transfer *t, Fetch *f);
+
+static gboolean begin(Transfer *t, Fetch *f)
+{
+    g_autoptr(GError) error = NULL;
+    f->writer = blobs_begin(t->store, f->digest, f->size, &error);
+    if (!f->writer) {
+        fetch_failed(t, f, error);
+        return FALSE;
+    }
+    f->asked = blob_writer_offset(f->writer);
+    g_queue_push_tail(&t->open, f);
+    if (f->asked == f->size) { /* all of it came before the connection broke, or it is empty */
+        fetch_complete(t, f);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* Asks for more while the window has room: of small blobs many at once. */
+static void pump(Transfer *t)
+{
+    for (GList *l = t->open.head; l && t->pending < WINDOW; l = l->next) {
+        Fetch *f = l->data;
+        while (t->pending < WINDOW && f->asked < f->size)
+            ask(t, f);
+    }
+    while (t->waiting.length && t->open.length < MAX_OPEN && t->pending < MAX_OPEN) {
+        Fetch *f = t->waiting.head->data;
+        if (t->pending >= WINDOW && f->size > WIRE_CHUNK / MAX_OPEN * WINDOW)
+            break;
+        g_queue_pop_head(&t->waiting);
+        if (!begin(t, f))
+            continue;
+        do
+            ask(t, f);
+        while (t->pending < WINDOW && f->asked < f->size);
+    }
+}
+
+static void fetch_drop(Transfer *t, Fetch *f)
+{
+    t->pending -= f->pending;
+    g_queue_remove(&t->open, f);
+    g_queue_remove(&t->waiting, f);
+    g_hash_table_steal(t->fetches, f->digest);
+}
+
+static void fetch_complete(Transfer *t, Fetch *f)
+{
+    g_autoptr(GError) error = NULL;
+    BlobWriter *writer = g_steal_pointer(&f->writer);
+    if (!blob_writer_finish(writer, &error)) {
+        fetch_failed(t, f, error);
+        return;
+    }
+    fetch_drop(t, f);
+    for (guint i = 0; i < f->wants->len; i++) {
+        Want *w = g_hash_table_lookup(t->wants,
+                GUINT_TO_POINTER(g_array_index(f->wants, guint, i)));
+        if (w && --w->missing == 0)
+            want_end(t, w, NULL);
+    }
+    fetch_free(f);
+    blobs_trim(t->store);
+}
+
+static void fetch_failed(Transfer *t, Fetch *f, const GError *error)
+{
+    fetch_drop(t, f);
+    for (guint i = 0; i < f->wants->len; i++) {
+        Want *w = g_hash_table_lookup(t->wants,
+                GUINT_TO_POINTER(g_array_index(f->wants, guint, i)));
+        if (w)
+            want_end(t, w, error);
+    }
+    fetch_free(f);
+}
+
+static void chunk_came(Transfer *t, const MsgChunk *m)
+{
+    Fetch *f = m->digest ? g_hash_table_lookup(t->fetches, m->digest) : NULL;
+    if (!f || !f->writer || !f->pending)
+        return; /* never asked for */
+    gsize n = 0;
+    const void *data = m->data ? g_bytes_get_data(m->data, &n) : NULL;
+    g_autoptr(GError) error = NULL;
+    f->pending--;
+    t->pending--;
+    t->in += n;
+    if (m->offset != blob_writer_offset(f->writer)) {
+        /* after a short piece: those behind it are asked for again */
+        if (!f->pending)
+            f->asked = blob_writer_offset(f->writer);
+    } else if (n == 0) {
+        error = g_error_new(WIRE_ERROR, WIRE_ERROR_MALFORMED, "content of %s ended early", f->digest);
+        fetch_failed(t, f, error);
+    } else if (!blob_writer_add(f->writer, data, n, &error)) {
+        fetch_failed(t, f, error);
+    } else if (blob_writer_offset(f->writer) == f->size) {
+        fetch_complete(t, f);
+    } else if (!f->pending && f->asked > blob_writer_offset(f->writer)) {
+        f->asked = blob_writer_offset(f->writer); /* a short piece: ask again from there */
+    }
+    pump(t);
+}
+
+static void missing_came(Transfer *t, const MsgMissing *m)
+{
+    Fetch *f = m->digest ? g_hash_table_lookup(t->fetches, m->digest) : NULL;
+    if (!f)
+        return;
+    g_autoptr(GError) error = g_error_new(WIRE_ERROR, WIRE_ERROR_UNKNOWN,
+            "content %s is missing: %s", f->digest, m->reason ? m->reason : "");
+    fetch_failed(t, f, error);
+    pump(t);
+}
+
+void transfer_handle(Transfer *t, MsgKind kind, const void *msg)
+{
+    if (kind == MSG_GET)
+        serve(t, msg);
+    else if (kind == MSG_CHUNK)
+        chunk_came(t, msg);
+    else if (kind == MSG_MISSING)
+        missing_came(t, msg);
+}
+
+static void want_digest(Transfer *t, Want *w, const FileEntry *e)
+{
+    Fetch *f = g_hash_table_lookup(t->fetches, e->digest);
+    if (!f) {
+        f = g_new0(Fetch, 1);
+        f->digest = g_strdup(e->digest);
+        f->size = e->size;
+        f->wants = g_array_new(FALSE, FALSE, sizeof(guint));
+        g_hash_table_insert(t->fetches, f->digest, f);
+        g_queue_push_tail(&t->waiting, f);
+    }
+    /* The same content twice in one list is one want. */
+    for (guint i = 0; i < f->wants->len; i++)
+        if (g_array_index(f->wants, guint, i) == w->id)
+            return;
+    g_array_append_val(f->wants, w->id);
+    w->missing++;
+}
+
+TransferWant transfer_want(Transfer *t, GPtrArray *files, TransferDone done, gpointer data)
+{
+    Want *w = g_new0(Want, 1);
+    w->id = ++t->next_id;
+    w->files = g_ptr_array_ref(files);
+    w->done = done;
+    w->data = data;
+    g_hash_table_insert(t->wants, GUINT_TO_POINTER(w->id), w);
+    for (guint i = 0; i < files->len; i++) {
+        FileEntry *e = files->pdata[i];
+        if (!e->digest)
+            continue;
+        blobs_pin(t->store, e->digest);
+        if (!blobs_has(t->store, e->digest))
+            want_digest(t, w, e);
+    }
+    if (!w->missing) {
+        want_end(t, w, NULL);
+        return 0;
+    }
+    guint id = w->id;
+    pump(t);
+    return id;
+}
+
+void transfer_cancel(Transfer *t, TransferWant want)
+{
+    Want *w = g_hash_table_lookup(t->wants, GUINT_TO_POINTER(want));
+    if (!w)
+        return;
+    transfer_release(t, w->files);
+    g_hash_table_remove(t->wants, GUINT_TO_POINTER(want));
+}
+
+void transfer_release(Transfer *t, GPtrArray *files)
+{
+    for (guint i = 0; i < files->len; i++) {
+        FileEntry *e = files->pdata[i];
+        if (e->digest)
+            blobs_unpin(t->store, e->digest);
+    }
+}
+
+void transfer_resume(Transfer *t)
+{
+    t->pending = 0;
+    for (GList *l = t->open.head; l; l = l->next) {
+        Fetch *f = l->data;
+        f->pending = 0;
+        f->asked = blob_writer_offset(f->writer);
+    }
+    pump(t);
+}
+
+/* ---- lists ---- */
+
+static gsize entry_weight(const FileEntry *e)
+{
+    return strlen(e->path) + (e->target ? strlen(e->target) : 0) +
+            (e->data ? g_bytes_get_size(e->data) : 0) + 160;
+}
+
+gboolean transfer_send_files(TransferSend send, gpointer data, const MsgFiles *head,
+        GPtrArray *files)
+{
+    guint i = 0;
+    do {
+        MsgFiles part = *head;
+        part.files = g_ptr_array_new();
+        gsize weight = 0;
+        while (i < files->len && part.files->len < WIRE_MAX_FILES && weight < WIRE_MAX_FRAME / 2) {
+            weight += entry_weight(files->pdata[i]);
+            g_ptr_array_add(part.files, files->pdata[i++]);
+        }
+        part.last = i >= files->len;
+        gboolean ok = send(MSG_FILES, &part, data);
+        g_ptr_array_unref(part.files);
+        if (!ok)
+            return FALSE;
+    } while (i < files->len);
+    return TRUE;
+}
