@@ -455,7 +455,7 @@ static const char *skip_digits(const char *p)
     return p;
 }
 
-/* The end of the longest \value at p; p itself if there is none. */
+/* The end of the longest \value at p. All parts of a number are optional there. */
 static const char *skip_number(const char *p)
 {
     const char *q = *p == '-' || *p == '+' ? p + 1 : p;
@@ -463,7 +463,6 @@ static const char *skip_number(const char *p)
         return p + 3;
     if (!g_ascii_strncasecmp(q, "inf", 3))
         return q + 3;
-    const char *body = q;
     q = skip_digits(q);
     if (*q == '.')
         q = skip_digits(q + 1);
@@ -472,7 +471,7 @@ static const char *skip_number(const char *p)
         if (g_ascii_isdigit(*e))
             q = skip_digits(e);
     }
-    return q == body ? p : q;
+    return q;
 }
 
 /* The digits in "(12)" or "(step 12)" up to the end of the line. */
