@@ -353,6 +353,12 @@ static Value *decode_repeated_list(const char *s, guint depth)
     return list;
 }
 
+/* PyYAML takes no tab outside of quotes, libyaml does: such a text is a string. */
+static gboolean has_plain_tab(const char *s)
+{
+    return !strchr("'\"[{", s[0]) && strchr(s, '\t');
+}
+
 static Value *decode_untyped(const char *s, guint depth)
 {
     Value *v = decode_int(s);
@@ -362,7 +368,7 @@ static Value *decode_untyped(const char *s, guint depth)
         v = decode_function_or_sequence(s, depth);
     if (!v)
         v = decode_repeated_list(s, depth);
-    if (!v)
+    if (!v && !has_plain_tab(s))
         v = yaml_parse(s, -1, NULL, NULL);
     return v ? v : value_new_string(s);
 }

@@ -3,6 +3,7 @@
  * command lines are made of. */
 #include "engine/base/value.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 static void shortest_digits(double d, char *digits, int *exp10)
 {
     char buf[40];
-    for (int precision = 15; precision <= 17; precision++) {
+    int first = d < 2 * DBL_MIN ? 1 : 15; /* subnormal ones have fewer digits than 15 */
+    for (int precision = first; precision <= 17; precision++) {
         snprintf(buf, sizeof buf, "%.*e", precision - 1, d);
         if (precision == 17 || strtod(buf, NULL) == d)
             break;

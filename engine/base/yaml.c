@@ -90,10 +90,13 @@ static Value *read_alias(Reader *r, const yaml_event_t *event)
     return value_copy(found);
 }
 
-/* The part of a standard tag behind "tag:yaml.org,2002:", else the tag itself. */
+/* The part of a standard tag behind "tag:yaml.org,2002:", else the tag itself; NULL for none and
+ * for a lone "!", which asks for nothing. */
 static const char *tag_name(const yaml_char_t *tag)
 {
     const char *s = (const char *) tag;
+    if (s && strcmp(s, "!") == 0)
+        return NULL;
     return s && g_str_has_prefix(s, "tag:yaml.org,2002:") ? s + strlen("tag:yaml.org,2002:") : s;
 }
 
@@ -134,7 +137,7 @@ static Value *read_scalar(Reader *r, const yaml_event_t *event, gboolean *is_mer
         fail_tag(r, name, line);
         return NULL;
     }
-    if (!name && event->data.scalar.plain_implicit)
+    if (!name && (event->data.scalar.plain_implicit || event->data.scalar.tag))
         tag = yaml_scalar_resolve(s, len, FALSE);
     if (is_merge && tag == YAML_TAG_MERGE) {
         *is_merge = TRUE;
@@ -258,7 +261,7 @@ static Value *read_collection(Reader *r, const yaml_event_t *event, guint depth)
         return NULL;
     }
     const char *name = tag_name(tag);
-    if (name && strcmp(name, "!") != 0 && strcmp(name, is_map ? "map" : "seq") != 0) {
+    if (name && strcmp(name, is_map ? "map" : "seq") != 0) {
         fail_tag(r, name, line);
         return NULL;
     }

@@ -280,7 +280,7 @@ static Value *make_int(const char *s, gsize len, const char **why)
         return NULL;
     }
     gint64 i;
-    if (len < 19 && *s != '+' && (*s != '0' || !s[1]) && !strpbrk(s, "_:") &&
+    if (len < 19 && (s[*s == '-'] != '0' || len == 1) && *s != '+' && !strpbrk(s, "_:") &&
             g_ascii_string_to_signed(s, 10, G_MININT64, G_MAXINT64, &i, NULL))
         return value_new_int(i);
     g_autofree char *text = without_underscores(s, len);
