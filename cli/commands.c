@@ -4,5 +4,6 @@
 
 const CliCommand *const cli_commands[] = {
         &cmd_man,
+        &cmd_steps,
         NULL,
 };

@@ -5,3 +5,4 @@
 #include "cli/cli.h"
 
 extern const CliCommand cmd_man;
+extern const CliCommand cmd_steps;
