@@ -246,6 +246,10 @@ static void add_op_env(Op *op, Value *env)
     g_autofree char *level = g_strdup_printf("%d", log_level());
     set_env(env, "LOG_LEVEL", g_getenv("LOG_LEVEL") ? g_getenv("LOG_LEVEL") : level);
     set_env(env, "CMD_DIR", cwd);
+    /* For our Python modules that hand over to the program (guild/_handover.py). */
+    g_autofree char *exe = g_file_read_link("/proc/self/exe", NULL);
+    if (exe)
+        set_env(env, "GUILD_EXE", exe);
 }
 
 char **op_proc_env(Op *op, Run *run)
