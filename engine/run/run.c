@@ -201,7 +201,7 @@ gboolean run_write_attr_raw(Run *run, const char *name, const char *text, GError
 
 gboolean run_write_attr(Run *run, const char *name, const Value *value, GError **error)
 {
-    g_autofree char *text = yaml_dump(value);
+    g_autofree char *text = yaml_dump_attr(value);
     return run_write_attr_raw(run, name, text, error);
 }
 

@@ -62,7 +62,7 @@ Value *run_try_attr(Run *run, const char *name);
 /* Text of a string attribute, "" or NULL if absent; other kinds in Python's str(). */
 char *run_attr_text(Run *run, const char *name);
 gint64 run_attr_int(Run *run, const char *name, gint64 dflt);
-/* Rewrites the file in place, as the reference does. The text is yaml_dump() and a newline. */
+/* Rewrites the file in place, as the reference does. The text is yaml_dump_attr() and a newline. */
 gboolean run_write_attr(Run *run, const char *name, const Value *value, GError **error);
 gboolean run_write_attr_string(Run *run, const char *name, const char *text, GError **error);
 gboolean run_write_attr_int(Run *run, const char *name, gint64 n, GError **error);

@@ -254,15 +254,22 @@ Value *scalars_read_value(const char *run_dir)
     return list;
 }
 
+typedef struct Texts {
+    const char *prefix;
+    Value *map;
+} Texts;
+
 static void on_text(const TfEvent *e, gpointer data)
 {
+    Texts *texts = data;
     if (!e->text)
         return;
     gsize len = strlen(e->tag);
     if (g_str_has_suffix(e->tag, TEXT_TAG_SUFFIX))
         len -= strlen(TEXT_TAG_SUFFIX);
     g_autofree char *tag = g_strndup(e->tag, len);
-    value_map_set_string(data, tag, e->text);
+    g_autofree char *key = scalar_key(texts->prefix, tag);
+    value_map_set_string(texts->map, key, e->text);
 }
 
 Value *scalars_read_attrs(const char *run_dir)
@@ -273,7 +280,7 @@ Value *scalars_read_attrs(const char *run_dir)
         const ScalarSource *source = sources->pdata[i];
         g_autoptr(GPtrArray) paths = event_files(source->dir, TRUE);
         for (guint k = 0; k < paths->len; k++)
-            tfevents_read_file(paths->pdata[k], on_text, map);
+            tfevents_read_file(paths->pdata[k], on_text, &(Texts){ source->prefix, map });
     }
     return map;
 }

@@ -44,8 +44,8 @@ Value *scalar_summary_value(const ScalarSummary *s);
 /* scalars_read() as a list of such maps. */
 Value *scalars_read_value(const char *run_dir);
 
-/* Texts that were logged (files ending in ".attrs"), a map of tag to string; a later one replaces
- * an earlier one. */
+/* Texts that were logged (files ending in ".attrs"), a map of scalar_key() to string; a later one
+ * replaces an earlier one. */
 Value *scalars_read_attrs(const char *run_dir);
 
 /* The column of a summary that `QUALIFIER TAG` and `TAG step` mean: qualifier "first", "last",
