@@ -80,12 +80,13 @@ int child_run(const char *const *argv, char **env, const char *cwd, int *signale
     int err = spawn(argv, env, cwd, &pid);
     child_pid = err ? 0 : pid;
     take_signals(&saved);
-    sigprocmask(SIG_SETMASK, &old, NULL);
+    sigprocmask(SIG_UNBLOCK, &block, NULL);
     int status = 0;
     while (!err && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     child_pid = 0;
     restore_signals(&saved);
+    sigprocmask(SIG_SETMASK, &old, NULL);
     if (signaled)
         *signaled = last_signal;
     if (err) {

@@ -4,6 +4,9 @@
 
 const CliCommand *const cli_commands[] = {
         &cmd_man,
+        &cmd_api,
+        &cmd_batch,
+        &cmd_queue_op,
         &cmd_steps,
         NULL,
 };

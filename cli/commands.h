@@ -5,4 +5,7 @@
 #include "cli/cli.h"
 
 extern const CliCommand cmd_man;
+extern const CliCommand cmd_api;
+extern const CliCommand cmd_batch;
+extern const CliCommand cmd_queue_op;
 extern const CliCommand cmd_steps;
