@@ -1,4 +1,137 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows for many machines: trials over tcp, files, the scheduler, idle workers."""
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
 
-ROWS = []
+from measure import Sample, number, pairs, resident_bytes, wait_for
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
+
+GIB = 1 << 30
+CHUNK = 256 * 1024
+
+
+@contextlib.contextmanager
+def cluster(b, workers, **options):
+    """A coordinator, so many workers on homes of their own, and a client, all in memory over loopback tcp."""
+    os.environ["GUILD"] = b.guild
+    os.environ["TMPDIR"] = b.memory
+    import tempfile
+    tempfile.tempdir = b.memory
+    import hosts
+    hosts.GUILD = b.guild
+    made = hosts.Cluster()
+    try:
+        for i in range(workers):
+            made.start_worker(f"w{i + 1}", **options)
+        wait_for(lambda: len(worker_list(made)) == workers, 30, f"{workers} workers")
+        yield made
+    finally:
+        made.close()
+
+
+def worker_list(made):
+    out = made.client.guild("workers", "--remote", "lab", "--json").stdout
+    return json.loads(out or "[]")
+
+
+def tcp_trials(b, table):
+    """1,000 no-op trials on two workers over tcp on loopback with CURVE, separate homes."""
+    trials = 1000
+    with cluster(b, 2, slots=1) as made:
+        made.client.write("guild.yml", "op:\n  exec: 'true'\n  flags:\n    x: 0\n")
+
+        def once():
+            began = time.perf_counter()
+            made.client.guild("run", "op", f"x=range[1:{trials}]", "--remote", "lab", "-y", seconds=120)
+            return trials / (time.perf_counter() - began)
+
+        rate = Sample(once() for _ in range(3))
+        runs = os.path.join(made.head.home, "runs")
+        good = sum(os.path.exists(os.path.join(runs, r, ".guild", "attrs", "exit_status"))
+                   and not os.path.exists(os.path.join(runs, r, ".guild", "proto")) for r in os.listdir(runs))
+    if good != 3 * trials:
+        raise RuntimeError(f"{good} of {3 * trials} trials have a result")
+    table.row(f"{trials} no-op trials, 2 workers, tcp", rate.show("/s"), "", "", ">= 200 /s", rate.median >= 200)
+
+
+def slot_latency(b, table):
+    """From a slot becoming free to its next trial's process starting: by the trials' own clocks."""
+    with cluster(b, 1, slots=1) as made:
+        made.client.write("guild.yml", "op:\n  exec: sh -c 'date +%s%N; exec true'\n  flags:\n    x: 0\n")
+        made.client.guild("run", "op", "x=range[1:200]", "--remote", "lab", "-y", seconds=120)
+        runs = os.path.join(made.head.home, "runs")
+        spans = []
+        for run in os.listdir(runs):
+            attrs = os.path.join(runs, run, ".guild", "attrs")
+            if not os.path.exists(os.path.join(runs, run, ".guild", "proto")):
+                spans.append(tuple(int(open(os.path.join(attrs, a), encoding="ascii").read())
+                                   for a in ("started", "stopped")))
+    spans.sort()
+    gaps = Sample((b_[0] - a[1]) / 1e3 for a, b_ in zip(spans, spans[1:]))
+    table.row("a slot is free - its next trial starts", f"{number(gaps.median)} ms median", "", "", "< 2 ms",
+              gaps.median < 2)
+
+
+def large_file(b, table):
+    """A 2 GiB file to a worker, beside a plain zmq pipe with CURVE between two processes."""
+    size = 2 * GIB
+    with cluster(b, 1, slots=1) as made:
+        path = os.path.join(made.client.project, "large.bin")
+        subprocess.run(["truncate", "-s", str(size), path], check=True)
+        made.client.write("guild.yml", "op:\n  exec: stat -c %s large.bin\n  sourcecode: no\n"
+                                       "  requires:\n    - file: large.bin\n  sync: ['!large.bin']\n")
+        peaks = []
+
+        def ours():
+            with open(path, "r+b") as f:  # a new content each time, so that no cache has it
+                f.write(os.urandom(64))
+            began = time.perf_counter()
+            made.client.guild("run", "op", "--remote", "lab", "-y", seconds=600)
+            took = time.perf_counter() - began
+            peaks.append(max(resident_bytes(p.pid) for p in (made.coordinator, made.worker("w1"))))
+            return size / took / 1e6
+
+        def peer():
+            out = subprocess.run([os.path.join(b.tools, "peer_pipe"), str(size), str(CHUNK)], check=True,
+                                 stdout=subprocess.PIPE).stdout
+            return float(out) / 1e6
+
+        mine, pipe = pairs(1, ours, peer)
+    ratio = mine.median / pipe.median
+    table.row("2 GiB from client to worker, end to end", mine.show("MB/s"), pipe.show("MB/s"), f"{ratio:.2f}", ">= 0.6",
+              ratio >= 0.6)
+    table.row("2 GiB: memory of coordinator and worker", f"{max(peaks) / 1e6:.0f} MB", "", "", "< 100 MB",
+              max(peaks) < 100e6)
+
+
+def scheduler(b, table):
+    out = [subprocess.run([os.path.join(b.tools, "bench_scheduler")], check=True, stdout=subprocess.PIPE).stdout.split()
+           for _ in range(3)]
+    ns, resident = Sample(float(o[0]) for o in out), Sample(float(o[3]) for o in out)
+    table.row("scheduler, 1,000,000 tasks, 1,000 workers", ns.show("ns a decision"), "", "", "< 2000", ns.median < 2000)
+    table.row("scheduler: bytes a task", resident.show("B"), "", "", "< 300", resident.median < 300)
+
+
+def idle_workers(b, table):
+    """100 idle workers: what the coordinator uses of a core."""
+    seconds = 20
+    with cluster(b, 100, slots=1) as made:
+        time.sleep(5)  # joining is over; what is measured is rest
+        before = cpu_s(made.coordinator.pid)
+        time.sleep(seconds)
+        used = (cpu_s(made.coordinator.pid) - before) / seconds
+    table.row("100 idle workers: the coordinator's core", f"{100 * used:.2f} %", "", "", "< 1 %", used < 0.01)
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+ROWS = [tcp_trials, slot_latency, large_file, scheduler, idle_workers]
