@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 
 const CliCommand *const cli_commands[] = {
+        &cmd_run,
         &cmd_man,
         &cmd_api,
         &cmd_batch,

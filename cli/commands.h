@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const CliCommand cmd_man;
+extern const CliCommand cmd_run;
 extern const CliCommand cmd_api;
 extern const CliCommand cmd_batch;
 extern const CliCommand cmd_queue_op;

@@ -121,6 +121,10 @@ Value *op_safe_env(Op *op, const char *const *env);
  * optimizer's search space from `choices`, `min` and `max` where the user gave no value. */
 void op_encode_flags_for_batch(Op *user_op, const Op *batch_op);
 
+/* Files of the project that dependencies bring into a run: they are no source code. Relative paths,
+ * newly allocated strv. */
+char **op_local_dep_paths(const Op *op);
+
 /* TRUE if the run is to be deleted once it has succeeded. */
 gboolean op_deletes_run(const Op *op, Run *run);
 /* TRUE if the operation is one that makes trials and is not `+` or `random`. */

@@ -41,8 +41,7 @@ static gboolean write_attrs(Op *op, Run *run, GError **error)
     return TRUE;
 }
 
-/* Files of the project that dependencies bring in are no source code. */
-static char **local_dep_paths(const Op *op)
+char **op_local_dep_paths(const Op *op)
 {
     GPtrArray *paths = g_ptr_array_new();
     for (guint i = 0; i < op->deps->len; i++) {
@@ -67,7 +66,7 @@ static gboolean copy_sourcecode(Op *op, Run *run, GError **error)
     g_autofree char *dest = fs_join(run_dir(run),
             op->sourcecode_dest ? op->sourcecode_dest : ".");
     g_autofree char *normal = fs_normpath(dest);
-    g_auto(GStrv) ignore = local_dep_paths(op);
+    g_auto(GStrv) ignore = op_local_dep_paths(op);
     return sourcecode_copy(select, run, normal, (const char *const *)ignore, error);
 }
 
