@@ -33,7 +33,6 @@ struct Guildfile {
     Value *package;    /* map of the `package` item, or NULL */
     Value *data;       /* list of items, coerced; for $include and extends */
     gint refs;
-    gpointer priv;
 };
 
 #define GUILDFILE_ERROR guildfile_error_quark()

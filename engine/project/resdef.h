@@ -24,6 +24,7 @@ typedef struct ResSource {
     char *path;   /* what follows "file:", "operation:", "module:", "config:"; a url's path */
     char *name;
     char *flag_name;
+    gboolean no_flag; /* `flag-name: no`: an operation source that no flag stands for */
     char *sha256;
     gboolean unpack;
     char *type;            /* archive type, or NULL to go by name */
