@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Promises 1 to 3: whatever dies, every trial has exactly one result, made of one attempt.
+
+A batch of some hundred trials runs while, for FAULT_ROUNDS rounds (default 30), something is broken
+at a random time: the coordinator or a worker is killed, a trial is killed, a connection is cut.  The
+seed is printed; FAULT_SEED repeats it.  FAULT_SECONDS (default 120) bounds the time.
+"""
+import hashlib
+import json
+import os
+import random
+import signal
+import time
+import unittest
+
+import hosts
+
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "30"))
+SECONDS = float(os.environ.get("FAULT_SECONDS", "120"))
+SEED = int(os.environ.get("FAULT_SEED", str(int(time.time()))))
+TRIALS = int(os.environ.get("FAULT_TRIALS", str(max(120, 8 * ROUNDS))))
+WORKERS = ("w1", "w2", "w3")
+
+TRIAL = """\
+i=$1
+echo "begin $i"
+head -c 65536 /dev/urandom > data.bin
+sleep 0.$(( i % 4 + 1 ))
+sha256sum data.bin > data.sum
+echo "end $i"
+"""
+
+
+class Faults(unittest.TestCase):
+    def setUp(self):
+        self.random = random.Random(SEED)
+        self.cluster = hosts.Cluster(options=["--lease", "2"])
+        self.addCleanup(self.cluster.close)
+        for name in WORKERS:
+            self.cluster.start_worker(name, slots=3, proxy=True)
+        client = self.cluster.client
+        client.write("trial.sh", TRIAL)
+        client.write("guild.yml", "trial:\n  exec: sh trial.sh ${i}\n  flags:\n    i: 0\n")
+
+    def kill_coordinator(self):
+        self.cluster.coordinator.kill()
+        time.sleep(self.random.random())
+        self.cluster.start_coordinator()
+
+    def kill_worker(self):
+        name = self.random.choice(WORKERS)
+        self.cluster.worker(name).kill()
+        self.cluster.start_worker(name, slots=3, proxy=True)
+
+    def kill_trial(self):
+        """SIGKILL to the shell of one running trial of one worker."""
+        worker = self.cluster.worker(self.random.choice(WORKERS))
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/stat") as f:
+                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
+                if parent == worker.pid:
+                    found.append(int(pid))
+            except OSError:
+                continue
+        if found:
+            try:
+                os.kill(self.random.choice(found), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def cut_link(self):
+        relay = self.cluster.worker_machine(self.random.choice(WORKERS)).proxy
+        relay.cut()
+        time.sleep(self.random.choice((0.1, 0.5, 4.0)))
+        relay.join()
+
+    def test_every_trial_has_one_result(self):
+        print(f"seed {SEED}, {ROUNDS} rounds, {TRIALS} trials", flush=True)
+        client = self.cluster.client
+        submitted = client.guild(
+            "run", "trial", f"i=range[0:{TRIALS - 1}]", "--remote", "lab", "--no-wait", "-y",
+            "--retries", "10000", "--retry-failed", "10000")
+        batch = submitted.stdout.split()[-1]
+        faults = (self.kill_coordinator, self.kill_worker, self.kill_trial, self.cut_link)
+        end = time.monotonic() + SECONDS
+        done = 0
+        while done < ROUNDS and time.monotonic() < end:
+            time.sleep(self.random.random())
+            self.random.choice(faults)()
+            done += 1
+        print(f"{done} faults", flush=True)
+        self.assertGreater(done, 0)
+        try:
+            self.wait_for_end(batch)
+            self.check_results()
+        except AssertionError:
+            print(self.cluster.logs())
+            raise
+
+    def wait_for_end(self, batch):
+        def ended():
+            listed = self.cluster.client.guild("runs", "--remote", "lab", "--all", "--json", ok=None)
+            if listed.returncode:
+                return False
+            states = {run["id"]: run["status"] for run in json.loads(listed.stdout)}
+            return states.get(batch) == "completed"
+
+        hosts.wait_for(ended, "the batch ends", 60 + TRIALS, step=0.5)
+
+    def check_results(self):
+        """Brings everything home and looks at each trial's flags, status, output and files."""
+        client = self.cluster.client
+        client.guild("pull", "lab", "-y", seconds=300)
+        seen = []
+        for run in json.loads(client.guild("runs", "--all", "--json").stdout):
+            if "i" not in (run.get("flags") or {}) or isinstance(run["flags"]["i"], (str, list)):
+                continue
+            number = run["flags"]["i"]
+            seen.append(number)
+            self.assertEqual(run["status"], "completed", run)
+            folder = os.path.join(client.home, "runs", run["id"])
+            with open(os.path.join(folder, ".guild", "output")) as f:
+                self.assertEqual(f.read(), f"begin {number}\nend {number}\n", folder)
+            with open(os.path.join(folder, "data.bin"), "rb") as f:
+                digest = hashlib.sha256(f.read()).hexdigest()
+            with open(os.path.join(folder, "data.sum")) as f:
+                self.assertEqual(f.read(), f"{digest}  data.bin\n")
+        self.assertEqual(sorted(seen), list(range(TRIALS)))
+
+
+if __name__ == "__main__":
+    unittest.main()
