@@ -49,6 +49,8 @@ static Value *run_info(Run *run)
     const OpRef *ref = run_peek_opref(run);
     g_autofree char *opspec = ref ? opref_to_opspec(ref, NULL) : NULL;
     value_map_set_string(info, "opspec", opspec);
+    g_autofree char *operation = run_format_operation(run);
+    value_map_set_string(info, "operation", operation);
     Value *attrs = value_new_map();
     g_auto(GStrv) names = run_attr_names(run);
     for (guint i = 0; names[i]; i++) {
