@@ -3,7 +3,7 @@
  * the flags' names; cells read as on the command line) or one a map in a list (JSON, YAML; a
  * single map is one trial). As op_util.trials_for_batch_files of the reference, but a row with
  * more cells than there are names is an error here instead of being cut. A shorter row leaves its
- * last flags unset. */
+ * last flags unset, an empty line is skipped. */
 #pragma once
 
 #include "engine/base/value.h"
@@ -15,6 +15,9 @@ Value *batchfile_read(const char *path, GError **error);
 /* All of several files, in order. */
 Value *batchfile_read_all(const char *const *paths, GError **error);
 
-/* The same from memory, for tests: `format` is ".csv", ".json", ".yaml" or ".yml". */
+/* The lower case extension that tells what a file is: ".csv", "" for none. New. */
+char *batchfile_format(const char *path);
+
+/* The same from memory: `format` is ".csv", ".json", ".yaml" or ".yml". */
 Value *batchfile_parse(const char *text, gsize len, const char *format, const char *path,
         GError **error);

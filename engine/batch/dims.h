@@ -28,7 +28,8 @@ typedef struct Dim {
     char *flag;
     DimKind kind;
     gboolean log;      /* DIM_REAL: uniform in the logarithm */
-    double low, high;  /* DIM_INT, DIM_REAL; inclusive */
+    double low, high;  /* DIM_REAL; inclusive */
+    gint64 int_low, int_high; /* DIM_INT; inclusive */
     Value *choices;    /* DIM_CHOICE: list */
     Value *initial;    /* or NULL */
 } Dim;
@@ -48,5 +49,6 @@ Value *dim_sample(const Dim *dim, guint64 seed, guint64 trial);
 
 /* Random numbers behind it: 64 bits that depend on nothing but the arguments. */
 guint64 batch_random(guint64 seed, guint64 trial, const char *stream);
-/* As above in [0, 1). */
+/* As above below n (0: all 64 bits), and in [0, 1). */
+guint64 batch_random_below(guint64 seed, guint64 trial, const char *stream, guint64 n);
 double batch_random_unit(guint64 seed, guint64 trial, const char *stream);

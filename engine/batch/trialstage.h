@@ -21,8 +21,8 @@ TrialStager *trial_stager_new(Run *batch_run, const char *runs_dir, GError **err
 void trial_stager_free(TrialStager *stager);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TrialStager, trial_stager_free)
 
-/* A new pending run with these flags (a map). `run_dir` NULL: a new id below runs_dir; else that
+/* A new pending run with these flags (a map). `where` NULL: a new id below runs_dir; else that
  * directory, whose last part is the id. On error nothing of it is left. The run shows in listings only when
  * it is whole (opref is written last). */
-Run *trial_stager_stage(TrialStager *stager, const Value *flags, const char *run_dir,
+Run *trial_stager_stage(TrialStager *stager, const Value *flags, const char *where,
         GError **error);
