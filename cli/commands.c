@@ -4,6 +4,15 @@
 
 const CliCommand *const cli_commands[] = {
         &cmd_run,
+        &cmd_runs,
+        &cmd_ls,
+        &cmd_cat,
+        &cmd_select,
+        &cmd_label,
+        &cmd_tag,
+        &cmd_comment,
+        &cmd_mark,
+        &cmd_stop,
         &cmd_man,
         &cmd_api,
         &cmd_batch,

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `guild cat`: a file or the output of a run. */
+#include "cli/commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/runs_args.h"
+#include "engine/base/fs.h"
+
+static const CliOption cat_options[] = {
+        { "path", "-p, --path", OPT_STRING, "PATH", "File to show. Needed unless --output is used.",
+                "run-file" },
+        { "sourcecode", "-s, --sourcecode", OPT_FLAG, NULL, "PATH is that of a source code file." },
+        { "output", "-O, --output", OPT_FLAG, NULL, "Show the run's output." },
+        { "page", "-pa, --page", OPT_FLAG, NULL, "Show the file in a pager." },
+        CLI_OPTIONS_END,
+};
+
+#define PATH_IS_ABSOLUTE "PATH must be relative\nTry 'guild cat --help' for more information."
+
+/* The folder of the run that its source code was copied to. */
+static char *sourcecode_dir(Run *run)
+{
+    g_autoptr(Value) op = run_try_attr(run, "op");
+    const char *dest = value_map_string(value_map_get(op, "sourcecode"), "dest", NULL);
+    if (!dest || !*dest)
+        return g_strdup(run_dir(run));
+    g_autofree char *joined = fs_join(run_dir(run), dest);
+    return fs_normpath(joined);
+}
+
+/* NULL after an error. */
+static char *path_to_show(Run *run, CliArgs *args)
+{
+    const char *path = cli_string(args, "path");
+    if (cli_flag(args, "output")) {
+        if (path || cli_flag(args, "sourcecode"))
+            fputs("--output cannot be used with other options - ignorning other options\n", stderr);
+        return run_guild_path(run, "output");
+    }
+    if (!path) {
+        cli_error("-p / --path is required unless --output is specified");
+        return NULL;
+    }
+    g_autofree char *root = cli_flag(args, "sourcecode") ? sourcecode_dir(run)
+                                                         : g_strdup(run_dir(run));
+    return fs_join(root, path);
+}
+
+static int copy_to(int fd, FILE *out, const char *path)
+{
+    char buf[65536];
+    ssize_t n;
+    while ((n = read(fd, buf, sizeof(buf))) > 0)
+        if (fwrite(buf, 1, (gsize)n, out) != (gsize)n)
+            return 1;
+    return n < 0 ? cli_error("[Errno %d] %s: '%s'", errno, g_strerror(errno), path) : 0;
+}
+
+static int page(int fd, const char *path)
+{
+    const char *pager = g_getenv("PAGER");
+    if (!isatty(STDOUT_FILENO))
+        return copy_to(fd, stdout, path);
+    FILE *out = popen(pager && *pager ? pager : "less", "w");
+    if (!out)
+        return copy_to(fd, stdout, path);
+    int status = copy_to(fd, out, path);
+    pclose(out);
+    return status;
+}
+
+static int cat(CliArgs *args)
+{
+    const char *path_arg = cli_string(args, "path");
+    if (path_arg && g_path_is_absolute(path_arg))
+        return cli_error(PATH_IS_ABSOLUTE);
+    if (cli_n_positional(args) > 1)
+        return cli_usage_error(args, "unexpected argument '%s'", cli_positional(args)[1]);
+    g_auto(RunsChoice) choice;
+    if (!runs_choice_init(&choice, args, TRUE))
+        return choice.status;
+    g_autoptr(Run) run = runs_choice_one(&choice, cli_positional(args)[0]);
+    if (!run)
+        return choice.status;
+    g_autofree char *path = path_to_show(run, args);
+    if (!path)
+        return 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? cli_error("%s does not exist", path)
+                               : cli_error("[Errno %d] %s: '%s'", errno, g_strerror(errno), path);
+    int status = cli_flag(args, "page") ? page(fd, path) : copy_to(fd, stdout, path);
+    close(fd);
+    return status;
+}
+
+static const CliOption *const tables[] = { cat_options, runs_common_filters, runs_status_filters,
+        runs_remote_option, NULL };
+
+const CliCommand cmd_cat = {
+        .name = "cat",
+        .args = "[RUN]",
+        .summary = "Show contents of a run file.",
+        .help = "Shows a file of a run, or with --output what it printed. The run is the latest "
+                "unless RUN is given; PATH is relative to the run directory, or with --sourcecode to "
+                "the folder of its source code.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
+        .options = tables,
+        .run = cat,
+        .args_complete = "run",
+};
