@@ -78,10 +78,11 @@ gboolean flags_normalize_aliases(const OpDef *opdef, Value *flags, gboolean forc
         if (value_map_has(flags, f->name)) {
             if (force)
                 continue;
-            g_set_error(error, FLAGS_ERROR, FLAGS_ERROR_ALIAS,
+            /* The reference has the names in this order. */
+        g_set_error(error, FLAGS_ERROR, FLAGS_ERROR_ALIAS,
                     "cannot specify both alias '%s' and name for flag '%s'\n"
                     "Use --force-flags to skip this check.",
-                    f->alias, f->name);
+                    f->name, f->alias);
             return FALSE;
         }
         Value *v = value_ref(value_map_get(flags, f->alias));
