@@ -22,4 +22,5 @@ extern const CliCommand cmd_restore;
 extern const CliCommand cmd_runs;
 extern const CliCommand cmd_select;
 extern const CliCommand cmd_stop;
+extern const CliCommand cmd_watch;
 extern const CliCommand cmd_tag;
