@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An operation's main that does nothing but print its arguments, quoted for a shell."""
+
+import sys
+
+
+def quoted(arg):
+    import shlex
+
+    text = shlex.quote(arg)
+    if text.startswith("''\"'\"'") and text.endswith("'\"'\"''"):  # 'a' needs no five quotes
+        return "\"'" + text[5:-5] + "'\""
+    return text
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        print(*[quoted(arg) for arg in sys.argv[1:]])
