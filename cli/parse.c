@@ -90,31 +90,31 @@ static void add_given(CliArgs *args, const CliOption *option, const char *value)
     given->values[given->n] = NULL;
 }
 
-static const char *option_label(const CliOption *o)
+/* "'-m' / '--max-trials'", as click names an option in its messages. */
+static char *option_label(const CliOption *o)
 {
-    const char *comma = strrchr(o->names, ',');
-    return comma ? comma + 2 : o->names;
+    g_auto(GStrv) names = cli_option_names(o);
+    g_autofree char *joined = g_strjoinv("' / '", names);
+    return g_strdup_printf("'%s'", joined);
 }
 
 static gboolean check_value(const CliArgs *args, const CliOption *o, const char *value)
 {
     char *end = NULL;
-    if (o->kind == OPT_INT) {
+    if (o->kind == OPT_INT)
         g_ascii_strtoll(value, &end, 10);
-        if (end == value || *end) {
-            cli_usage_error(args, "invalid value for %s: '%s' is not a valid integer",
-                    option_label(o), value);
-            return FALSE;
-        }
-    } else if (o->kind == OPT_FLOAT) {
+    else if (o->kind == OPT_FLOAT)
         g_ascii_strtod(value, &end);
-        if (end == value || *end) {
-            cli_usage_error(args, "invalid value for %s: '%s' is not a valid number",
-                    option_label(o), value);
-            return FALSE;
-        }
-    }
-    return TRUE;
+    else
+        return TRUE;
+    if (end != value && !*end)
+        return TRUE;
+    g_autofree char *label = option_label(o);
+    if (o->kind == OPT_INT)
+        cli_usage_error(args, "Invalid value for %s: '%s' is not a valid integer.", label, value);
+    else
+        cli_usage_error(args, "Invalid value for %s: %s", label, value);
+    return FALSE;
 }
 
 /* Records option `o` spelled `name`. `attached` is a value in the same word or NULL; *next is the

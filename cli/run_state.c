@@ -124,6 +124,13 @@ static OpDef *find_opdef_for_run(Run *run, int *status)
 
 /* Batch files. */
 
+/* The current folder in messages: "." unless -C names another. */
+static const char *shown_cwd(void)
+{
+    g_autofree char *here = g_get_current_dir();
+    return strcmp(here, cli_cwd()) == 0 ? "." : cli_cwd();
+}
+
 static Value *read_batch_files(const char *const *paths, GError **error)
 {
     g_autoptr(Value) trials = value_new_list();
@@ -131,8 +138,9 @@ static Value *read_batch_files(const char *const *paths, GError **error)
         g_autofree char *expanded = fs_expanduser(*paths);
         g_autofree char *path = fs_join(cli_cwd(), expanded);
         if (!fs_exists(path)) {
+            g_autofree char *shown = fs_join(shown_cwd(), expanded);
             g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "batch file %s does not exist",
-                    path);
+                    shown);
             return NULL;
         }
         g_autoptr(Value) more = batchfile_read(path, error);

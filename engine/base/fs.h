@@ -43,7 +43,7 @@ gboolean fs_walk(const char *root, gboolean follow, FsWalkFn fn, gpointer data, 
 char *fs_join(const char *a, const char *b);           /* as os.path.join: absolute b wins */
 char *fs_abspath(const char *path, const char *cwd);   /* cwd NULL: the process's; normalised */
 char *fs_normpath(const char *path);                   /* as os.path.normpath */
-char *fs_relpath(const char *path, const char *start); /* as os.path.relpath */
+char *fs_relpath(const char *path, const char *start); /* as os.path.relpath; start NULL: "." */
 char *fs_realpath(const char *path);                   /* as os.path.realpath: never fails */
 char *fs_expanduser(const char *path);
 /* TRUE if `rel` is a relative path that stays inside when joined (no "..", not absolute, not

@@ -50,7 +50,7 @@ char *fs_abspath(const char *path, const char *cwd)
 char *fs_relpath(const char *path, const char *start)
 {
     g_autofree char *to = fs_abspath(path, NULL);
-    g_autofree char *from = fs_abspath(start, NULL);
+    g_autofree char *from = fs_abspath(start ? start : ".", NULL);
     g_auto(GStrv) to_parts = g_strsplit(to[1] ? to + 1 : "", "/", -1);
     g_auto(GStrv) from_parts = g_strsplit(from[1] ? from + 1 : "", "/", -1);
     gsize same = 0;
