@@ -236,7 +236,7 @@ Value *colspec_value(const ColSpec *spec, Run *run, RunIndex *index)
         flags = run_try_attr(run, "flags");
         return value_ref(value_map_get(flags, spec->name));
     default:
-        return run_named_attr(run, spec->name);
+        return run_index_named_attr(index, run, spec->name);
     }
 }
 

@@ -13,6 +13,7 @@ const CliCommand *const cli_commands[] = {
         &cmd_comment,
         &cmd_mark,
         &cmd_stop,
+        &cmd_compare,
         &cmd_watch,
         &cmd_man,
         &cmd_api,

@@ -12,6 +12,7 @@ extern const CliCommand cmd_queue_op;
 extern const CliCommand cmd_steps;
 extern const CliCommand cmd_cat;
 extern const CliCommand cmd_comment;
+extern const CliCommand cmd_compare;
 extern const CliCommand cmd_delete;
 extern const CliCommand cmd_info;
 extern const CliCommand cmd_label;

@@ -65,6 +65,7 @@ struct OutTable {
     GPtrArray *rows;
     guint current; /* the row that suffixes and details go to */
     glong *widths;
+    gboolean unclipped;
 };
 
 static void row_free(gpointer data)
@@ -163,9 +164,14 @@ static void print_row(const OutTable *table, const Row *row, FILE *stream, guint
         fprintf(stream, "%*s%s\n", (int)indent, "", (char *)row->details->pdata[i]);
 }
 
+void out_table_unclip(OutTable *table)
+{
+    table->unclipped = TRUE;
+}
+
 void out_table_print(OutTable *table, FILE *stream, guint indent, OutStyle style)
 {
-    glong room = isatty(STDOUT_FILENO) ? out_width() : G_MAXLONG;
+    glong room = isatty(STDOUT_FILENO) && !table->unclipped ? out_width() : G_MAXLONG;
     for (guint i = 0; i < table->rows->len; i++)
         print_row(table, table->rows->pdata[i], stream, indent, style, room);
 }

@@ -28,6 +28,8 @@ void out_table_suffix(OutTable *table, guint column, const char *suffix);
 void out_table_select(OutTable *table, guint index);
 /* A line printed below the last row as it is. */
 void out_table_detail(OutTable *table, const char *line);
+/* Lets rows be longer than the terminal is wide. */
+void out_table_unclip(OutTable *table);
 /* The whole table in a style; two spaces between columns, the last one not padded. */
 void out_table_print(OutTable *table, FILE *stream, guint indent, OutStyle style);
 void out_table_free(OutTable *table);

@@ -317,6 +317,14 @@ static const struct {
         { "time", named_time },
 };
 
+gboolean run_is_core_attr(const char *name)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(core_attrs); i++)
+        if (strcmp(core_attrs[i].name, name) == 0)
+            return TRUE;
+    return FALSE;
+}
+
 Value *run_named_attr(Run *run, const char *name)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(core_attrs); i++)

@@ -25,3 +25,5 @@ char *run_format_attr(const Value *v);
  * short_id, sourcecode, started, stopped, status, time, then opdef_attrs, then attribute files. A new
  * reference or NULL. */
 Value *run_named_attr(Run *run, const char *name);
+/* TRUE for the names that run_named_attr() computes. */
+gboolean run_is_core_attr(const char *name);

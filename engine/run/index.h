@@ -22,3 +22,8 @@ void run_index_load(RunIndex *index, GPtrArray *runs);
  * min_step, max_val, max_step, avg_val, total, count} in the order of the reference's index. A new
  * reference, never NULL. `index` may be NULL: read without cache. */
 Value *run_index_scalars(RunIndex *index, Run *run);
+/* Attributes of the operation's definition (opdef_attrs) and those that the run logged, a map less
+ * the names of run_is_core_attr(). A new reference, never NULL. */
+Value *run_index_attrs(RunIndex *index, Run *run);
+/* run_named_attr() with logged attributes: core ones, logged, opdef_attrs, attribute files. */
+Value *run_index_named_attr(RunIndex *index, Run *run, const char *name);

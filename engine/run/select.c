@@ -224,7 +224,8 @@ typedef struct {
 
 static Value *source_attr(gpointer data, const char *name)
 {
-    return run_named_attr(((FilteredRun *)data)->run, name);
+    FilteredRun *fr = data;
+    return run_index_named_attr(fr->index, fr->run, name);
 }
 
 static Value *source_flag(gpointer data, const char *name)
