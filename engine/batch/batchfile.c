@@ -24,9 +24,11 @@ typedef struct {
 static void set_error(GError **error, const char *path, guint row, const char *problem)
 {
     if (row)
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_FILE, "%s:%u: %s", path, row, problem);
+        g_set_error(error, BATCH_ERROR, BATCH_ERROR_FILE, "cannot read trials for %s: row %u: %s", path,
+                row, problem);
     else
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_FILE, "%s: %s", path, problem);
+        g_set_error(error, BATCH_ERROR, BATCH_ERROR_FILE, "cannot read trials for %s: %s", path,
+                problem);
 }
 
 static void on_cell(void *data, size_t len, void *user_data)
@@ -107,9 +109,9 @@ static Value *read_csv(const char *text, gsize len, const char *path, GError **e
 static Value *read_maps(const char *text, gsize len, const char *path, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    g_autoptr(Value) v = yaml_parse(text, (gssize) len, path, &problem);
+    g_autoptr(Value) v = yaml_parse(text, (gssize) len, NULL, &problem);
     if (!v) {
-        g_set_error_literal(error, BATCH_ERROR, BATCH_ERROR_FILE, problem->message);
+        set_error(error, path, 0, problem->message);
         return NULL;
     }
     g_autoptr(Value) list = value_new_list();
@@ -118,9 +120,9 @@ static Value *read_maps(const char *text, gsize len, const char *path, GError **
     else if (value_is_list(v))
         value_list_extend(list, v);
     else {
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_FILE,
-                "%s: invalid data type for trials: expected list or dict, got %s", path,
-                value_kind_name(value_kind(v)));
+        g_autofree char *what = g_strconcat("invalid data type for trials: expected list or dict, got ",
+                value_kind_name(value_kind(v)), NULL);
+        set_error(error, path, 0, what);
         return NULL;
     }
     for (gsize i = 0; i < value_list_size(list); i++) {
@@ -128,8 +130,9 @@ static Value *read_maps(const char *text, gsize len, const char *path, GError **
         if (value_is_map(item))
             continue;
         g_autofree char *repr = value_repr(item);
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_FILE,
-                "%s:%u: invalid data type for trial %s: expected dict", path, value_line(item), repr);
+        g_autofree char *what = g_strdup_printf("line %u: invalid data type for trial %s: expected dict",
+                value_line(item), repr);
+        set_error(error, path, 0, what);
         return NULL;
     }
     return g_steal_pointer(&list);
@@ -165,7 +168,7 @@ Value *batchfile_read(const char *path, GError **error)
     g_autofree char *format = batchfile_format(path);
     g_autofree char *text = fs_read(path, 0, &len, &io);
     if (!text) {
-        g_set_error_literal(error, BATCH_ERROR, BATCH_ERROR_FILE, io->message);
+        set_error(error, path, 0, io->message);
         return NULL;
     }
     return batchfile_parse(text, len, format, path, error);

@@ -9,8 +9,9 @@
 #include "engine/base/value.h"
 #include "engine/batch/dims.h"
 
-/* List of maps, one a trial. NULL with BATCH_ERROR_FILE, whose message is "PATH: what" or "PATH:ROW: what"
- * with rows counted from 1, the names' being the first. */
+/* List of maps, one a trial. NULL with BATCH_ERROR_FILE, whose message is "cannot read trials for PATH:
+ * what", with "row N:" or "line N:" before the fault where it has a place; rows are counted from 1,
+ * which is the one with the names. */
 Value *batchfile_read(const char *path, GError **error);
 /* All of several files, in order. */
 Value *batchfile_read_all(const char *const *paths, GError **error);
