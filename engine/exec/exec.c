@@ -335,7 +335,7 @@ static gboolean open_output(Exec *exec, GError **error)
 static gboolean start_child(Exec *exec, GError **error)
 {
     ExecSpec *spec = exec->spec;
-    if (spec->env_attr && !run_write_attr(spec->run, "env", spec->env_attr, error))
+    if (spec->env_text && !run_write_attr_raw(spec->run, "env", spec->env_text, error))
         return FALSE;
     SpawnedChild child;
     if (!open_output(exec, error) || !spawn_child(spec, &child, error))

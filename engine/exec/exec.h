@@ -35,7 +35,7 @@ typedef struct ExecSpec {
     Run *run;        /* own reference */
     char **argv;     /* argv[0] is looked up in the PATH of `env` */
     char **env;      /* NAME=VALUE */
-    Value *env_attr; /* map for attribute `env`; NULL writes none */
+    char *env_text;  /* YAML for attribute `env`; NULL writes none */
     char *cwd;       /* NULL: the run directory */
     ExecOutput output;
     gboolean quiet;    /* don't show output (tee) */

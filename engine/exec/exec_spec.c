@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/yaml.h"
 #include "engine/exec/exec.h"
 
+#define ENV_CACHE_MAX 1024
 #define STOP_GRACE_DEFAULT_S 30.0
 
 ExecSpec *exec_spec_new(Run *run)
@@ -21,7 +23,7 @@ void exec_spec_free(ExecSpec *spec)
     run_unref(spec->run);
     g_strfreev(spec->argv);
     g_strfreev(spec->env);
-    value_unref(spec->env_attr);
+    g_free(spec->env_text);
     g_free(spec->cwd);
     output_rules_unref(spec->scalars);
     output_rules_unref(spec->attrs);
@@ -77,13 +79,66 @@ static char **merge_env(char **env, const char *const *extra)
     return env;
 }
 
+/* The line of attribute `env` for one NAME=VALUE; "" for a secret. */
+static char *env_line(Op *op, const char *entry)
+{
+    const char *const one[] = { entry, NULL };
+    g_autoptr(Value) map = op_safe_env(op, one);
+    if (!value_map_size(map))
+        return g_strdup("");
+    g_autofree char *text = yaml_dump(map);
+    return g_strconcat(text, "\n", NULL);
+}
+
+static int compare_entries(gconstpointer a, gconstpointer b)
+{
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    gsize lx = strcspn(x, "="), ly = strcspn(y, "=");
+    int c = memcmp(x, y, MIN(lx, ly));
+    return c ? c : lx < ly ? -1 : lx > ly;
+}
+
+/* What the whole environment's yaml_dump() is. Most of it is the same for every run of a process, and
+ * a map's dump is that of its entries one after the other: those are kept. */
+static char *env_text(Op *op, char **env)
+{
+    static GPrivate cache_key = G_PRIVATE_INIT((GDestroyNotify)g_hash_table_unref);
+    GHashTable *cache = g_private_get(&cache_key);
+    if (!cache) {
+        cache = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+        g_private_set(&cache_key, cache);
+    }
+    gboolean usable = !value_truthy(op->private_env);
+    if (g_hash_table_size(cache) > ENV_CACHE_MAX)
+        g_hash_table_remove_all(cache);
+    GString *text = g_string_new(NULL);
+    for (; *env; env++) {
+        const char *line = usable ? g_hash_table_lookup(cache, *env) : NULL;
+        if (line) {
+            g_string_append(text, line);
+            continue;
+        }
+        char *made = env_line(op, *env);
+        g_string_append(text, made);
+        if (usable)
+            g_hash_table_insert(cache, g_strdup(*env), made);
+        else
+            g_free(made);
+    }
+    if (!text->len)
+        g_string_assign(text, "{}\n");
+    g_string_truncate(text, text->len - 1);
+    return g_string_free(text, FALSE);
+}
+
 ExecSpec *exec_spec_for_op(Op *op, Run *run, gboolean quiet, double stop_after_minutes,
         const char *const *extra_env)
 {
     ExecSpec *spec = exec_spec_new(run);
     spec->argv = g_strdupv(op->cmd_args);
     spec->env = merge_env(op_proc_env(op, run), extra_env);
-    spec->env_attr = op_safe_env(op, (const char *const *)spec->env);
+    qsort(spec->env, g_strv_length(spec->env), sizeof *spec->env, compare_entries);
+    spec->env_text = env_text(op, spec->env);
     spec->quiet = quiet;
     if (output_is_off(op))
         spec->output = quiet ? EXEC_OUTPUT_NONE : EXEC_OUTPUT_INHERIT;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/fs.h"
 
 #define DEFAULT_PATH "/bin:/usr/bin" /* Python's os.defpath */
@@ -22,6 +23,37 @@ static gboolean fail(GError **error, int code, const char *name)
     return FALSE;
 }
 
+/* Where the last program was found: the trials of a batch run the same one. Looked up again after
+ * a second, so that a PATH that changes is seen. */
+typedef struct LastFound {
+    char *name, *path, *file;
+    gint64 time_us;
+} LastFound;
+
+static GMutex last_lock;
+static LastFound last;
+
+static char *last_found(const char *name, const char *path)
+{
+    char *file = NULL;
+    g_mutex_lock(&last_lock);
+    if (last.file && clock_monotonic_us() - last.time_us < G_USEC_PER_SEC
+            && !strcmp(last.name, name) && !strcmp(last.path, path))
+        file = g_strdup(last.file);
+    g_mutex_unlock(&last_lock);
+    return file;
+}
+
+static void remember_found(const char *name, const char *path, const char *file)
+{
+    g_mutex_lock(&last_lock);
+    g_free(last.name);
+    g_free(last.path);
+    g_free(last.file);
+    last = (LastFound){ g_strdup(name), g_strdup(path), g_strdup(file), clock_monotonic_us() };
+    g_mutex_unlock(&last_lock);
+}
+
 /* The file that `name` means on the PATH of the child's environment; NULL with errno. */
 static char *find_program(const ExecSpec *spec, const char *cwd)
 {
@@ -29,7 +61,12 @@ static char *find_program(const ExecSpec *spec, const char *cwd)
     if (strchr(name, '/'))
         return g_strdup(name);
     const char *path = g_environ_getenv(spec->env, "PATH");
-    g_auto(GStrv) dirs = g_strsplit(path ? path : DEFAULT_PATH, ":", -1);
+    if (!path)
+        path = DEFAULT_PATH;
+    char *known = last_found(name, path);
+    if (known)
+        return known;
+    g_auto(GStrv) dirs = g_strsplit(path, ":", -1);
     int code = ENOENT;
     for (char **dir = dirs; *name && *dir; dir++) {
         g_autofree char *base = fs_join(cwd, *dir);
@@ -37,8 +74,11 @@ static char *find_program(const ExecSpec *spec, const char *cwd)
         struct stat st;
         if (stat(file, &st) || !S_ISREG(st.st_mode))
             continue;
-        if (!access(file, X_OK))
+        if (!access(file, X_OK)) {
+            if (**dir == '/') /* else it depends on the folder */
+                remember_found(name, path, file);
             return g_steal_pointer(&file);
+        }
         code = EACCES;
     }
     errno = code;

@@ -95,8 +95,7 @@ static void test_normal(void)
 {
     Run *run = new_run();
     ExecSpec *spec = shell_spec(run, "cat; pwd; echo err >&2; echo -n end; exit 3");
-    spec->env_attr = value_new_map();
-    value_map_set_string(spec->env_attr, "A", "1");
+    spec->env_text = g_strdup("A: '1'");
     Result r = execute(spec, -1);
     g_assert_cmpint(r.status, ==, 3);
     g_assert_false(r.stopped);
