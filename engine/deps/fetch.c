@@ -91,7 +91,17 @@ static size_t write_block(char *data, size_t size, size_t n, void *out)
     return fwrite(data, size, n, out) * size;
 }
 
-static CURLcode transfer(const char *url, FILE *out, char *why, long *status)
+/* Keeps the status line of the last answer: "HTTP/1.1 404 Not Found". */
+static size_t note_status(char *data, size_t size, size_t n, void *status_line)
+{
+    if (size * n > 5 && !strncmp(data, "HTTP/", 5)) {
+        g_string_truncate(status_line, 0);
+        g_string_append_len(status_line, data, (gssize) (size * n));
+    }
+    return size * n;
+}
+
+static CURLcode transfer(const char *url, FILE *out, char *why, GString *status_line)
 {
     static gsize once;
     if (g_once_init_enter(&once)) {
@@ -114,11 +124,24 @@ static CURLcode transfer(const char *url, FILE *out, char *why, long *status)
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, timeout_or(FETCH_STALL_S));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, write_block);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, note_status);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, status_line);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
     CURLcode rc = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
     curl_easy_cleanup(curl);
     return rc;
+}
+
+/* "HTTP Error 404: Not Found" */
+static void set_http_error(const char *status_line, GError **error)
+{
+    const char *code = strchr(status_line, ' ');
+    g_autofree char *text = g_strchomp(g_strdup(code ? code + 1 : ""));
+    char *reason = strchr(text, ' ');
+    if (reason)
+        *reason++ = '\0';
+    g_set_error(error, DEP_ERROR, DEP_ERROR_UNRESOLVED, "HTTP Error %s: %s", text,
+            reason ? reason : "");
 }
 
 static gboolean download(const char *url, const char *path, GError **error)
@@ -131,8 +154,8 @@ static gboolean download(const char *url, const char *path, GError **error)
         return FALSE;
     }
     char why[CURL_ERROR_SIZE] = "";
-    long status = 0;
-    CURLcode rc = transfer(url, out, why, &status);
+    g_autoptr(GString) status_line = g_string_new(NULL);
+    CURLcode rc = transfer(url, out, why, status_line);
     gboolean flushed = !ferror(out);
     flushed = fclose(out) == 0 && flushed;
     if (rc == CURLE_OK && flushed && rename(temp, path) == 0)
@@ -140,7 +163,11 @@ static gboolean download(const char *url, const char *path, GError **error)
     int err = errno;
     unlink(temp);
     if (rc == CURLE_HTTP_RETURNED_ERROR)
-        g_set_error(error, DEP_ERROR, DEP_ERROR_UNRESOLVED, "cannot fetch %s: HTTP Error %ld", url, status);
+        set_http_error(status_line->str, error);
+    else if (rc == CURLE_OPERATION_TIMEDOUT)
+        g_set_error(error, DEP_ERROR, DEP_ERROR_UNRESOLVED,
+                "cannot fetch %s: no answer or no more data for %ld seconds", url,
+                timeout_or(FETCH_STALL_S));
     else if (rc != CURLE_OK)
         g_set_error(error, DEP_ERROR, DEP_ERROR_UNRESOLVED, "cannot fetch %s: %s", url,
                 *why ? why : curl_easy_strerror(rc));
