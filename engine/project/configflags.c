@@ -4,11 +4,11 @@
 
 #include <string.h>
 
-#include "engine/base/flagval.h"
 #include "engine/base/fs.h"
 #include "engine/base/ini.h"
 #include "engine/base/json.h"
 #include "engine/base/log.h"
+#include "engine/base/text.h"
 #include "engine/base/yaml.h"
 #include "engine/project/gfmodel.h"
 
@@ -65,14 +65,25 @@ static const char *type_of(const Value *v)
     }
 }
 
+/* A list as words for a shell, each as YAML writes it. */
+static char *joined_list(const Value *list)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    for (gsize i = 0; i < value_list_size(list); i++) {
+        g_autofree char *yaml = yaml_dump(value_list_at(list, i));
+        g_autofree char *quoted = text_shell_quote(yaml);
+        g_string_append_printf(out, "%s%s", i ? " " : "", quoted);
+    }
+    return g_strdup(out->str);
+}
+
 static Value *flag_data(Value *v)
 {
     Value *data = value_new_map();
     if (value_is_list(v)) {
-        g_autoptr(Value) split = value_new_bool(TRUE);
-        g_autofree char *joined = flagval_join(v, split);
+        g_autofree char *joined = joined_list(v);
         value_map_set_string(data, "default", joined);
-        value_map_set(data, "arg-split", value_ref(split));
+        value_map_set(data, "arg-split", value_new_bool(TRUE));
     }
     else
         value_map_set(data, "default", value_ref(v));

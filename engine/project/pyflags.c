@@ -19,6 +19,7 @@
 typedef struct {
     OpDef *op;        /* NULL for a bare script */
     char *path;       /* the module's file; NULL if it was not found */
+    char *warning;    /* why not */
     char *key;        /* of the cache */
     char *stamp;
     Value *request;
@@ -67,6 +68,7 @@ static void job_free(gpointer p)
 {
     ImportJob *j = p;
     g_free(j->path);
+    g_free(j->warning);
     g_free(j->key);
     g_free(j->stamp);
     value_unref(j->request);
@@ -103,6 +105,14 @@ static ImportJob *job_new(OpDef *op, Value *request, const char *path)
     return j;
 }
 
+/* Once: warnings keep the order of the operations, around the note that flags are refreshed. */
+static void warn_not_found(ImportJob *j)
+{
+    if (j->warning)
+        warn_import(j->warning);
+    g_clear_pointer(&j->warning, g_free);
+}
+
 /* Asks for all that the cache doesn't have, in one process; what was answered is cached. */
 static void ask_missing(GPtrArray *jobs)
 {
@@ -110,6 +120,8 @@ static void ask_missing(GPtrArray *jobs)
     g_autoptr(GPtrArray) missing = g_ptr_array_new();
     for (guint i = 0; i < jobs->len; i++) {
         ImportJob *j = jobs->pdata[i];
+        if (!missing->len)
+            warn_not_found(j);
         if (j->path && !j->answer) {
             value_list_append(requests, value_ref(j->request));
             g_ptr_array_add(missing, j);
@@ -178,7 +190,9 @@ static Value *framework_output_scalars(const Value *answer)
         return NULL;
     static const char *const patterns[] = { "Epoch (?P<step>[0-9]+)",
         " - ([a-z_]+): (\\value)", "Test loss: (?P<test_loss>\\value)",
-        "Test accuracy: (?P<test_accuracy>\\value)", "^(\\key):\\s+(\\value)$", NULL };
+        "Test accuracy: (?P<test_accuracy>\\value)",
+        "^\\key:\\s+\\value\\s+\\((?:step\\s+)?(?P<step>\\step)\\)$",
+        "^(\\key):\\s+(\\value)(?:\\s+\\(.*\\))?$", NULL };
     return value_new_strv(patterns);
 }
 
@@ -280,11 +294,10 @@ static ImportJob *job_for_op(OpDef *op)
     g_autofree char *path = pyflags_find_module(words[0], (const char *const *)paths, &sys_path,
             &err);
     if (!path) {
-        g_autofree char *msg = g_strdup_printf("cannot import flags from %s: %s", words[0],
-                err->message);
+        ImportJob *j = g_new0(ImportJob, 1);
         if (!off)
-            warn_import(msg);
-        return NULL;
+            j->warning = g_strdup_printf("cannot import flags from %s: %s", words[0], err->message);
+        return j;
     }
     g_autofree char *package = module_package(words[0]);
     ImportJob *j = job_new(op,
@@ -295,8 +308,9 @@ static ImportJob *job_for_op(OpDef *op)
     return j;
 }
 
-static void apply_job(const ImportJob *j)
+static void apply_job(ImportJob *j)
 {
+    warn_not_found(j);
     if (!j->answer)
         return;
     OpDef *op = j->op;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The YAML that flag values are written in: scalars as YAML 1.1 resolves them, quoted strings, lists and
-maps in brackets. It gives what PyYAML's safe_load gives for these, without it; text that is
-none of these is a string."""
+maps in brackets. It gives what PyYAML's safe_load gives for these, without it, and takes 1e5 for a number
+as Guild AI does; text that is none of these is a string."""
 
 import re
 
@@ -15,7 +15,8 @@ INT = re.compile(
     r"|(?P<dec>0|[1-9][0-9_]*)|(?P<sexa>[1-9][0-9_]*(?::[0-5]?[0-9])+))$"
 )
 FLOAT = re.compile(
-    r"(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?)$"
+    r"(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+    r"|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?)$"
 )
 SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*$")
 SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")

@@ -365,6 +365,7 @@ def execute(request, watch):
     for item in (os.path.dirname(os.path.abspath(path)), request["sys_path"], os.getcwd()):
         if item and item not in sys.path:
             sys.path.insert(0, item)
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     watch(found)
     package = request["package"]
     if package:

@@ -9,7 +9,7 @@ def quoted(arg):
 
     text = shlex.quote(arg)
     if text.startswith("''\"'\"'") and text.endswith("'\"'\"''"):  # 'a' needs no five quotes
-        return "\"'" + text[5:-5] + "'\""
+        return "\"'" + text[6:-6] + "'\""
     return text
 
 
