@@ -74,7 +74,7 @@ def single_run(b, table):
 
 
 def single_python_run(b, table):
-    project, home = b.project("op:\n  main: prog\n", **{"prog.py": "x = 1\n"}), b.folder()
+    project, home = b.project("op:\n  main: prog\n  flags:\n    x: 1\n", **{"prog.py": "x = 1\n"}), b.folder()
     b.run(["run", "op", "-y"], project, home)
     ours, peer = pairs(21, lambda: b.run(["run", "op", "x=2", "-y"], project, home), lambda: timed([PYTHON, "-c", "pass"]))
     more = scaled(differences(ours, peer), 1e3)
