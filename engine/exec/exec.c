@@ -32,6 +32,16 @@ typedef struct Stream {
     GSource *source;
 } Stream;
 
+/* The start of a child by the spawning thread. `done` is under the lock, the rest is the thread's until
+ * then and ours afterwards. */
+typedef struct SpawnJob {
+    Exec *exec;
+    GSource *report; /* made ready by the thread */
+    SpawnedChild child;
+    GError *error;
+    gboolean good, done;
+} SpawnJob;
+
 struct Exec {
     ExecSpec *spec;
     ExecCallbacks callbacks;
@@ -48,6 +58,9 @@ struct Exec {
     gboolean finished;
     int status;
     gboolean stopping, killed;
+    SpawnJob *job;     /* the child is being started */
+    gboolean stop_asked; /* meanwhile */
+    gint64 stop_grace_us;
     gint64 kill_at_us; /* monotonic */
     GArray *known;     /* ProcId of the tree when it was stopped */
 };
@@ -200,6 +213,11 @@ void exec_stop(Exec *exec, gint64 grace_us)
 {
     if (exec->finished)
         return;
+    if (exec->job) {
+        exec->stop_grace_us = exec->stop_asked ? MIN(exec->stop_grace_us, grace_us) : grace_us;
+        exec->stop_asked = TRUE;
+        return;
+    }
     gint64 kill_at = clock_monotonic_us() + grace_us;
     if (exec->stopping) {
         exec->kill_at_us = MIN(exec->kill_at_us, kill_at);
@@ -301,22 +319,6 @@ static void finish(Exec *exec)
     exec->callbacks.exited(exec, exec->status, exec->stopping, exec->data);
 }
 
-void exec_free(Exec *exec)
-{
-    if (!exec)
-        return;
-    clear_source(&exec->child_source);
-    clear_source(&exec->limit_source);
-    clear_source(&exec->drain_source);
-    clear_source(&exec->stop_source);
-    close_output(exec);
-    if (exec->known)
-        g_array_unref(exec->known);
-    exec_spec_free(exec->spec);
-    g_main_context_unref(exec->context);
-    g_free(exec);
-}
-
 /* The start */
 
 static gboolean open_output(Exec *exec, GError **error)
@@ -332,29 +334,117 @@ static gboolean open_output(Exec *exec, GError **error)
     return exec->output != NULL;
 }
 
-static gboolean start_child(Exec *exec, GError **error)
+/* The child runs: what needs its pid. */
+static void begin_watch(Exec *exec, const SpawnedChild *child)
 {
     ExecSpec *spec = exec->spec;
-    if (spec->env_text && !run_write_attr_raw(spec->run, "env", spec->env_text, error))
-        return FALSE;
-    SpawnedChild child;
-    if (!open_output(exec, error) || !spawn_child(spec, &child, error))
-        return FALSE;
-    exec->pid = child.pid;
+    exec->pid = child->pid;
     exec->started_us = clock_monotonic_us();
-    g_autoptr(GError) lock_error = NULL;
-    if (!run_write_lock(spec->run, child.pid, &lock_error))
-        log_warning("run %s is not shown as running: %s", run_id(spec->run),
-                lock_error->message);
-    watch_stream(exec, RUN_STDOUT, child.out[RUN_STDOUT]);
-    watch_stream(exec, RUN_STDERR, child.out[RUN_STDERR]);
-    exec->child_source = g_child_watch_source_new(child.pid);
+    g_autoptr(GError) error = NULL;
+    if (!run_write_lock(spec->run, child->pid, &error))
+        log_warning("run %s is not shown as running: %s", run_id(spec->run), error->message);
+    watch_stream(exec, RUN_STDOUT, child->out[RUN_STDOUT]);
+    watch_stream(exec, RUN_STDERR, child->out[RUN_STDERR]);
+    exec->child_source = g_child_watch_source_new(child->pid);
     attach(exec, exec->child_source, G_SOURCE_FUNC(on_child_exit), exec);
     if (spec->stop_after_us > 0) {
         gint64 ms = CLAMP(spec->stop_after_us / 1000, 1, G_MAXUINT);
         exec->limit_source = g_timeout_source_new((guint)ms);
         attach(exec, exec->limit_source, on_time_limit, exec);
     }
+}
+
+/* The spawning thread: one for the process, shared by all contexts. */
+static GMutex job_lock;
+static GCond job_done;
+
+static void run_job(gpointer data, gpointer unused)
+{
+    SpawnJob *job = data;
+    job->good = spawn_child(job->exec->spec, &job->child, &job->error);
+    g_mutex_lock(&job_lock);
+    job->done = TRUE;
+    g_source_set_ready_time(job->report, 0);
+    g_cond_broadcast(&job_done);
+    g_mutex_unlock(&job_lock);
+}
+
+static void push_job(SpawnJob *job)
+{
+    static gsize once = 0;
+    static GThreadPool *pool;
+    if (g_once_init_enter(&once)) {
+        pool = g_thread_pool_new(run_job, NULL, 1, FALSE, NULL);
+        g_once_init_leave(&once, 1);
+    }
+    g_thread_pool_push(pool, job, NULL);
+}
+
+/* Waits for the thread to be through with the job, which it soon is; frees all but the child. */
+static gboolean end_job(Exec *exec, SpawnedChild *child, GError **error)
+{
+    SpawnJob *job = g_steal_pointer(&exec->job);
+    g_mutex_lock(&job_lock);
+    while (!job->done)
+        g_cond_wait(&job_done, &job_lock);
+    g_mutex_unlock(&job_lock);
+    gboolean good = job->good;
+    *child = job->child;
+    if (job->error)
+        g_propagate_error(error, job->error);
+    clear_source(&job->report);
+    g_free(job);
+    return good;
+}
+
+static gboolean on_spawned(gpointer data)
+{
+    Exec *exec = data;
+    g_autoptr(GError) error = NULL;
+    SpawnedChild child;
+    if (!end_job(exec, &child, &error)) {
+        exec->finished = TRUE;
+        close_output(exec);
+        exec->callbacks.failed(exec, error, exec->data);
+        return G_SOURCE_REMOVE;
+    }
+    begin_watch(exec, &child);
+    if (exec->stop_asked)
+        exec_stop(exec, exec->stop_grace_us);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean dispatch_ready(GSource *source, GSourceFunc fn, gpointer data)
+{
+    g_source_set_ready_time(source, -1);
+    return fn(data);
+}
+
+static void start_job(Exec *exec)
+{
+    static GSourceFuncs funcs = { .dispatch = dispatch_ready };
+    SpawnJob *job = g_new0(SpawnJob, 1);
+    job->exec = exec;
+    job->report = attach(exec, g_source_new(&funcs, sizeof(GSource)), on_spawned, exec);
+    exec->job = job;
+    push_job(job);
+}
+
+static gboolean start_child(Exec *exec, GError **error)
+{
+    ExecSpec *spec = exec->spec;
+    if (spec->env_text && !run_write_attr_raw(spec->run, "env", spec->env_text, error))
+        return FALSE;
+    if (!open_output(exec, error))
+        return FALSE;
+    if (exec->callbacks.failed) {
+        start_job(exec);
+        return TRUE;
+    }
+    SpawnedChild child;
+    if (!spawn_child(spec, &child, error))
+        return FALSE;
+    begin_watch(exec, &child);
     return TRUE;
 }
 
@@ -375,6 +465,36 @@ Exec *exec_start(ExecSpec *spec, GMainContext *context, const ExecCallbacks *cal
         return NULL;
     }
     return exec;
+}
+
+/* A child that nobody watches yet. */
+static void drop_job(Exec *exec)
+{
+    SpawnedChild child;
+    if (!exec->job || !end_job(exec, &child, NULL))
+        return;
+    kill(exec->spec->same_group ? child.pid : -child.pid, SIGKILL);
+    waitpid(child.pid, NULL, 0);
+    for (guint i = 0; i < G_N_ELEMENTS(child.out); i++)
+        if (child.out[i] >= 0)
+            close(child.out[i]);
+}
+
+void exec_free(Exec *exec)
+{
+    if (!exec)
+        return;
+    drop_job(exec);
+    clear_source(&exec->child_source);
+    clear_source(&exec->limit_source);
+    clear_source(&exec->drain_source);
+    clear_source(&exec->stop_source);
+    close_output(exec);
+    if (exec->known)
+        g_array_unref(exec->known);
+    exec_spec_free(exec->spec);
+    g_main_context_unref(exec->context);
+    g_free(exec);
 }
 
 Run *exec_run(const Exec *exec)

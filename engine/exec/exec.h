@@ -64,6 +64,12 @@ typedef struct Exec Exec;
 typedef struct ExecCallbacks {
     /* A chunk as it was read, after it was written to the run. May be NULL. */
     void (*output)(Exec *exec, RunStream stream, const char *data, gsize len, gpointer data_ptr);
+    /* If set, the child is started by another thread, since that takes long enough (the kernel holds
+     * the caller until the child's program is loaded) to be worth it where many runs are started;
+     * exec_start() returns before, and what goes wrong with the start comes here, once, in place of
+     * `exited`. The error is borrowed; the Exec may be freed inside. NULL: exec_start() waits and
+     * gives the error itself. */
+    void (*failed)(Exec *exec, const GError *error, gpointer data_ptr);
     /* Once, when everything is written. `stopped`: it ended because of exec_stop() or its time
      * limit. The Exec may be freed inside. */
     void (*exited)(Exec *exec, int exit_status, gboolean stopped, gpointer data_ptr);
@@ -77,7 +83,7 @@ Exec *exec_start(ExecSpec *spec, GMainContext *context, const ExecCallbacks *cal
  * called again to shorten the grace. The end comes through `exited`. */
 void exec_stop(Exec *exec, gint64 grace_us);
 Run *exec_run(const Exec *exec);
-pid_t exec_pid(const Exec *exec);
+pid_t exec_pid(const Exec *exec); /* 0: not started yet, see ExecCallbacks.failed */
 /* Only after `exited` was called (or inside it). */
 void exec_free(Exec *exec);
 

@@ -69,7 +69,7 @@ static Result execute(ExecSpec *spec, gint64 stop_grace_us)
     Result r = { .loop = g_main_loop_new(NULL, FALSE), .stop_grace_us = stop_grace_us };
     r.seen[0] = g_string_new(NULL);
     r.seen[1] = g_string_new(NULL);
-    ExecCallbacks callbacks = { on_output, on_exited };
+    ExecCallbacks callbacks = { .output = on_output, .exited = on_exited };
     Exec *exec = exec_start(spec, NULL, &callbacks, &r, &error);
     g_assert_no_error(error);
     g_main_loop_run(r.loop);
@@ -153,12 +153,73 @@ static void check_spawn_error(const char *program, const char *message)
     ExecSpec *spec = shell_spec(run, "");
     g_free(spec->argv[0]);
     spec->argv[0] = g_strdup(program);
-    ExecCallbacks callbacks = { on_output, on_exited };
+    ExecCallbacks callbacks = { .output = on_output, .exited = on_exited };
     g_assert_null(exec_start(spec, NULL, &callbacks, NULL, &error));
     g_assert_error(error, EXEC_ERROR, EXEC_ERROR_SPAWN);
     g_assert_cmpstr(error->message, ==, message);
     g_autofree char *lock = read_file(run, "LOCK");
     g_assert_null(lock);
+    delete_run(run);
+}
+
+static guint alive(Run *run)
+{
+    ProcTree tree = { .run_dir = run_dir(run) };
+    g_autoptr(GArray) procs = proctree_find(&tree);
+    return procs->len;
+}
+
+/* The same with the start in another thread. */
+
+static void on_failed(Exec *exec, const GError *error, gpointer ptr)
+{
+    Result *r = ptr;
+    g_assert_error(error, EXEC_ERROR, EXEC_ERROR_SPAWN);
+    r->status = -1000;
+    r->calls++;
+    g_main_loop_quit(r->loop);
+}
+
+static Result execute_in_thread(Run *run, const char *program, gboolean stop)
+{
+    g_autoptr(GError) error = NULL;
+    Result r = { .loop = g_main_loop_new(NULL, FALSE), .stop_grace_us = -1 };
+    r.seen[0] = g_string_new(NULL);
+    r.seen[1] = g_string_new(NULL);
+    ExecSpec *spec = shell_spec(run, stop ? "sleep 60" : "echo hello; exit 5");
+    g_free(spec->argv[0]);
+    spec->argv[0] = g_strdup(program);
+    ExecCallbacks callbacks = { on_output, on_failed, on_exited };
+    Exec *exec = exec_start(spec, NULL, &callbacks, &r, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(exec_pid(exec), ==, 0);
+    if (stop)
+        exec_stop(exec, 5 * G_USEC_PER_SEC);
+    g_main_loop_run(r.loop);
+    exec_free(exec);
+    g_main_loop_unref(r.loop);
+    g_assert_cmpuint(r.calls, ==, 1);
+    return r;
+}
+
+static void test_thread(void)
+{
+    Run *run = new_run();
+    Result r = execute_in_thread(run, "sh", FALSE);
+    g_assert_cmpint(r.status, ==, 5);
+    g_assert_cmpstr(r.seen[RUN_STDOUT]->str, ==, "hello\n");
+    result_clear(&r);
+    r = execute_in_thread(run, "sh", TRUE);
+    g_assert_cmpint(r.status, ==, -15);
+    g_assert_true(r.stopped);
+    result_clear(&r);
+    r = execute_in_thread(run, "no-such-program-xyz", FALSE);
+    g_assert_cmpint(r.status, ==, -1000);
+    result_clear(&r);
+    /* Freed before the child was seen to run: it doesn't live on. */
+    ExecCallbacks callbacks = { on_output, on_failed, on_exited };
+    exec_free(exec_start(shell_spec(run, "sleep 60"), NULL, &callbacks, NULL, NULL));
+    g_assert_cmpuint(alive(run), ==, 0);
     delete_run(run);
 }
 
@@ -182,13 +243,6 @@ static void test_held_pipe(void)
     kill(atoi(r.seen[RUN_STDOUT]->str), SIGKILL);
     result_clear(&r);
     delete_run(run);
-}
-
-static guint alive(Run *run)
-{
-    ProcTree tree = { .run_dir = run_dir(run) };
-    g_autoptr(GArray) procs = proctree_find(&tree);
-    return procs->len;
 }
 
 static void check_stop(const char *script, gint64 grace_us, int status)
@@ -301,6 +355,7 @@ int main(int argc, char **argv)
     g_test_add_func("/exec/merged-and-none", test_merged_and_none);
     g_test_add_func("/exec/signal-status", test_signal_status);
     g_test_add_func("/exec/spawn-errors", test_spawn_errors);
+    g_test_add_func("/exec/thread", test_thread);
     g_test_add_func("/exec/held-pipe", test_held_pipe);
     g_test_add_func("/exec/stop", test_stop);
     g_test_add_func("/exec/time-limit", test_time_limit);
