@@ -67,7 +67,7 @@ void trial_stager_free(TrialStager *stager)
 static gboolean is_own_file(const char *rel)
 {
     static const char *const own[] = {ATTRS "id", ATTRS "flags", ATTRS "label", ATTRS "op",
-        ATTRS "started", ".guild/opref", ".guild/PENDING", ".guild/STAGED", ".guild", NULL};
+        ATTRS "started", ".guild/opref", ".guild/PENDING", ".guild/STAGED", ".guild", ".guild/attrs", NULL};
     return g_strv_contains(own, rel);
 }
 
@@ -254,7 +254,11 @@ static gboolean put_link(const Trial *trial, const char *id, GError **error)
 {
     const char *batch_dir = run_dir(trial->stager->batch);
     g_autofree char *path = fs_join(batch_dir, id);
-    g_autofree char *target = fs_relpath(trial->dir, batch_dir);
+    g_autofree char *home = g_path_get_dirname(trial->dir), *batch_home = g_path_get_dirname(batch_dir);
+    g_autofree char *target = strcmp(home, batch_home) == 0 ? g_strconcat("../", id, NULL)
+                                                            : fs_relpath(trial->dir, batch_dir);
+    if (symlink(target, path) == 0)
+        return TRUE;
     unlink(path);
     return fs_symlink(target, path, error);
 }
