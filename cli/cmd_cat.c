@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/runs_args.h"
+#include "cli/runs_paths.h"
 #include "engine/base/fs.h"
 
 static const CliOption cat_options[] = {
@@ -22,17 +23,6 @@ static const CliOption cat_options[] = {
 };
 
 #define PATH_IS_ABSOLUTE "PATH must be relative\nTry 'guild cat --help' for more information."
-
-/* The folder of the run that its source code was copied to. */
-static char *sourcecode_dir(Run *run)
-{
-    g_autoptr(Value) op = run_try_attr(run, "op");
-    const char *dest = value_map_string(value_map_get(op, "sourcecode"), "dest", NULL);
-    if (!dest || !*dest)
-        return g_strdup(run_dir(run));
-    g_autofree char *joined = fs_join(run_dir(run), dest);
-    return fs_normpath(joined);
-}
 
 /* NULL after an error. */
 static char *path_to_show(Run *run, CliArgs *args)
@@ -47,7 +37,7 @@ static char *path_to_show(Run *run, CliArgs *args)
         cli_error("-p / --path is required unless --output is specified");
         return NULL;
     }
-    g_autofree char *root = cli_flag(args, "sourcecode") ? sourcecode_dir(run)
+    g_autofree char *root = cli_flag(args, "sourcecode") ? runs_sourcecode_dir(run)
                                                          : g_strdup(run_dir(run));
     return fs_join(root, path);
 }

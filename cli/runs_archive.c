@@ -6,6 +6,7 @@
 
 #include "engine/base/fs.h"
 #include "engine/base/json.h"
+#include "engine/base/log.h"
 #include "engine/deps/archive.h"
 
 /* The folder of ~/.guild/archives whose archive.json has this label. */
@@ -28,7 +29,11 @@ static RunStore *open_zip(const char *path, char **scratch, GError **error)
     *scratch = fs_mkdtemp("guild-archive-", error);
     if (!*scratch)
         return NULL;
+    /* Listing an archive is no occasion to speak of unpacking it. */
+    LogLevel level = log_level();
+    log_set_level(MAX(level, LOG_WARNING));
     g_auto(GStrv) names = archive_unpack(path, "zip", *scratch, error);
+    log_set_level(level);
     if (!names) {
         g_prefix_error(error, "cannot read from %s: ", path);
         return NULL;

@@ -134,12 +134,11 @@ static RunStore *open_remote(RunsChoice *choice, gboolean files, GError **error)
     return NULL;
 }
 
-gboolean runs_choice_init(RunsChoice *choice, CliArgs *args, gboolean files)
+static gboolean open_choice(RunsChoice *choice, CliArgs *args, const char *archive, gboolean files)
 {
     *choice = (RunsChoice){ .args = args, .remote = cli_string(args, "remote") };
     if (!fill_query(choice))
         return FALSE;
-    const char *archive = cli_string(args, "archive");
     g_autoptr(GError) error = NULL;
     if (choice->remote)
         choice->store = open_remote(choice, files, &error);
@@ -150,6 +149,16 @@ gboolean runs_choice_init(RunsChoice *choice, CliArgs *args, gboolean files)
     if (!choice->store)
         choice->status = cli_gerror(g_steal_pointer(&error));
     return choice->store != NULL;
+}
+
+gboolean runs_choice_init(RunsChoice *choice, CliArgs *args, gboolean files)
+{
+    return open_choice(choice, args, cli_string(args, "archive"), files);
+}
+
+gboolean runs_choice_init_archive(RunsChoice *choice, CliArgs *args, const char *archive)
+{
+    return open_choice(choice, args, archive, TRUE);
 }
 
 void runs_choice_clear(RunsChoice *choice)

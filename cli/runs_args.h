@@ -50,6 +50,8 @@ extern const RunsRemote *runs_remote;
 
 /* FALSE after an error was printed; status is set. `files` as in RunsRemote. */
 gboolean runs_choice_init(RunsChoice *choice, CliArgs *args, gboolean files);
+/* The same for the runs of an archive (runs_archive.h) whatever the options say. */
+gboolean runs_choice_init_archive(RunsChoice *choice, CliArgs *args, const char *archive);
 void runs_choice_clear(RunsChoice *choice);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RunsChoice, runs_choice_clear)
 
