@@ -3,6 +3,7 @@
  * tables; what was given is kept by key. */
 #include "cli/parse.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
