@@ -369,7 +369,7 @@ gboolean deps_resolve(const GPtrArray *deps, Run *run, const DepsContext *ctx, G
 {
     g_autoptr(Value) old = run_try_attr(run, "deps");
     g_autoptr(Value) attr = value_is_map(old) ? value_copy(old) : value_new_map();
-    g_autoptr(Value) flags = run_try_attr(run, "flags");
+    g_autoptr(Value) flags = deps && deps->len ? run_try_attr(run, "flags") : NULL;
     RunManifest *manifest = deps && deps->len ? run_manifest_open(run, error) : NULL;
     if (deps && deps->len && !manifest)
         return FALSE;

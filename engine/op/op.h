@@ -111,7 +111,7 @@ Run *op_stage(Op *op, gboolean force_deps, GError **error);
  * error), sets `started`. */
 gboolean op_prepare_start(Op *op, Run *run, gboolean force_deps, GError **error);
 
-/* The environment of the process: ours, the operation's, the run's. NULL-terminated NAME=VALUE,
+/* The environment of the process: ours, the operation's, the run's. NULL-terminated NAME=VALUE, by name,
  * newly allocated. */
 char **op_proc_env(Op *op, Run *run);
 /* The part of such an environment that attribute `env` may show: no secrets. A map. */

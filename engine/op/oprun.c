@@ -221,20 +221,9 @@ static void set_env(Value *env, const char *name, const char *value)
     value_map_set_string(env, name, value ? value : "");
 }
 
-static void add_own_env(Value *env)
+static Value *op_env(Op *op, Run *run)
 {
-    for (char **e = environ; *e; e++) {
-        const char *eq = strchr(*e, '=');
-        if (!eq || eq == *e)
-            continue;
-        g_autofree char *name = g_strndup(*e, eq - *e);
-        if (strcmp(name, "_") != 0)
-            set_env(env, name, eq + 1);
-    }
-}
-
-static void add_op_env(Op *op, Value *env)
-{
+    Value *env = value_new_map();
     value_map_update(env, op->cmd_env);
     g_autofree char *opspec = opref_to_opspec(op->opref, NULL);
     g_autofree char *sourcecode = g_strjoinv(":", op->sourcecode_paths);
@@ -249,22 +238,76 @@ static void add_op_env(Op *op, Value *env)
     g_autofree char *exe = g_file_read_link("/proc/self/exe", NULL);
     if (exe)
         set_env(env, "GUILD_EXE", exe);
+    set_env(env, "RUN_DIR", run_dir(run));
+    set_env(env, "RUN_ID", run_id(run));
+    value_map_sort(env);
+    return env;
+}
+
+static int compare_names(const char *a, const char *b)
+{
+    gsize la = strcspn(a, "="), lb = strcspn(b, "=");
+    int c = memcmp(a, b, MIN(la, lb));
+    return c ? c : la < lb ? -1 : la > lb;
+}
+
+static int compare_entries(gconstpointer a, gconstpointer b)
+{
+    return compare_names(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Our own environment sorted by name, of each name the first. Pointers into environ; made anew when
+ * an entry there changed. Every run of a batch begins with it. */
+static char **own_env(void)
+{
+    static GPrivate cache = G_PRIVATE_INIT((GDestroyNotify)g_ptr_array_unref);
+    GPtrArray *a = g_private_get(&cache); /* as in environ, NULL, sorted, NULL */
+    gsize n = g_strv_length(environ);
+    if (!a || a->len < n + 2 || memcmp(a->pdata, environ, (n + 1) * sizeof *environ)) {
+        a = g_ptr_array_new();
+        for (gsize i = 0; i <= n; i++)
+            g_ptr_array_add(a, environ[i]);
+        g_autoptr(GPtrArray) sorted = g_ptr_array_new();
+        for (gsize i = 0; i < n; i++)
+            if (strchr(environ[i], '=') > environ[i] && !g_str_has_prefix(environ[i], "_="))
+                g_ptr_array_add(sorted, environ[i]);
+        g_ptr_array_sort(sorted, compare_entries);
+        for (guint i = 0; i < sorted->len; i++)
+            if (!i || compare_names(sorted->pdata[i - 1], sorted->pdata[i]))
+                g_ptr_array_add(a, sorted->pdata[i]);
+        g_ptr_array_add(a, NULL);
+        g_private_replace(&cache, a);
+    }
+    return (char **)a->pdata + n + 1;
+}
+
+/* NULL-terminated entries by name, those of `over` (a sorted map of strings) in place of ours. */
+static char **merge_env(char **own, const Value *over)
+{
+    gsize i = 0, size = value_map_size(over);
+    GPtrArray *env = g_ptr_array_new();
+    while (*own || i < size) {
+        g_autofree char *entry = i < size ? g_strconcat(value_map_key_at(over, i), "=",
+                value_get_string(value_map_at(over, i)), NULL) : NULL;
+        int c = !*own ? 1 : !entry ? -1 : compare_names(*own, entry);
+        while (*own && c < 0) {
+            g_ptr_array_add(env, g_strdup(*own++));
+            c = !*own ? 1 : !entry ? -1 : compare_names(*own, entry);
+        }
+        if (*own && c == 0)
+            own++;
+        if (entry)
+            g_ptr_array_add(env, g_steal_pointer(&entry));
+        i++;
+    }
+    g_ptr_array_add(env, NULL);
+    return (char **)g_ptr_array_free(env, FALSE);
 }
 
 char **op_proc_env(Op *op, Run *run)
 {
-    g_autoptr(Value) env = value_new_map();
-    add_own_env(env);
-    add_op_env(op, env);
-    set_env(env, "RUN_DIR", run_dir(run));
-    set_env(env, "RUN_ID", run_id(run));
-    value_map_sort(env);
-    gsize n = value_map_size(env);
-    char **strv = g_new0(char *, n + 1);
-    for (gsize i = 0; i < n; i++)
-        strv[i] = g_strconcat(value_map_key_at(env, i), "=",
-                value_get_string(value_map_at(env, i)), NULL);
-    return strv;
+    g_autoptr(Value) over = op_env(op, run);
+    return merge_env(own_env(), over);
 }
 
 /* A name that may belong to a secret. */
