@@ -137,7 +137,7 @@ ExecSpec *exec_spec_for_op(Op *op, Run *run, gboolean quiet, double stop_after_m
     ExecSpec *spec = exec_spec_new(run);
     spec->argv = g_strdupv(op->cmd_args);
     spec->env = merge_env(op_proc_env(op, run), extra_env);
-    if (extra_env) /* op_proc_env() is sorted */
+    if (extra_env && *extra_env) /* else op_proc_env() sorted it */
         qsort(spec->env, g_strv_length(spec->env), sizeof *spec->env, compare_entries);
     spec->env_text = env_text(op, spec->env);
     spec->quiet = quiet;
