@@ -40,9 +40,15 @@ static void encode_map(GString *out, const Value *map)
 static void encode(GString *out, const Value *v)
 {
     switch (value_kind(v)) {
-    case VALUE_NULL: g_string_append(out, "null"); break;
-    case VALUE_BOOL: g_string_append(out, value_get_bool(v) ? "yes" : "no"); break;
-    case VALUE_MAP: encode_map(out, v); break;
+    case VALUE_NULL:
+        g_string_append(out, "null");
+        break;
+    case VALUE_BOOL:
+        g_string_append(out, value_get_bool(v) ? "yes" : "no");
+        break;
+    case VALUE_MAP:
+        encode_map(out, v);
+        break;
     case VALUE_LIST:
         g_string_append_c(out, '[');
         for (gsize i = 0; i < value_list_size(v); i++) {
@@ -75,7 +81,7 @@ static char *truncate_decimals(const char *text, guint digits)
         if (*text++ != '.')
             continue;
         gsize n = strspn(text, "0123456789");
-        g_string_append_len(out, text, (gssize) MIN(n, digits));
+        g_string_append_len(out, text, (gssize)MIN(n, digits));
         text += n;
     }
     return g_string_free(out, FALSE);
@@ -105,7 +111,7 @@ gboolean flagval_split_assign(const char *arg, char **name, char **value)
     const char *eq = strchr(arg, '=');
     if (!eq || eq == arg)
         return FALSE;
-    *name = g_strndup(arg, (gsize) (eq - arg));
+    *name = g_strndup(arg, (gsize)(eq - arg));
     *value = g_strdup(eq + 1);
     return TRUE;
 }

@@ -12,8 +12,8 @@
  * "existing-path", "auto" as in guild.yml, or NULL) that type is tried first. `range[..]`,
  * `linspace[..]` and `logspace[..]` give lists; other functions stay strings. A value that does not
  * suit its type is the business of who checks flags, so `error` is never set today. */
-Value *flagval_decode(const char *text, const char *flag_type, const char *flag_name,
-        GError **error);
+Value *flagval_decode(
+        const char *text, const char *flag_type, const char *flag_name, GError **error);
 /* The text that decodes to the value again. Newly allocated. */
 char *flagval_encode(const Value *v);
 /* As above, a float cut to truncate_floats digits behind the point (0: not cut). */
@@ -28,8 +28,8 @@ gboolean flagval_is_function(const Value *v);
 
 /* "NAME=VALUE" split at the first '='. FALSE if there is none or NAME is empty. */
 gboolean flagval_split_assign(const char *arg, char **name, char **value);
-/* "a=1 b=x" with keys sorted, as labels show flags. `null_labels` (map or NULL) names what a null is called;
- * NULL flags without one are left out. */
+/* "a=1 b=x" with keys sorted, as labels show flags. `null_labels` (map or NULL) names what a null
+ * is called; NULL flags without one are left out. */
 char *flagval_format_assigns(const Value *flags, const Value *null_labels, guint truncate_floats);
 
 /* The reference's split_encoded_flag_val / join_splittable_flag_vals for `arg-split`. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading flag values: the decoders of the reference in their order. A text is tried as Python's
  * int() and float(), as a function, as a repeated list and at last as YAML; what is none of these
- * is a string. `range`, `linspace` and `logspace` become lists at once, as NumPy would make them. */
+ * is a string. `range`, `linspace` and `logspace` become lists at once, as NumPy would make them.
+ */
 #include "engine/base/flagval.h"
 #include "engine/base/log.h"
 #include "engine/base/yaml.h"
@@ -38,9 +39,15 @@ static gboolean take_digits(const char **s, GString *out)
     return TRUE;
 }
 
-static const char *skip_blank(const char *s) { return s + strspn(s, " \t\n\r\v\f"); }
+static const char *skip_blank(const char *s)
+{
+    return s + strspn(s, " \t\n\r\v\f");
+}
 
-static gboolean only_blank(const char *s) { return !*skip_blank(s); }
+static gboolean only_blank(const char *s)
+{
+    return !*skip_blank(s);
+}
 
 /* As int(s); NULL if it isn't one. */
 static Value *decode_int(const char *s)
@@ -54,7 +61,7 @@ static Value *decode_int(const char *s)
     gsize zeros = strspn(digits->str, "0");
     if (zeros == digits->len)
         return value_new_int(0);
-    g_string_erase(digits, 0, (gssize) zeros);
+    g_string_erase(digits, 0, (gssize)zeros);
     if (negative)
         g_string_prepend_c(digits, '-');
     return value_new_int_text(digits->str);
@@ -70,7 +77,7 @@ static gboolean decode_named_float(const char *s, double sign, double *d)
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
         gsize len = strlen(names[i].name);
         if (g_ascii_strncasecmp(s, names[i].name, len) == 0 && only_blank(s + len)) {
-            *d = names[i].nan ? (double) NAN : sign * (double) INFINITY;
+            *d = names[i].nan ? (double)NAN : sign * (double)INFINITY;
             return TRUE;
         }
     }
@@ -116,7 +123,7 @@ static gboolean split_named(const char *s, char **name, char **args)
     if (!close)
         return FALSE;
     *name = g_strndup(s, len);
-    *args = g_strstrip(g_strndup(s + len + 1, (gsize) (close - line) - len - 1));
+    *args = g_strstrip(g_strndup(s + len + 1, (gsize)(close - line) - len - 1));
     return TRUE;
 }
 
@@ -126,13 +133,14 @@ static gboolean split_anonymous(const char *s, char **args)
     gsize len = strlen(s);
     if (len < 2 || s[0] != '[' || s[len - 1] != ']' || !strchr(s, ':'))
         return FALSE;
-    g_autoptr(Value) list = yaml_parse(s, (gssize) len, NULL, NULL);
+    g_autoptr(Value) list = yaml_parse(s, (gssize)len, NULL, NULL);
     if (list) {
         if (!value_is_list(list) || value_list_size(list) != 1)
             return FALSE;
         const Value *item = value_list_at(list, 0);
         ValueKind kind = value_kind(item);
-        if (kind != VALUE_INT && kind != VALUE_BOOL && (kind != VALUE_STRING || value_is_timestamp(item)))
+        if (kind != VALUE_INT && kind != VALUE_BOOL &&
+                (kind != VALUE_STRING || value_is_timestamp(item)))
             return FALSE;
     }
     *args = g_strndup(s + 1, len - 2);
@@ -198,8 +206,8 @@ static gboolean number_arg(const Value *args, gsize i, double dflt, double *d, c
     return FALSE;
 }
 
-static gboolean check_arg_count(const Value *args, gsize min, gsize max, const char *name,
-        char **problem)
+static gboolean check_arg_count(
+        const Value *args, gsize min, gsize max, const char *name, char **problem)
 {
     if (value_list_size(args) < min) {
         *problem = g_strdup_printf("function requires at least %" G_GSIZE_FORMAT " arg(s)", min);
@@ -266,9 +274,9 @@ static Value *expand_range(const Value *args, char **problem)
     Value *list = value_new_list();
     double delta = (start + step) - start;
     gboolean ints = all_ints(args, 3);
-    for (gint64 i = 0; i < (gint64) length; i++) {
-        double d = i == 1 ? start + step : start + (double) i * delta;
-        value_list_append(list, ints ? value_new_int((gint64) d) : seq_float(d));
+    for (gint64 i = 0; i < (gint64)length; i++) {
+        double d = i == 1 ? start + step : start + (double)i * delta;
+        value_list_append(list, ints ? value_new_int((gint64)d) : seq_float(d));
     }
     return list;
 }
@@ -290,10 +298,10 @@ static Value *expand_space(const Value *args, gboolean is_log, char **problem)
     if (count < 0 || !check_length(count, problem))
         return NULL;
     Value *list = value_new_list();
-    gint64 n = (gint64) count;
-    double step = n > 1 ? (end - start) / (double) (n - 1) : 0;
+    gint64 n = (gint64)count;
+    double step = n > 1 ? (end - start) / (double)(n - 1) : 0;
     for (gint64 i = 0; i < n; i++) {
-        double d = n > 1 && i == n - 1 ? end : (double) i * step + start;
+        double d = n > 1 && i == n - 1 ? end : (double)i * step + start;
         value_list_append(list, seq_float(is_log ? pow(base, d) : d));
     }
     return list;
@@ -411,8 +419,8 @@ static Value *decode(const char *text, const char *flag_type, guint depth)
     return v;
 }
 
-Value *flagval_decode(const char *text, const char *flag_type, const char *flag_name,
-        GError **error)
+Value *flagval_decode(
+        const char *text, const char *flag_type, const char *flag_name, GError **error)
 {
     return decode(text, flag_type, 0);
 }

@@ -18,25 +18,31 @@ static Value *from_json(const json_t *json)
     switch (json_typeof(json)) {
     case JSON_OBJECT:
         v = value_new_map();
-        json_object_foreach((json_t *) json, key, item) value_map_set(v, key, from_json(item));
+        json_object_foreach((json_t *)json, key, item) value_map_set(v, key, from_json(item));
         return v;
     case JSON_ARRAY:
         v = value_new_list();
         json_array_foreach(json, i, item) value_list_append(v, from_json(item));
         return v;
-    case JSON_STRING: return value_new_string_len(json_string_value(json), json_string_length(json));
-    case JSON_INTEGER: return value_new_int(json_integer_value(json));
-    case JSON_REAL: return value_new_float(json_real_value(json));
-    case JSON_TRUE: return value_new_bool(TRUE);
-    case JSON_FALSE: return value_new_bool(FALSE);
-    default: return value_new_null();
+    case JSON_STRING:
+        return value_new_string_len(json_string_value(json), json_string_length(json));
+    case JSON_INTEGER:
+        return value_new_int(json_integer_value(json));
+    case JSON_REAL:
+        return value_new_float(json_real_value(json));
+    case JSON_TRUE:
+        return value_new_bool(TRUE);
+    case JSON_FALSE:
+        return value_new_bool(FALSE);
+    default:
+        return value_new_null();
     }
 }
 
 Value *json_parse(const char *text, gssize len, const char *name, GError **error)
 {
     json_error_t problem;
-    size_t n = len < 0 ? strlen(text) : (size_t) len;
+    size_t n = len < 0 ? strlen(text) : (size_t)len;
     json_t *json = json_loadb(text, n, JSON_DECODE_ANY, &problem);
     if (!json) {
         g_set_error(error, YAML_ERROR, YAML_ERROR_SYNTAX, "%s%s%d: %s", name ? name : "line ",
@@ -52,17 +58,17 @@ Value *json_parse_file(const char *path, GError **error)
 {
     gsize len;
     g_autofree char *text = fs_read(path, 0, &len, error);
-    return text ? json_parse(text, (gssize) len, path, error) : NULL;
+    return text ? json_parse(text, (gssize)len, path, error) : NULL;
 }
 
 static void put_escaped(GString *out, gunichar c)
 {
     static const char from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
-    const char *at = c < 0x80 && c ? strchr(from, (int) c) : NULL;
+    const char *at = c < 0x80 && c ? strchr(from, (int)c) : NULL;
     if (at)
         g_string_append_printf(out, "\\%c", to[at - from]);
     else if (c >= 0x20 && c < 0x7f)
-        g_string_append_c(out, (char) c);
+        g_string_append_c(out, (char)c);
     else if (c < 0x10000)
         g_string_append_printf(out, "\\u%04x", c);
     else
@@ -75,8 +81,8 @@ static void put_string(GString *out, const char *s)
     g_string_append_c(out, '"');
     while (*s) {
         gunichar c = g_utf8_get_char_validated(s, -1);
-        gboolean bad = c == (gunichar) -1 || c == (gunichar) -2;
-        put_escaped(out, bad ? 0xdc00u + (guchar) *s : c);
+        gboolean bad = c == (gunichar)-1 || c == (gunichar)-2;
+        put_escaped(out, bad ? 0xdc00u + (guchar)*s : c);
         s = bad ? s + 1 : g_utf8_next_char(s);
     }
     g_string_append_c(out, '"');
@@ -108,7 +114,7 @@ static void put_gap(Writer *w, gboolean comma, guint level)
     if (comma)
         g_string_append(w->out, w->indent ? "," : ", ");
     if (w->indent)
-        g_string_append_printf(w->out, "\n%*s", (int) (w->indent * level), "");
+        g_string_append_printf(w->out, "\n%*s", (int)(w->indent * level), "");
 }
 
 static void put_list(Writer *w, const Value *v, guint level)
@@ -146,12 +152,24 @@ static void put_map(Writer *w, const Value *map, guint level)
 static void put_value(Writer *w, const Value *v, guint level)
 {
     switch (value_kind(v)) {
-    case VALUE_NULL: g_string_append(w->out, "null"); break;
-    case VALUE_BOOL: g_string_append(w->out, value_get_bool(v) ? "true" : "false"); break;
-    case VALUE_FLOAT: put_float(w->out, value_get_float(v)); break;
-    case VALUE_STRING: put_string(w->out, value_get_string(v)); break;
-    case VALUE_LIST: put_list(w, v, level); break;
-    case VALUE_MAP: put_map(w, v, level); break;
+    case VALUE_NULL:
+        g_string_append(w->out, "null");
+        break;
+    case VALUE_BOOL:
+        g_string_append(w->out, value_get_bool(v) ? "true" : "false");
+        break;
+    case VALUE_FLOAT:
+        put_float(w->out, value_get_float(v));
+        break;
+    case VALUE_STRING:
+        put_string(w->out, value_get_string(v));
+        break;
+    case VALUE_LIST:
+        put_list(w, v, level);
+        break;
+    case VALUE_MAP:
+        put_map(w, v, level);
+        break;
     case VALUE_INT: {
         g_autofree char *digits = value_str(v);
         g_string_append(w->out, digits);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-G_DEFINE_QUARK(guild-text-error, text_error)
+G_DEFINE_QUARK(guild - text - error, text_error)
 
 /* Shell words */
 
@@ -116,7 +116,10 @@ char *text_env_var_name(const char *s)
     return g_string_free(out, FALSE);
 }
 
-char *text_env_var_quote(const char *s) { return *s ? text_shell_quote(s) : g_strdup(""); }
+char *text_env_var_quote(const char *s)
+{
+    return *s ? text_shell_quote(s) : g_strdup("");
+}
 
 /* References */
 
@@ -143,10 +146,10 @@ static Value *resolve_name(Resolver *r, const char *name)
         return NULL;
     }
     if (!value_is_string(v))
-        return value_ref((Value *) v);
-    g_ptr_array_add(r->stack, (gpointer) name);
+        return value_ref((Value *)v);
+    g_ptr_array_add(r->stack, (gpointer)name);
     Value *resolved = resolve_text(r, value_get_string(v));
-    g_ptr_array_set_size(r->stack, (gint) r->stack->len - 1);
+    g_ptr_array_set_size(r->stack, (gint)r->stack->len - 1);
     return resolved;
 }
 
@@ -180,7 +183,7 @@ static Value *resolve_text(Resolver *r, const char *s)
         if (*start == '\\') {
             g_string_append_len(out, start + 1, end - start - 1);
         } else {
-            g_autofree char *name = g_strndup(start + 2, (gsize) (end - start - 3));
+            g_autofree char *name = g_strndup(start + 2, (gsize)(end - start - 3));
             g_autoptr(Value) v = resolve_name(r, name);
             if (!v)
                 return NULL;
@@ -270,7 +273,8 @@ static gboolean match_valid(const char *pattern, const char *name)
 
 gboolean text_fnmatch(const char *pattern, const char *name)
 {
-    g_autofree char *valid_pattern = text_to_utf8(pattern, -1), *valid_name = text_to_utf8(name, -1);
+    g_autofree char *valid_pattern = text_to_utf8(pattern, -1),
+                    *valid_name = text_to_utf8(name, -1);
     return match_valid(valid_pattern, valid_name);
 }
 

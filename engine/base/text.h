@@ -4,16 +4,17 @@
 
 #include "engine/base/value.h"
 
-char *text_shell_quote(const char *s);                          /* shlex.quote, as simplified by util.shlex_quote */
-char *text_shell_join(const char *const *argv);                 /* quoted, one space between */
-char **text_shell_split(const char *s, GError **error);         /* shlex.split, POSIX mode */
+char *text_shell_quote(const char *s);          /* shlex.quote, as simplified by util.shlex_quote */
+char *text_shell_join(const char *const *argv); /* quoted, one space between */
+char **text_shell_split(const char *s, GError **error); /* shlex.split, POSIX mode */
 /* The reference's util.env_var_name: upper case, other than [A-Z0-9_] becomes '_'. */
 char *text_env_var_name(const char *s);
 char *text_env_var_quote(const char *s); /* util.env_var_quote, for .guild/ENV */
-/* `${name}` references in a string, from a map; "\${" is literal. As util.resolve_refs: a string that is
- * one whole reference gives the value itself, else a string. An undefined name is an error
+/* `${name}` references in a string, from a map; "\${" is literal. As util.resolve_refs: a string
+ * that is one whole reference gives the value itself, else a string. An undefined name is an error
  * (TEXT_ERROR_UNDEFINED, message = the name) unless undefined (may be NULL) gives a substitute. */
-Value *text_resolve_refs(const char *s, const Value *params, const Value *undefined, GError **error);
+Value *text_resolve_refs(
+        const char *s, const Value *params, const Value *undefined, GError **error);
 gboolean text_fnmatch(const char *pattern, const char *name); /* Python's fnmatch.fnmatchcase */
 int text_natural_compare(const char *a, const char *b);       /* runs of digits by number */
 gboolean text_is_hex(const char *s);
@@ -22,4 +23,8 @@ char *text_to_utf8(const char *s, gssize len);
 
 #define TEXT_ERROR text_error_quark()
 GQuark text_error_quark(void);
-typedef enum { TEXT_ERROR_UNDEFINED, TEXT_ERROR_SYNTAX, TEXT_ERROR_CYCLE /* message = a name in it */ } TextError;
+typedef enum {
+    TEXT_ERROR_UNDEFINED,
+    TEXT_ERROR_SYNTAX,
+    TEXT_ERROR_CYCLE /* message = a name in it */
+} TextError;

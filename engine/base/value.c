@@ -47,7 +47,10 @@ static Value *value_alloc(ValueKind kind, gsize text_len)
     return v;
 }
 
-Value *value_new_null(void) { return value_alloc(VALUE_NULL, 0); }
+Value *value_new_null(void)
+{
+    return value_alloc(VALUE_NULL, 0);
+}
 
 Value *value_new_bool(gboolean b)
 {
@@ -83,13 +86,16 @@ Value *value_new_float(double d)
     return v;
 }
 
-Value *value_new_string(const char *s) { return value_new_string_len(s, strlen(s)); }
+Value *value_new_string(const char *s)
+{
+    return value_new_string_len(s, strlen(s));
+}
 
 Value *value_new_string_len(const char *s, gsize len)
 {
     const char *nul = memchr(s, 0, len);
     if (nul)
-        len = (gsize) (nul - s);
+        len = (gsize)(nul - s);
     Value *v = value_alloc(VALUE_STRING, len + 1);
     memcpy(v->text, s, len);
     v->u.len = len;
@@ -103,7 +109,10 @@ Value *value_new_timestamp(const char *text)
     return v;
 }
 
-gboolean value_is_timestamp(const Value *v) { return v && v->kind == VALUE_STRING && v->plain; }
+gboolean value_is_timestamp(const Value *v)
+{
+    return v && v->kind == VALUE_STRING && v->plain;
+}
 
 Value *value_new_strv(const char *const *strv)
 {
@@ -113,8 +122,14 @@ Value *value_new_strv(const char *const *strv)
     return list;
 }
 
-Value *value_new_list(void) { return value_alloc(VALUE_LIST, 0); }
-Value *value_new_map(void) { return value_alloc(VALUE_MAP, 0); }
+Value *value_new_list(void)
+{
+    return value_alloc(VALUE_LIST, 0);
+}
+Value *value_new_map(void)
+{
+    return value_alloc(VALUE_MAP, 0);
+}
 
 Value *value_ref(Value *v)
 {
@@ -143,16 +158,25 @@ void value_unref(Value *v)
     g_free(v);
 }
 
-ValueKind value_kind(const Value *v) { return v ? v->kind : VALUE_NULL; }
+ValueKind value_kind(const Value *v)
+{
+    return v ? v->kind : VALUE_NULL;
+}
 
 const char *value_kind_name(ValueKind kind)
 {
     static const char *const names[] = {"null", "bool", "int", "float", "string", "list", "map"};
-    return (guint) kind < G_N_ELEMENTS(names) ? names[kind] : "?";
+    return (guint)kind < G_N_ELEMENTS(names) ? names[kind] : "?";
 }
 
-guint value_line(const Value *v) { return v ? v->line : 0; }
-void value_set_line(Value *v, guint line) { v->line = line; }
+guint value_line(const Value *v)
+{
+    return v ? v->line : 0;
+}
+void value_set_line(Value *v, guint line)
+{
+    v->line = line;
+}
 
 /* Scalars */
 
@@ -177,10 +201,14 @@ const char *value_get_int_text(const Value *v)
 double value_get_float(const Value *v)
 {
     switch (value_kind(v)) {
-    case VALUE_FLOAT: return v->u.d;
-    case VALUE_INT: return v->is_big ? g_ascii_strtod(v->text, NULL) : (double) v->u.i;
-    case VALUE_BOOL: return v->u.b ? 1 : 0;
-    default: g_assert_not_reached();
+    case VALUE_FLOAT:
+        return v->u.d;
+    case VALUE_INT:
+        return v->is_big ? g_ascii_strtod(v->text, NULL) : (double)v->u.i;
+    case VALUE_BOOL:
+        return v->u.b ? 1 : 0;
+    default:
+        g_assert_not_reached();
     }
 }
 
@@ -199,20 +227,30 @@ gsize value_string_len(const Value *v)
 gboolean value_truthy(const Value *v)
 {
     switch (value_kind(v)) {
-    case VALUE_NULL: return FALSE;
-    case VALUE_BOOL: return v->u.b;
-    case VALUE_INT: return v->u.i != 0;
-    case VALUE_FLOAT: return v->u.d != 0;
-    case VALUE_STRING: return v->u.len > 0;
-    case VALUE_LIST: return v->u.list.n > 0;
-    case VALUE_MAP: return v->u.map.n > 0;
+    case VALUE_NULL:
+        return FALSE;
+    case VALUE_BOOL:
+        return v->u.b;
+    case VALUE_INT:
+        return v->u.i != 0;
+    case VALUE_FLOAT:
+        return v->u.d != 0;
+    case VALUE_STRING:
+        return v->u.len > 0;
+    case VALUE_LIST:
+        return v->u.list.n > 0;
+    case VALUE_MAP:
+        return v->u.map.n > 0;
     }
     return FALSE;
 }
 
 /* Lists */
 
-gsize value_list_size(const Value *list) { return value_is_list(list) ? list->u.list.n : 0; }
+gsize value_list_size(const Value *list)
+{
+    return value_is_list(list) ? list->u.list.n : 0;
+}
 
 Value *value_list_at(const Value *list, gsize i)
 {
@@ -260,15 +298,15 @@ typedef struct {
 static gint sort_call(gconstpointer a, gconstpointer b, gpointer data)
 {
     SortCall *call = data;
-    return call->cmp(*(Value *const *) a, *(Value *const *) b, call->data);
+    return call->cmp(*(Value *const *)a, *(Value *const *)b, call->data);
 }
 
 void value_list_sort(Value *list, GCompareDataFunc cmp, gpointer data)
 {
     SortCall call = {cmp, data};
     if (value_list_size(list) > 1)
-        g_qsort_with_data(list->u.list.items, (gint) list->u.list.n, sizeof(Value *), sort_call,
-                &call);
+        g_qsort_with_data(
+                list->u.list.items, (gint)list->u.list.n, sizeof(Value *), sort_call, &call);
 }
 
 /* Maps */
@@ -293,19 +331,22 @@ static gssize map_find(const Value *map, const char *key)
         return -1;
     if (map->u.map.n >= MAP_INDEX_MIN) {
         if (!map->u.map.index)
-            map_build_index((Value *) map);
+            map_build_index((Value *)map);
         gpointer at;
         if (g_hash_table_lookup_extended(map->u.map.index, key, NULL, &at))
-            return (gssize) GPOINTER_TO_SIZE(at);
+            return (gssize)GPOINTER_TO_SIZE(at);
         return -1;
     }
     for (gsize i = 0; i < map->u.map.n; i++)
         if (strcmp(map->u.map.entries[i].key, key) == 0)
-            return (gssize) i;
+            return (gssize)i;
     return -1;
 }
 
-gsize value_map_size(const Value *map) { return value_is_map(map) ? map->u.map.n : 0; }
+gsize value_map_size(const Value *map)
+{
+    return value_is_map(map) ? map->u.map.n : 0;
+}
 
 const char *value_map_key_at(const Value *map, gsize i)
 {
@@ -325,7 +366,10 @@ Value *value_map_get(const Value *map, const char *key)
     return i < 0 ? NULL : map->u.map.entries[i].item;
 }
 
-gboolean value_map_has(const Value *map, const char *key) { return map_find(map, key) >= 0; }
+gboolean value_map_has(const Value *map, const char *key)
+{
+    return map_find(map, key) >= 0;
+}
 
 void value_map_set(Value *map, const char *key, Value *item)
 {
@@ -360,7 +404,7 @@ gboolean value_map_remove(Value *map, const char *key)
     g_free(entries[at].key);
     value_unref(entries[at].item);
     map->u.map.n--;
-    memmove(entries + at, entries + at + 1, (map->u.map.n - (gsize) at) * sizeof *entries);
+    memmove(entries + at, entries + at + 1, (map->u.map.n - (gsize)at) * sizeof *entries);
     return TRUE;
 }
 
@@ -373,7 +417,7 @@ void value_map_update(Value *map, const Value *more)
 
 static gint compare_entries(gconstpointer a, gconstpointer b)
 {
-    return strcmp(((const MapEntry *) a)->key, ((const MapEntry *) b)->key);
+    return strcmp(((const MapEntry *)a)->key, ((const MapEntry *)b)->key);
 }
 
 void value_map_sort(Value *map)
@@ -428,7 +472,8 @@ Value *value_copy(const Value *v)
         for (gsize i = 0; i < v->u.map.n; i++)
             value_map_set(copy, v->u.map.entries[i].key, value_copy(v->u.map.entries[i].item));
         break;
-    default: /* scalars don't change */ return v ? value_ref((Value *) v) : value_new_null();
+    default: /* scalars don't change */
+        return v ? value_ref((Value *)v) : value_new_null();
     }
     copy->line = v->line;
     return copy;
@@ -476,8 +521,10 @@ gboolean value_equal(const Value *a, const Value *b)
     if (value_kind(a) != value_kind(b))
         return FALSE;
     switch (value_kind(a)) {
-    case VALUE_NULL: return TRUE;
-    case VALUE_STRING: return strcmp(a->text, b->text) == 0;
+    case VALUE_NULL:
+        return TRUE;
+    case VALUE_STRING:
+        return strcmp(a->text, b->text) == 0;
     case VALUE_LIST:
         if (a->u.list.n != b->u.list.n)
             return FALSE;
@@ -494,7 +541,8 @@ gboolean value_equal(const Value *a, const Value *b)
                 return FALSE;
         }
         return TRUE;
-    default: return FALSE;
+    default:
+        return FALSE;
     }
 }
 
@@ -502,11 +550,16 @@ gboolean value_equal(const Value *a, const Value *b)
 static int kind_rank(const Value *v)
 {
     switch (value_kind(v)) {
-    case VALUE_NULL: return 0;
-    case VALUE_STRING: return 2;
-    case VALUE_LIST: return 3;
-    case VALUE_MAP: return 4;
-    default: return 1;
+    case VALUE_NULL:
+        return 0;
+    case VALUE_STRING:
+        return 2;
+    case VALUE_LIST:
+        return 3;
+    case VALUE_MAP:
+        return 4;
+    default:
+        return 1;
     }
 }
 
@@ -518,9 +571,12 @@ int value_compare(const Value *a, const Value *b)
     gsize na, nb;
     int c;
     switch (ra) {
-    case 0: return 0;
-    case 1: return compare_numbers(a, b);
-    case 2: return strcmp(a->text, b->text);
+    case 0:
+        return 0;
+    case 1:
+        return compare_numbers(a, b);
+    case 2:
+        return strcmp(a->text, b->text);
     case 3:
         na = a->u.list.n, nb = b->u.list.n;
         for (gsize i = 0; i < MIN(na, nb); i++)

@@ -51,10 +51,22 @@ const char *value_kind_name(ValueKind kind); /* as users know them: "null", "boo
 guint value_line(const Value *v);
 void value_set_line(Value *v, guint line);
 
-static inline gboolean value_is_null(const Value *v) { return value_kind(v) == VALUE_NULL; }
-static inline gboolean value_is_string(const Value *v) { return value_kind(v) == VALUE_STRING; }
-static inline gboolean value_is_list(const Value *v) { return value_kind(v) == VALUE_LIST; }
-static inline gboolean value_is_map(const Value *v) { return value_kind(v) == VALUE_MAP; }
+static inline gboolean value_is_null(const Value *v)
+{
+    return value_kind(v) == VALUE_NULL;
+}
+static inline gboolean value_is_string(const Value *v)
+{
+    return value_kind(v) == VALUE_STRING;
+}
+static inline gboolean value_is_list(const Value *v)
+{
+    return value_kind(v) == VALUE_LIST;
+}
+static inline gboolean value_is_map(const Value *v)
+{
+    return value_kind(v) == VALUE_MAP;
+}
 static inline gboolean value_is_number(const Value *v)
 {
     return value_kind(v) == VALUE_INT || value_kind(v) == VALUE_FLOAT;
@@ -67,7 +79,7 @@ gint64 value_get_int(const Value *v);
 const char *value_get_int_text(const Value *v);
 double value_get_float(const Value *v);
 const char *value_get_string(const Value *v); /* owned by v; no embedded NUL by construction */
-gsize value_string_len(const Value *v); /* bytes */
+gsize value_string_len(const Value *v);       /* bytes */
 /* Python's truth: null, false, 0, 0.0, "", [] and {} are false. */
 gboolean value_truthy(const Value *v);
 
@@ -83,13 +95,14 @@ void value_list_sort(Value *list, GCompareDataFunc cmp /* gets Value*, Value* */
 /* Maps. `item` is taken over; setting an existing key keeps its place. */
 gsize value_map_size(const Value *map);
 const char *value_map_key_at(const Value *map, gsize i);
-Value *value_map_at(const Value *map, gsize i);             /* borrowed */
-Value *value_map_get(const Value *map, const char *key);    /* borrowed; NULL if absent or map is no map */
+Value *value_map_at(const Value *map, gsize i); /* borrowed */
+/* Borrowed; NULL if absent or if map is none. */
+Value *value_map_get(const Value *map, const char *key);
 gboolean value_map_has(const Value *map, const char *key);
 void value_map_set(Value *map, const char *key, Value *item);
 gboolean value_map_remove(Value *map, const char *key);
 void value_map_update(Value *map, const Value *more); /* shares the items */
-void value_map_sort(Value *map);                       /* by key, bytewise */
+void value_map_sort(Value *map);                      /* by key, bytewise */
 
 /* Short cuts: the value under `key` if it is of that kind, else the default. Borrowed. */
 const char *value_map_string(const Value *map, const char *key, const char *dflt);
@@ -107,5 +120,5 @@ int value_compare(const Value *a, const Value *b);
 /* Python's str() and repr() of the value ("None", "True", "1.0", "[1, 'a']"). Newly allocated. */
 char *value_str(const Value *v);
 char *value_repr(const Value *v);
-/* Python's repr() of a float: the shortest text that reads back the same ("0.1", "1e-05", "inf"). */
+/* Python's repr() of a float: the shortest text that reads back the same ("0.1", "1e-05"). */
 char *value_float_repr(double d);

@@ -57,7 +57,7 @@ char *value_float_repr(double d)
     char digits[32];
     int exp10;
     shortest_digits(fabs(d), digits, &exp10);
-    int n = (int) strlen(digits);
+    int n = (int)strlen(digits);
     if (exp10 > 16 || exp10 < -3) {
         int e = exp10 - 1;
         return g_strdup_printf("%s%c%s%se%c%02d", sign, digits[0], n > 1 ? "." : "", digits + 1,
@@ -83,8 +83,10 @@ static gboolean is_printable(gunichar c)
     case G_UNICODE_SURROGATE:
     case G_UNICODE_LINE_SEPARATOR:
     case G_UNICODE_PARAGRAPH_SEPARATOR:
-    case G_UNICODE_SPACE_SEPARATOR: return FALSE;
-    default: return TRUE;
+    case G_UNICODE_SPACE_SEPARATOR:
+        return FALSE;
+    default:
+        return TRUE;
     }
 }
 
@@ -96,8 +98,8 @@ static void repr_char(GString *out, gunichar c, char quote)
         g_string_append(out, "\\r");
     else if (c == '\t')
         g_string_append(out, "\\t");
-    else if (c == '\\' || c == (gunichar) quote)
-        g_string_append_printf(out, "\\%c", (char) c);
+    else if (c == '\\' || c == (gunichar)quote)
+        g_string_append_printf(out, "\\%c", (char)c);
     else if (is_printable(c))
         g_string_append_unichar(out, c);
     else if (c < 0x100)
@@ -114,8 +116,8 @@ static void repr_string(GString *out, const char *s)
     g_string_append_c(out, quote);
     while (*s) {
         gunichar c = g_utf8_get_char_validated(s, -1);
-        if (c == (gunichar) -1 || c == (gunichar) -2) { /* as Python's surrogateescape */
-            g_string_append_printf(out, "\\udc%02x", (guchar) *s++);
+        if (c == (gunichar)-1 || c == (gunichar)-2) { /* as Python's surrogateescape */
+            g_string_append_printf(out, "\\udc%02x", (guchar)*s++);
             continue;
         }
         repr_char(out, c, quote);
@@ -127,8 +129,12 @@ static void repr_string(GString *out, const char *s)
 static void repr_value(GString *out, const Value *v)
 {
     switch (value_kind(v)) {
-    case VALUE_NULL: g_string_append(out, "None"); break;
-    case VALUE_BOOL: g_string_append(out, value_get_bool(v) ? "True" : "False"); break;
+    case VALUE_NULL:
+        g_string_append(out, "None");
+        break;
+    case VALUE_BOOL:
+        g_string_append(out, value_get_bool(v) ? "True" : "False");
+        break;
     case VALUE_INT:
         if (value_get_int_text(v))
             g_string_append(out, value_get_int_text(v));
@@ -140,7 +146,9 @@ static void repr_value(GString *out, const Value *v)
         g_string_append(out, text);
         break;
     }
-    case VALUE_STRING: repr_string(out, value_get_string(v)); break;
+    case VALUE_STRING:
+        repr_string(out, value_get_string(v));
+        break;
     case VALUE_LIST:
         g_string_append_c(out, '[');
         for (gsize i = 0; i < value_list_size(v); i++) {

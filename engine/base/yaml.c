@@ -12,7 +12,7 @@
 /* Values in a document with all its aliases written out. */
 #define MAX_NODES 2000000
 
-G_DEFINE_QUARK(guild-yaml-error, yaml_error)
+G_DEFINE_QUARK(guild - yaml - error, yaml_error)
 
 typedef struct {
     yaml_parser_t parser;
@@ -25,7 +25,8 @@ typedef struct {
 static void fail(Reader *r, int code, gsize line, const char *problem)
 {
     if (r->name)
-        g_set_error(r->error, YAML_ERROR, code, "%s:%" G_GSIZE_FORMAT ": %s", r->name, line, problem);
+        g_set_error(
+                r->error, YAML_ERROR, code, "%s:%" G_GSIZE_FORMAT ": %s", r->name, line, problem);
     else
         g_set_error(r->error, YAML_ERROR, code, "line %" G_GSIZE_FORMAT ": %s", line, problem);
 }
@@ -38,8 +39,8 @@ static gboolean next_event(Reader *r, yaml_event_t *event)
     const yaml_parser_t *p = &r->parser;
     gsize line = p->error == YAML_READER_ERROR ? p->mark.line : p->problem_mark.line;
     g_autofree char *problem = p->problem && p->context
-            ? g_strconcat(p->problem, " (", p->context, ")", NULL)
-            : g_strdup(p->problem ? p->problem : "not readable as YAML");
+                                       ? g_strconcat(p->problem, " (", p->context, ")", NULL)
+                                       : g_strdup(p->problem ? p->problem : "not readable as YAML");
     fail(r, YAML_ERROR_SYNTAX, line + 1, problem);
     return FALSE;
 }
@@ -66,7 +67,7 @@ static gboolean charge(Reader *r, gsize nodes, gsize line)
 static void begin_anchor(Reader *r, const yaml_char_t *anchor)
 {
     if (anchor)
-        g_hash_table_insert(r->anchors, g_strdup((const char *) anchor), NULL);
+        g_hash_table_insert(r->anchors, g_strdup((const char *)anchor), NULL);
 }
 
 static void end_anchor(Reader *r, const char *anchor, Value *v)
@@ -77,7 +78,7 @@ static void end_anchor(Reader *r, const char *anchor, Value *v)
 
 static Value *read_alias(Reader *r, const yaml_event_t *event)
 {
-    const char *anchor = (const char *) event->data.alias.anchor;
+    const char *anchor = (const char *)event->data.alias.anchor;
     gsize line = event->start_mark.line + 1;
     gpointer found;
     if (!g_hash_table_lookup_extended(r->anchors, anchor, NULL, &found) || !found) {
@@ -94,7 +95,7 @@ static Value *read_alias(Reader *r, const yaml_event_t *event)
  * for a lone "!", which asks for nothing. */
 static const char *tag_name(const yaml_char_t *tag)
 {
-    const char *s = (const char *) tag;
+    const char *s = (const char *)tag;
     if (s && strcmp(s, "!") == 0)
         return NULL;
     return s && g_str_has_prefix(s, "tag:yaml.org,2002:") ? s + strlen("tag:yaml.org,2002:") : s;
@@ -107,7 +108,7 @@ static gboolean scalar_tag(const char *name, YamlTag *tag)
         const char *name;
         YamlTag tag;
     } tags[] = {{"str", YAML_TAG_STR}, {"null", YAML_TAG_NULL}, {"bool", YAML_TAG_BOOL},
-        {"int", YAML_TAG_INT}, {"float", YAML_TAG_FLOAT}, {"timestamp", YAML_TAG_TIMESTAMP}};
+            {"int", YAML_TAG_INT}, {"float", YAML_TAG_FLOAT}, {"timestamp", YAML_TAG_TIMESTAMP}};
     for (gsize i = 0; i < G_N_ELEMENTS(tags); i++)
         if (strcmp(name, tags[i].name) == 0) {
             *tag = tags[i].tag;
@@ -118,14 +119,15 @@ static gboolean scalar_tag(const char *name, YamlTag *tag)
 
 static void fail_tag(Reader *r, const char *name, gsize line)
 {
-    g_autofree char *problem = g_strdup_printf("could not determine a constructor for the tag '%s'", name);
+    g_autofree char *problem =
+            g_strdup_printf("could not determine a constructor for the tag '%s'", name);
     fail(r, YAML_ERROR_SYNTAX, line, problem);
 }
 
 /* is_merge (for keys, else NULL) is set for an unquoted "<<", which then reads as a string. */
 static Value *read_scalar(Reader *r, const yaml_event_t *event, gboolean *is_merge)
 {
-    const char *s = (const char *) event->data.scalar.value;
+    const char *s = (const char *)event->data.scalar.value;
     gsize len = event->data.scalar.length, line = event->start_mark.line + 1;
     YamlTag tag = YAML_TAG_STR;
     if (memchr(s, 0, len)) {
@@ -151,7 +153,7 @@ static Value *read_scalar(Reader *r, const yaml_event_t *event, gboolean *is_mer
         g_autofree char *problem = g_strdup_printf("%s: '%.60s'", why, s);
         fail(r, YAML_ERROR_SYNTAX, line, problem);
     } else {
-        value_set_line(v, (guint) line);
+        value_set_line(v, (guint)line);
     }
     return v;
 }
@@ -254,7 +256,8 @@ static Value *read_entries(Reader *r, Value *map, guint depth)
 static Value *read_collection(Reader *r, const yaml_event_t *event, guint depth)
 {
     gboolean is_map = event->type == YAML_MAPPING_START_EVENT;
-    const yaml_char_t *tag = is_map ? event->data.mapping_start.tag : event->data.sequence_start.tag;
+    const yaml_char_t *tag =
+            is_map ? event->data.mapping_start.tag : event->data.sequence_start.tag;
     gsize line = event->start_mark.line + 1;
     if (depth >= MAX_DEPTH) {
         fail(r, YAML_ERROR_LIMIT, line, "nested too deeply");
@@ -266,7 +269,7 @@ static Value *read_collection(Reader *r, const yaml_event_t *event, guint depth)
         return NULL;
     }
     Value *v = is_map ? value_new_map() : value_new_list();
-    value_set_line(v, (guint) line);
+    value_set_line(v, (guint)line);
     if (is_map)
         return read_entries(r, v, depth);
     if (read_items(r, v, depth))
@@ -283,7 +286,8 @@ static Value *read_node(Reader *r, yaml_event_t *event, guint depth, gboolean *i
     if (!charge(r, 1, event->start_mark.line + 1))
         return NULL;
     switch (event->type) {
-    case YAML_ALIAS_EVENT: return read_alias(r, event);
+    case YAML_ALIAS_EVENT:
+        return read_alias(r, event);
     case YAML_SCALAR_EVENT:
         anchor = event->data.scalar.anchor;
         v = read_scalar(r, event, is_merge);
@@ -300,7 +304,7 @@ static Value *read_node(Reader *r, yaml_event_t *event, guint depth, gboolean *i
         return NULL;
     }
     if (v && anchor)
-        end_anchor(r, (const char *) anchor, v);
+        end_anchor(r, (const char *)anchor, v);
     return v;
 }
 
@@ -374,11 +378,14 @@ static Value *read_simple(const char *text, gsize len)
     return v;
 }
 
-static void unref_value(gpointer v) { value_unref(v); }
+static void unref_value(gpointer v)
+{
+    value_unref(v);
+}
 
 Value *yaml_parse(const char *text, gssize length, const char *name, GError **error)
 {
-    gsize len = length < 0 ? strlen(text) : (gsize) length;
+    gsize len = length < 0 ? strlen(text) : (gsize)length;
     Value *v = read_simple(text, len);
     if (v)
         return v;
@@ -388,7 +395,7 @@ Value *yaml_parse(const char *text, gssize length, const char *name, GError **er
         return NULL;
     }
     r.anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_value);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *) text, len);
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, len);
     v = read_document(&r);
     yaml_parser_delete(&r.parser);
     g_hash_table_destroy(r.anchors);
@@ -404,5 +411,5 @@ Value *yaml_parse_file(const char *path, GError **error)
         g_set_error_literal(error, YAML_ERROR, YAML_ERROR_IO, io->message);
         return NULL;
     }
-    return yaml_parse(text, (gssize) len, path, error);
+    return yaml_parse(text, (gssize)len, path, error);
 }

@@ -39,8 +39,8 @@ typedef enum { STYLE_PLAIN, STYLE_SINGLE, STYLE_DOUBLE } Style;
 
 static void put(Emitter *e, const char *s, gsize len)
 {
-    g_string_append_len(e->out, s, (gssize) len);
-    e->column += (int) len;
+    g_string_append_len(e->out, s, (gssize)len);
+    e->column += (int)len;
 }
 
 static void write_indicator(Emitter *e, const char *s, gboolean need_whitespace)
@@ -80,7 +80,10 @@ static void write_indent(Emitter *e)
     }
 }
 
-static gboolean is_blank(char c) { return c == 0 || strchr(" \t\r\n", c) != NULL; }
+static gboolean is_blank(char c)
+{
+    return c == 0 || strchr(" \t\r\n", c) != NULL;
+}
 
 /* U+0085, U+2028 and U+2029 are line breaks too. */
 static gboolean is_unicode_break(const char *s)
@@ -123,7 +126,7 @@ static Analysis analyze(const char *s, gsize len)
     Analysis a = {FALSE};
     find_indicators(s, &found);
     for (const char *p = s; *p; p++) {
-        guchar c = (guchar) *p;
+        guchar c = (guchar)*p;
         if (c == '\n') {
             breaks = TRUE;
             if (p > s && p[-1] == ' ')
@@ -206,10 +209,10 @@ static void write_single_quoted(Emitter *e, const char *s, gsize len, gboolean s
 static void write_escape(Emitter *e, gunichar c)
 {
     static const char names[][2] = {{0, '0'}, {'\a', 'a'}, {'\b', 'b'}, {'\t', 't'}, {'\n', 'n'},
-        {'\v', 'v'}, {'\f', 'f'}, {'\r', 'r'}, {0x1b, 'e'}, {'"', '"'}, {'\\', '\\'}};
+            {'\v', 'v'}, {'\f', 'f'}, {'\r', 'r'}, {0x1b, 'e'}, {'"', '"'}, {'\\', '\\'}};
     char buf[16] = "";
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
-        if (c == (guchar) names[i][0])
+        if (c == (guchar)names[i][0])
             g_snprintf(buf, sizeof buf, "\\%c", names[i][1]);
     if (c == 0x85)
         g_strlcpy(buf, "\\N", sizeof buf);
@@ -231,8 +234,8 @@ static gunichar *decode_chars(const char *s, gsize len, gsize *count)
     gsize n = 0;
     while (*s) {
         gunichar c = g_utf8_get_char_validated(s, -1);
-        if (c == (gunichar) -1 || c == (gunichar) -2) {
-            chars[n++] = 0xdc00 + (guchar) *s++;
+        if (c == (gunichar)-1 || c == (gunichar)-2) {
+            chars[n++] = 0xdc00 + (guchar)*s++;
         } else {
             chars[n++] = c;
             s = g_utf8_next_char(s);
@@ -245,7 +248,7 @@ static gunichar *decode_chars(const char *s, gsize len, gsize *count)
 static void put_chars(Emitter *e, const gunichar *chars, gsize from, gsize to)
 {
     for (; from < to; from++) {
-        char c = (char) chars[from]; /* those that need no escape are ASCII */
+        char c = (char)chars[from]; /* those that need no escape are ASCII */
         put(e, &c, 1);
     }
 }
@@ -267,7 +270,7 @@ static void write_double_quoted(Emitter *e, const char *s, gsize len, gboolean s
         }
         if (!split || end == 0 || end + 1 >= n || !(c == ' ' || start >= end))
             continue;
-        if (e->column + (int) end - (int) start > BEST_WIDTH) {
+        if (e->column + (int)end - (int)start > BEST_WIDTH) {
             put_chars(e, chars, start, end);
             start = MAX(start, end);
             put(e, "\\", 1);
@@ -299,10 +302,14 @@ static char *float_text(double d)
 static char *scalar_text(const Value *v)
 {
     switch (value_kind(v)) {
-    case VALUE_NULL: return g_strdup("null");
-    case VALUE_BOOL: return g_strdup(value_get_bool(v) ? "true" : "false");
-    case VALUE_FLOAT: return float_text(value_get_float(v));
-    default: return value_str(v);
+    case VALUE_NULL:
+        return g_strdup("null");
+    case VALUE_BOOL:
+        return g_strdup(value_get_bool(v) ? "true" : "false");
+    case VALUE_FLOAT:
+        return float_text(value_get_float(v));
+    default:
+        return value_str(v);
     }
 }
 
@@ -364,7 +371,8 @@ static gboolean is_simple_key(const char *key)
 
 static int compare_keys(const void *a, const void *b, void *map)
 {
-    return strcmp(value_map_key_at(map, *(const gsize *) a), value_map_key_at(map, *(const gsize *) b));
+    return strcmp(
+            value_map_key_at(map, *(const gsize *)a), value_map_key_at(map, *(const gsize *)b));
 }
 
 /* Positions of the entries in the order of their keys. */
@@ -379,7 +387,7 @@ static gsize *sorted_positions(const Value *map)
             sorted = FALSE;
     }
     if (!sorted)
-        g_qsort_with_data(order, (gint) n, sizeof *order, compare_keys, (gpointer) map);
+        g_qsort_with_data(order, (gint)n, sizeof *order, compare_keys, (gpointer)map);
     return order;
 }
 
@@ -478,12 +486,25 @@ static void emit_node(Emitter *e, const Value *v, gboolean in_map)
 
 static char *dump(const Value *v, gboolean flow, gboolean strict)
 {
-    Emitter e = {.out = g_string_sized_new(64), .indent = -1, .whitespace = TRUE,
-        .indention = TRUE, .flow = flow, .strict = strict};
+    Emitter e = {.out = g_string_sized_new(64),
+            .indent = -1,
+            .whitespace = TRUE,
+            .indention = TRUE,
+            .flow = flow,
+            .strict = strict};
     emit_node(&e, v, FALSE);
     return g_string_free(e.out, FALSE);
 }
 
-char *yaml_dump(const Value *v) { return dump(v, FALSE, FALSE); }
-char *yaml_dump_attr(const Value *v) { return dump(v, FALSE, TRUE); }
-char *yaml_dump_flow(const Value *v) { return dump(v, TRUE, FALSE); }
+char *yaml_dump(const Value *v)
+{
+    return dump(v, FALSE, FALSE);
+}
+char *yaml_dump_attr(const Value *v)
+{
+    return dump(v, FALSE, TRUE);
+}
+char *yaml_dump_flow(const Value *v)
+{
+    return dump(v, TRUE, FALSE);
+}

@@ -21,14 +21,20 @@ static gboolean any_of(const char *s, const char *const *words)
 }
 
 /* Skips characters of `set` from s. */
-static const char *skip(const char *s, const char *set) { return s + strspn(s, set); }
+static const char *skip(const char *s, const char *set)
+{
+    return s + strspn(s, set);
+}
 
-static const char *skip_sign(const char *s) { return *s == '-' || *s == '+' ? s + 1 : s; }
+static const char *skip_sign(const char *s)
+{
+    return *s == '-' || *s == '+' ? s + 1 : s;
+}
 
 static gboolean is_bool(const char *s, gboolean strict)
 {
     static const char *const words[] = {"yes", "Yes", "YES", "no", "No", "NO", "true", "True",
-        "TRUE", "false", "False", "FALSE", "on", "On", "ON", "off", "Off", "OFF", NULL};
+            "TRUE", "false", "False", "FALSE", "on", "On", "ON", "off", "Off", "OFF", NULL};
     if (strict && s[0] && !s[1] && strchr("yYnN", s[0]))
         return TRUE;
     return any_of(s, words);
@@ -183,7 +189,8 @@ YamlTag yaml_scalar_resolve(const char *s, gsize len, gboolean strict)
 {
     Stamp stamp;
     switch (*s) {
-    case 0: return len ? YAML_TAG_STR : YAML_TAG_NULL;
+    case 0:
+        return len ? YAML_TAG_STR : YAML_TAG_NULL;
     case 'n':
     case 'N':
         if (is_null(s))
@@ -196,16 +203,21 @@ YamlTag yaml_scalar_resolve(const char *s, gsize len, gboolean strict)
     case 'f':
     case 'F':
     case 'o':
-    case 'O': return len <= 5 && is_bool(s, strict) ? YAML_TAG_BOOL : YAML_TAG_STR;
-    case '~': return len == 1 ? YAML_TAG_NULL : YAML_TAG_STR;
-    case '<': return strcmp(s, "<<") == 0 ? YAML_TAG_MERGE : YAML_TAG_STR;
+    case 'O':
+        return len <= 5 && is_bool(s, strict) ? YAML_TAG_BOOL : YAML_TAG_STR;
+    case '~':
+        return len == 1 ? YAML_TAG_NULL : YAML_TAG_STR;
+    case '<':
+        return strcmp(s, "<<") == 0 ? YAML_TAG_MERGE : YAML_TAG_STR;
     case '=':
     case '!':
     case '&':
-    case '*': return len == 1 ? YAML_TAG_OTHER : YAML_TAG_STR;
+    case '*':
+        return len == 1 ? YAML_TAG_OTHER : YAML_TAG_STR;
     case '-':
     case '+':
-    case '.': return is_int(s) ? YAML_TAG_INT : is_float(s) ? YAML_TAG_FLOAT : YAML_TAG_STR;
+    case '.':
+        return is_int(s) ? YAML_TAG_INT : is_float(s) ? YAML_TAG_FLOAT : YAML_TAG_STR;
     default:
         if (!is_digit(*s))
             return YAML_TAG_STR;
@@ -246,9 +258,9 @@ static Value *int_from_digits(const char *s, guint base, gboolean negative)
             part = 0;
             first = FALSE;
         } else if (sixties && !first) {
-            part = part * 10 + (guint) (*s - '0');
+            part = part * 10 + (guint)(*s - '0');
         } else {
-            decimal_grow(n, base, (guint) g_ascii_xdigit_value(*s));
+            decimal_grow(n, base, (guint)g_ascii_xdigit_value(*s));
         }
     }
     if (sixties)
@@ -257,7 +269,7 @@ static Value *int_from_digits(const char *s, guint base, gboolean negative)
         return value_new_int(0);
     GString *text = g_string_new(negative ? "-" : "");
     for (guint i = n->len; i > 0; i--)
-        g_string_append_c(text, (char) ('0' + n->data[i - 1]));
+        g_string_append_c(text, (char)('0' + n->data[i - 1]));
     Value *v = value_new_int_text(text->str);
     g_string_free(text, TRUE);
     return v;
@@ -285,7 +297,7 @@ static Value *make_int(const char *s, gsize len, const char **why)
         return value_new_int(i);
     g_autofree char *text = without_underscores(s, len);
     gboolean negative = *text == '-';
-    char *digits = (char *) skip_sign(text);
+    char *digits = (char *)skip_sign(text);
     guint base = 10;
     if (g_str_has_prefix(digits, "0b"))
         base = 2, digits += 2;
@@ -306,9 +318,9 @@ static Value *make_float(const char *s, gsize len, const char **why)
     double sign = *text == '-' ? -1 : 1;
     const char *p = skip_sign(text);
     if (g_ascii_strcasecmp(p, ".inf") == 0)
-        return value_new_float(sign * (double) INFINITY);
+        return value_new_float(sign * (double)INFINITY);
     if (g_ascii_strcasecmp(p, ".nan") == 0)
-        return value_new_float((double) NAN);
+        return value_new_float((double)NAN);
     double d = 0;
     char *end;
     for (;;) {
@@ -328,7 +340,7 @@ static Value *make_timestamp(const char *s, const char **why)
 {
     Stamp t;
     if (!read_stamp(s, &t) || !t.year || t.month > 12 || t.day > 31 ||
-            !g_date_valid_dmy((GDateDay) t.day, (GDateMonth) t.month, (GDateYear) t.year) ||
+            !g_date_valid_dmy((GDateDay)t.day, (GDateMonth)t.month, (GDateYear)t.year) ||
             t.hour > 23 || t.minute > 59 || t.second > 59 || ABS(t.zone_minutes) >= 24 * 60) {
         *why = "no such date or time";
         return NULL;
@@ -359,9 +371,12 @@ static Value *make_bool(const char *s, const char **why)
 Value *yaml_scalar_value(YamlTag tag, const char *s, gsize len, const char **why)
 {
     switch (tag) {
-    case YAML_TAG_STR: return value_new_string_len(s, len);
-    case YAML_TAG_NULL: return value_new_null();
-    case YAML_TAG_BOOL: return make_bool(s, why);
+    case YAML_TAG_STR:
+        return value_new_string_len(s, len);
+    case YAML_TAG_NULL:
+        return value_new_null();
+    case YAML_TAG_BOOL:
+        return make_bool(s, why);
     case YAML_TAG_INT:
         if (is_int(s))
             return make_int(s, len, why);
@@ -372,7 +387,8 @@ Value *yaml_scalar_value(YamlTag tag, const char *s, gsize len, const char **why
             return make_float(s, len, why);
         *why = "expected a number";
         return NULL;
-    case YAML_TAG_TIMESTAMP: return make_timestamp(s, why);
+    case YAML_TAG_TIMESTAMP:
+        return make_timestamp(s, why);
     case YAML_TAG_MERGE:
     case YAML_TAG_OTHER:
         *why = "could not determine a constructor for the value";

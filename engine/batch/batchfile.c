@@ -24,8 +24,8 @@ typedef struct {
 static void set_error(GError **error, const char *path, guint row, const char *problem)
 {
     if (row)
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_FILE, "cannot read trials for %s: row %u: %s", path,
-                row, problem);
+        g_set_error(error, BATCH_ERROR, BATCH_ERROR_FILE, "cannot read trials for %s: row %u: %s",
+                path, row, problem);
     else
         g_set_error(error, BATCH_ERROR, BATCH_ERROR_FILE, "cannot read trials for %s: %s", path,
                 problem);
@@ -41,8 +41,8 @@ static void on_cell(void *data, size_t len, void *user_data)
 static void add_trial(CsvReader *r)
 {
     if (r->cells->len > r->names->len) {
-        g_autofree char *problem = g_strdup_printf("%u cells, but the first row has only %u names",
-                r->cells->len, r->names->len);
+        g_autofree char *problem = g_strdup_printf(
+                "%u cells, but the first row has only %u names", r->cells->len, r->names->len);
         set_error(&r->error, r->path, r->row, problem);
         return;
     }
@@ -68,7 +68,10 @@ static void on_row(int terminator, void *user_data)
 }
 
 /* Blanks around a cell belong to it. */
-static int never_space(unsigned char c) { return 0; }
+static int never_space(unsigned char c)
+{
+    return 0;
+}
 
 static void parse_csv(CsvReader *r, const char *text, gsize len)
 {
@@ -109,7 +112,7 @@ static Value *read_csv(const char *text, gsize len, const char *path, GError **e
 static Value *read_maps(const char *text, gsize len, const char *path, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    g_autoptr(Value) v = yaml_parse(text, (gssize) len, NULL, &problem);
+    g_autoptr(Value) v = yaml_parse(text, (gssize)len, NULL, &problem);
     if (!v) {
         set_error(error, path, 0, problem->message);
         return NULL;
@@ -120,8 +123,9 @@ static Value *read_maps(const char *text, gsize len, const char *path, GError **
     else if (value_is_list(v))
         value_list_extend(list, v);
     else {
-        g_autofree char *what = g_strconcat("invalid data type for trials: expected list or dict, got ",
-                value_kind_name(value_kind(v)), NULL);
+        g_autofree char *what =
+                g_strconcat("invalid data type for trials: expected list or dict, got ",
+                        value_kind_name(value_kind(v)), NULL);
         set_error(error, path, 0, what);
         return NULL;
     }
@@ -130,16 +134,16 @@ static Value *read_maps(const char *text, gsize len, const char *path, GError **
         if (value_is_map(item))
             continue;
         g_autofree char *repr = value_repr(item);
-        g_autofree char *what = g_strdup_printf("line %u: invalid data type for trial %s: expected dict",
-                value_line(item), repr);
+        g_autofree char *what = g_strdup_printf(
+                "line %u: invalid data type for trial %s: expected dict", value_line(item), repr);
         set_error(error, path, 0, what);
         return NULL;
     }
     return g_steal_pointer(&list);
 }
 
-Value *batchfile_parse(const char *text, gsize len, const char *format, const char *path,
-        GError **error)
+Value *batchfile_parse(
+        const char *text, gsize len, const char *format, const char *path, GError **error)
 {
     static const char *const maps[] = {".json", ".yaml", ".yml", NULL};
     if (!g_utf8_validate_len(text, len, NULL)) {

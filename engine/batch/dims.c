@@ -7,7 +7,7 @@
 
 #include "engine/base/flagval.h"
 
-G_DEFINE_QUARK(guild-batch-error, batch_error)
+G_DEFINE_QUARK(guild - batch - error, batch_error)
 
 void dim_free(Dim *dim)
 {
@@ -44,7 +44,8 @@ static gboolean is_text(const Value *v)
     return value_is_string(v) || value_kind(v) == VALUE_BOOL;
 }
 
-/* Fills the bounds of a range from the first two arguments; NULL or what is wrong with them (new). */
+/* Fills the bounds of a range from the first two arguments; NULL or what is wrong with them (new).
+ */
 static char *set_bounds(Dim *dim, const Value *low, const Value *high)
 {
     if (!value_is_number(low) || !value_is_number(high))
@@ -74,8 +75,8 @@ static gboolean set_range(Dim *dim, const char *function, const Value *args, GEr
     if (!dim->log && (is_text(low) || is_text(high))) {
         dim->kind = DIM_CHOICE;
         dim->choices = value_new_list();
-        value_list_append(dim->choices, value_ref((Value *) low));
-        value_list_append(dim->choices, value_ref((Value *) high));
+        value_list_append(dim->choices, value_ref((Value *)low));
+        value_list_append(dim->choices, value_ref((Value *)high));
         return TRUE;
     }
     gboolean ints = value_kind(low) == VALUE_INT && value_kind(high) == VALUE_INT;
@@ -111,33 +112,34 @@ Dim *dim_for_value(const char *flag, const Value *v, gboolean lists, GError **er
     g_autofree char *name = NULL;
     g_autoptr(Value) args = NULL;
     gboolean is_choice = lists && value_is_list(v);
-    if (!is_choice && (!value_is_string(v) ||
-                              !flagval_decode_function(value_get_string(v), &name, &args)))
+    if (!is_choice &&
+            (!value_is_string(v) || !flagval_decode_function(value_get_string(v), &name, &args)))
         return NULL;
     g_autoptr(Dim) dim = g_new0(Dim, 1);
     dim->flag = g_strdup(flag);
     if (!is_choice)
         return set_function(dim, name, args, error) ? g_steal_pointer(&dim) : NULL;
     if (!value_list_size(v)) {
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_ARGS, "flag %s has an empty list to choose from",
-                flag);
+        g_set_error(error, BATCH_ERROR, BATCH_ERROR_ARGS,
+                "flag %s has an empty list to choose from", flag);
         return NULL;
     }
-    dim->choices = value_ref((Value *) v);
+    dim->choices = value_ref((Value *)v);
     return g_steal_pointer(&dim);
 }
 
 static gint compare_dims(gconstpointer a, gconstpointer b)
 {
-    return strcmp((*(Dim *const *) a)->flag, (*(Dim *const *) b)->flag);
+    return strcmp((*(Dim *const *)a)->flag, (*(Dim *const *)b)->flag);
 }
 
 GPtrArray *dims_for_flags(const Value *flags, GError **error)
 {
-    g_autoptr(GPtrArray) dims = g_ptr_array_new_with_free_func((GDestroyNotify) dim_free);
+    g_autoptr(GPtrArray) dims = g_ptr_array_new_with_free_func((GDestroyNotify)dim_free);
     for (gsize i = 0; i < value_map_size(flags); i++) {
         GError *problem = NULL;
-        Dim *dim = dim_for_value(value_map_key_at(flags, i), value_map_at(flags, i), TRUE, &problem);
+        Dim *dim =
+                dim_for_value(value_map_key_at(flags, i), value_map_at(flags, i), TRUE, &problem);
         if (problem) {
             g_propagate_error(error, problem);
             return NULL;
@@ -161,32 +163,33 @@ static guint64 mix(guint64 x)
 guint64 batch_random(guint64 seed, guint64 trial, const char *stream)
 {
     guint64 name = G_GUINT64_CONSTANT(0xcbf29ce484222325); /* FNV-1a */
-    for (const guchar *p = (const guchar *) stream; *p; p++)
+    for (const guchar *p = (const guchar *)stream; *p; p++)
         name = (name ^ *p) * G_GUINT64_CONSTANT(0x100000001b3);
     return mix(mix(mix(seed) ^ trial) ^ name);
 }
 
 double batch_random_unit(guint64 seed, guint64 trial, const char *stream)
 {
-    return (double) (batch_random(seed, trial, stream) >> 11) * 0x1p-53;
+    return (double)(batch_random(seed, trial, stream) >> 11) * 0x1p-53;
 }
 
 guint64 batch_random_below(guint64 seed, guint64 trial, const char *stream, guint64 n)
 {
     guint64 bits = batch_random(seed, trial, stream);
-    return n ? (guint64) (((unsigned __int128) bits * n) >> 64) : bits;
+    return n ? (guint64)(((unsigned __int128)bits * n) >> 64) : bits;
 }
 
 Value *dim_sample(const Dim *dim, guint64 seed, guint64 trial)
 {
     if (dim->kind == DIM_CHOICE) {
         gsize n = value_list_size(dim->choices);
-        return value_ref(value_list_at(dim->choices, batch_random_below(seed, trial, dim->flag, n)));
+        return value_ref(
+                value_list_at(dim->choices, batch_random_below(seed, trial, dim->flag, n)));
     }
     if (dim->kind == DIM_INT) {
-        guint64 span = (guint64) dim->int_high - (guint64) dim->int_low + 1; /* 0: all 64 bits */
+        guint64 span = (guint64)dim->int_high - (guint64)dim->int_low + 1; /* 0: all 64 bits */
         guint64 at = batch_random_below(seed, trial, dim->flag, span);
-        return value_new_int((gint64) ((guint64) dim->int_low + at));
+        return value_new_int((gint64)((guint64)dim->int_low + at));
     }
     double u = batch_random_unit(seed, trial, dim->flag);
     double d = dim->log ? exp(log(dim->low) + u * (log(dim->high) - log(dim->low)))

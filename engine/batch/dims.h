@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a flag may be in a search: one of a list, an integer or a real number between two bounds.
  * Made from the values that users write: a list is a choice, `[1:10]`, `uniform[0.1:1]` and
- * `loguniform[1e-5:1e-1]` are ranges, each with an optional third argument, the value that the first
- * trial has. The rules are the reference's (guild/plugins/skopt_util.py function_dim and scikit-
- * optimize's check_dimension): bounds are inclusive; two ints make a range of ints, two texts a
- * choice.
+ * `loguniform[1e-5:1e-1]` are ranges, each with an optional third argument, the value that the
+ * first trial has. The rules are the reference's (guild/plugins/skopt_util.py function_dim and
+ * scikit-optimize's check_dimension): bounds are inclusive; two ints make a range of ints, two
+ * texts a choice.
  *
  * Sampling keeps no state: a trial's number and the seed say what it gets. So trials can be made
  * in any order, again, and from the middle, by any process, and are the same. */
@@ -15,9 +15,9 @@
 #define BATCH_ERROR batch_error_quark()
 GQuark batch_error_quark(void);
 typedef enum {
-    BATCH_ERROR_ARGS,    /* "invalid function args in 'x=uniform[2:1]': ..." */
-    BATCH_ERROR_DIMS,    /* unknown function or nothing to search; the reference logs it as an error */
-    BATCH_ERROR_FILE,    /* a batch file */
+    BATCH_ERROR_ARGS, /* "invalid function args in 'x=uniform[2:1]': ..." */
+    BATCH_ERROR_DIMS, /* unknown function or nothing to search; the reference logs it as an error */
+    BATCH_ERROR_FILE, /* a batch file */
     BATCH_ERROR_OPTIONS, /* an optimizer's own flags, an unknown optimizer */
     BATCH_ERROR_RUN,     /* not a batch run, or its proto is unreadable */
 } BatchError;
@@ -27,11 +27,11 @@ typedef enum { DIM_CHOICE, DIM_INT, DIM_REAL } DimKind;
 typedef struct Dim {
     char *flag;
     DimKind kind;
-    gboolean log;      /* DIM_REAL: uniform in the logarithm */
-    double low, high;  /* DIM_REAL; inclusive */
+    gboolean log;             /* DIM_REAL: uniform in the logarithm */
+    double low, high;         /* DIM_REAL; inclusive */
     gint64 int_low, int_high; /* DIM_INT; inclusive */
-    Value *choices;    /* DIM_CHOICE: list */
-    Value *initial;    /* or NULL */
+    Value *choices;           /* DIM_CHOICE: list */
+    Value *initial;           /* or NULL */
 } Dim;
 
 /* The dimension of flag `flag` with value `v`. NULL without error where the value is just a value;

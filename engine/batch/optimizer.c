@@ -27,9 +27,18 @@ static Value *grid_ask(gpointer self, OptimizerState *state, GError **error)
     return flags;
 }
 
-static gint64 grid_count(gpointer self) { return trial_source_count(self); }
-static void grid_seek(gpointer self, gint64 index) { trial_source_seek(self, index); }
-static void grid_free_state(gpointer self) { trial_source_free(self); }
+static gint64 grid_count(gpointer self)
+{
+    return trial_source_count(self);
+}
+static void grid_seek(gpointer self, gint64 index)
+{
+    trial_source_seek(self, index);
+}
+static void grid_free_state(gpointer self)
+{
+    trial_source_free(self);
+}
 
 /* Random search */
 
@@ -81,13 +90,16 @@ static Value *random_ask(gpointer self, OptimizerState *state, GError **error)
         const Dim *dim = r->dims->pdata[i];
         gboolean initial = r->next == 0 && dim->initial;
         value_map_set(flags, dim->flag,
-                initial ? value_ref(dim->initial) : dim_sample(dim, r->seed, (guint64) r->next));
+                initial ? value_ref(dim->initial) : dim_sample(dim, r->seed, (guint64)r->next));
     }
     r->next++;
     return flags;
 }
 
-static gint64 random_count(gpointer self) { return ((RandomSearch *) self)->count; }
+static gint64 random_count(gpointer self)
+{
+    return ((RandomSearch *)self)->count;
+}
 
 static void random_seek(gpointer self, gint64 index)
 {
@@ -100,21 +112,21 @@ static void random_seek(gpointer self, gint64 index)
 static const char *const random_aliases[] = {"skopt:random", NULL};
 
 static const OptimizerClass classes[] = {
-    {.name = "+",
-            .can_list = TRUE,
-            .new_state = grid_new_state,
-            .ask = grid_ask,
-            .count = grid_count,
-            .seek = grid_seek,
-            .free_state = grid_free_state},
-    {.name = "random",
-            .aliases = random_aliases,
-            .can_list = TRUE,
-            .new_state = random_new_state,
-            .ask = random_ask,
-            .count = random_count,
-            .seek = random_seek,
-            .free_state = random_free_state},
+        {.name = "+",
+                .can_list = TRUE,
+                .new_state = grid_new_state,
+                .ask = grid_ask,
+                .count = grid_count,
+                .seek = grid_seek,
+                .free_state = grid_free_state},
+        {.name = "random",
+                .aliases = random_aliases,
+                .can_list = TRUE,
+                .new_state = random_new_state,
+                .ask = random_ask,
+                .count = random_count,
+                .seek = random_seek,
+                .free_state = random_free_state},
 };
 
 const OptimizerClass *optimizer_class_find(const char *name)
@@ -145,7 +157,10 @@ void optimizer_free(Optimizer *o)
     g_free(o);
 }
 
-const OptimizerClass *optimizer_class(const Optimizer *o) { return o->klass; }
+const OptimizerClass *optimizer_class(const Optimizer *o)
+{
+    return o->klass;
+}
 
 Value *optimizer_ask(Optimizer *o, OptimizerState *state, GError **error)
 {
@@ -158,7 +173,10 @@ void optimizer_tell(Optimizer *o, const Value *flags, const TrialResult *result)
         o->klass->tell(o->state, flags, result);
 }
 
-gint64 optimizer_count(Optimizer *o) { return o->klass->count(o->state); }
+gint64 optimizer_count(Optimizer *o)
+{
+    return o->klass->count(o->state);
+}
 
 gboolean optimizer_seek(Optimizer *o, gint64 index)
 {
@@ -192,8 +210,8 @@ Optimizer *optimizer_for_run(Run *batch_run, GError **error)
 {
     g_autoptr(Run) proto = run_batch_proto(batch_run);
     if (!proto) {
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_RUN, "%s is no batch run: it has no .guild/proto",
-                run_dir(batch_run));
+        g_set_error(error, BATCH_ERROR, BATCH_ERROR_RUN,
+                "%s is no batch run: it has no .guild/proto", run_dir(batch_run));
         return NULL;
     }
     const OptimizerClass *klass = class_for_run(batch_run);
@@ -213,13 +231,13 @@ Optimizer *optimizer_for_run(Run *batch_run, GError **error)
     g_autoptr(Value) options = run_try_attr(batch_run, "flags");
     g_autofree char *objective = run_attr_text(batch_run, "objective");
     OptimizerSpec spec = {
-        .flags = flags,
-        .user_flags = user_flags,
-        .rows = rows,
-        .options = options,
-        .seed = (guint64) run_attr_int(batch_run, "random_seed", 0),
-        .max_trials = run_attr_int(batch_run, "max_trials", 0),
-        .objective = objective,
+            .flags = flags,
+            .user_flags = user_flags,
+            .rows = rows,
+            .options = options,
+            .seed = (guint64)run_attr_int(batch_run, "random_seed", 0),
+            .max_trials = run_attr_int(batch_run, "max_trials", 0),
+            .objective = objective,
     };
     return optimizer_new(klass, &spec, error);
 }

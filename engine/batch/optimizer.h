@@ -31,8 +31,8 @@ typedef struct OptimizerSpec {
     const Value *rows;       /* trials of batch files: list of maps, or NULL */
     const Value *options;    /* the optimizer's own flags ("kappa", "random-starts"), or NULL */
     guint64 seed;
-    gint64 max_trials;       /* 0: not said */
-    const char *objective;   /* "loss", "-accuracy"; NULL: loss */
+    gint64 max_trials;     /* 0: not said */
+    const char *objective; /* "loss", "-accuracy"; NULL: loss */
 } OptimizerSpec;
 
 typedef struct TrialResult {
@@ -65,8 +65,9 @@ const OptimizerClass *optimizer_class_find(const char *name);
 
 Optimizer *optimizer_new(const OptimizerClass *klass, const OptimizerSpec *spec, GError **error);
 /* For a batch run, from its attributes (flags, max_trials, random_seed, objective) and its proto's
- * (flags, user_flags, trials); the class is that of its operation. BATCH_ERROR_RUN if it is no batch run,
- * BATCH_ERROR_OPTIONS if the optimizer is not built in, BATCH_ERROR_ARGS and _DIMS as dims.h has them. */
+ * (flags, user_flags, trials); the class is that of its operation. BATCH_ERROR_RUN if it is no
+ * batch run, BATCH_ERROR_OPTIONS if the optimizer is not built in, BATCH_ERROR_ARGS and _DIMS as
+ * dims.h has them. */
 Optimizer *optimizer_for_run(Run *batch_run, GError **error);
 void optimizer_free(Optimizer *o);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Optimizer, optimizer_free)

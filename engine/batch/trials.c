@@ -9,10 +9,10 @@
 /* One flag of a grid. */
 typedef struct {
     char *name;
-    Value *items;   /* list */
-    Dim **dims;     /* as many; not NULL where the item is a function */
+    Value *items; /* list */
+    Dim **dims;   /* as many; not NULL where the item is a function */
     gsize n;
-    gint64 stride;  /* trials from one item to the next */
+    gint64 stride; /* trials from one item to the next */
 } Axis;
 
 typedef struct {
@@ -61,10 +61,10 @@ static gboolean axis_init(Axis *axis, const char *name, const Value *v, GError *
 {
     axis->name = g_strdup(name);
     if (value_is_list(v)) {
-        axis->items = value_ref((Value *) v);
+        axis->items = value_ref((Value *)v);
     } else {
         axis->items = value_new_list();
-        value_list_append(axis->items, value_ref((Value *) v));
+        value_list_append(axis->items, value_ref((Value *)v));
     }
     axis->n = value_list_size(axis->items);
     axis->dims = g_new0(Dim *, axis->n + 1);
@@ -88,7 +88,7 @@ static Grid *grid_new(const Value *flags, GError **error)
     grid->axes = g_array_new(FALSE, TRUE, sizeof(Axis));
     g_array_set_clear_func(grid->axes, axis_clear);
     for (gsize i = 0; i < value_map_size(sorted); i++) {
-        g_array_set_size(grid->axes, (guint) i + 1);
+        g_array_set_size(grid->axes, (guint)i + 1);
         Axis *axis = &g_array_index(grid->axes, Axis, i);
         if (!axis_init(axis, value_map_key_at(sorted, i), value_map_at(sorted, i), error))
             return NULL;
@@ -97,7 +97,7 @@ static Grid *grid_new(const Value *flags, GError **error)
     for (guint i = grid->axes->len; i > 0; i--) {
         Axis *axis = &g_array_index(grid->axes, Axis, i - 1);
         axis->stride = grid->count;
-        grid->count = saturating_product(grid->count, (gint64) axis->n);
+        grid->count = saturating_product(grid->count, (gint64)axis->n);
     }
     return g_steal_pointer(&grid);
 }
@@ -109,16 +109,16 @@ static Value *grid_trial(const Grid *grid, gint64 local, gint64 number, guint64 
     gint64 rest = local;
     for (guint i = 0; i < grid->axes->len; i++) {
         const Axis *axis = &g_array_index(grid->axes, Axis, i);
-        gsize at = (gsize) (rest / axis->stride);
+        gsize at = (gsize)(rest / axis->stride);
         rest %= axis->stride;
         const Dim *dim = axis->dims[at];
         Value *v;
         if (!dim)
             v = value_ref(value_list_at(axis->items, at));
-        else if (dim->initial && local == (gint64) at * axis->stride) /* the function's first use */
+        else if (dim->initial && local == (gint64)at * axis->stride) /* the function's first use */
             v = value_ref(dim->initial);
         else
-            v = dim_sample(dim, seed, (guint64) number);
+            v = dim_sample(dim, seed, (guint64)number);
         value_map_set(flags, axis->name, v);
     }
     return flags;
@@ -146,7 +146,7 @@ static gboolean load_grid(TrialSource *src, gsize row, GError **error)
 
 static int compare_numbers(const void *a, const void *b)
 {
-    gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+    gint64 x = *(const gint64 *)a, y = *(const gint64 *)b;
     return (x > y) - (x < y);
 }
 
@@ -157,12 +157,12 @@ static gint64 *take_sample(gint64 total, gint64 size, guint64 seed)
     gint64 *sample = g_new(gint64, size);
     for (gint64 i = 0; i < size; i++) {
         gint64 last = total - size + i;
-        sample[i] = (gint64) batch_random_below(seed, (guint64) i, "sample", (guint64) last + 1);
+        sample[i] = (gint64)batch_random_below(seed, (guint64)i, "sample", (guint64)last + 1);
         if (g_hash_table_contains(taken, &sample[i]))
             sample[i] = last;
         g_hash_table_add(taken, &sample[i]);
     }
-    qsort(sample, (gsize) size, sizeof *sample, compare_numbers);
+    qsort(sample, (gsize)size, sizeof *sample, compare_numbers);
     return sample;
 }
 
@@ -186,9 +186,9 @@ static gboolean count_trials(TrialSource *src, GError **error)
 TrialSource *trial_source_new(const TrialSpec *spec, GError **error)
 {
     g_autoptr(TrialSource) src = g_new0(TrialSource, 1);
-    src->flags = spec->flags ? value_ref((Value *) spec->flags) : value_new_map();
-    src->user_flags = value_ref((Value *) spec->user_flags);
-    src->rows = value_ref((Value *) spec->rows);
+    src->flags = spec->flags ? value_ref((Value *)spec->flags) : value_new_map();
+    src->user_flags = value_ref((Value *)spec->user_flags);
+    src->rows = value_ref((Value *)spec->rows);
     src->seed = spec->seed;
     if (!count_trials(src, error))
         return NULL;
@@ -213,7 +213,10 @@ void trial_source_free(TrialSource *src)
     g_free(src);
 }
 
-gint64 trial_source_count(const TrialSource *src) { return src->count; }
+gint64 trial_source_count(const TrialSource *src)
+{
+    return src->count;
+}
 
 void trial_source_seek(TrialSource *src, gint64 index)
 {

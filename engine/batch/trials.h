@@ -18,7 +18,7 @@ typedef struct TrialSpec {
     const Value *user_flags; /* those of the command line: map or NULL; only matter with `rows` */
     const Value *rows;       /* from batch files: list of maps, or NULL */
     guint64 seed;
-    gint64 max_trials;       /* 0: all. Else a random sample of that size, in the grid's order */
+    gint64 max_trials; /* 0: all. Else a random sample of that size, in the grid's order */
 } TrialSpec;
 
 /* Values are referenced, so they must not change while the source lives. Errors are BATCH_ERROR. */

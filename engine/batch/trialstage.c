@@ -31,11 +31,11 @@ typedef struct {
 struct TrialStager {
     Run *batch, *proto;
     char *runs_dir;
-    GPtrArray *entries; /* Entry*, folders before what is in them */
-    gsize kept;         /* bytes of data in entries */
-    char *opref;        /* text of the file */
-    Value *op;          /* attribute; NULL if there is none */
-    char *op_text;      /* its file's text if it is the same for all trials, else NULL */
+    GPtrArray *entries;         /* Entry*, folders before what is in them */
+    gsize kept;                 /* bytes of data in entries */
+    char *opref;                /* text of the file */
+    Value *op;                  /* attribute; NULL if there is none */
+    char *op_text;              /* its file's text if it is the same for all trials, else NULL */
     const char *label_template; /* in op */
 };
 
@@ -67,7 +67,8 @@ void trial_stager_free(TrialStager *stager)
 static gboolean is_own_file(const char *rel)
 {
     static const char *const own[] = {ATTRS "id", ATTRS "flags", ATTRS "label", ATTRS "op",
-        ATTRS "started", ".guild/opref", ".guild/PENDING", ".guild/STAGED", ".guild", ".guild/attrs", NULL};
+            ATTRS "started", ".guild/opref", ".guild/PENDING", ".guild/STAGED", ".guild",
+            ".guild/attrs", NULL};
     return g_strv_contains(own, rel);
 }
 
@@ -110,8 +111,9 @@ static gboolean read_proto(TrialStager *stager, GError **error)
     if (stager->opref && fs_walk(dir, FALSE, add_entry, stager, &problem))
         stager->op = run_get_attr(stager->proto, "op", &problem);
     if (problem) {
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_RUN, "cannot read the proto of batch run %s: %s",
-                run_dir(stager->batch), problem->message);
+        g_set_error(error, BATCH_ERROR, BATCH_ERROR_RUN,
+                "cannot read the proto of batch run %s: %s", run_dir(stager->batch),
+                problem->message);
         return FALSE;
     }
     stager->label_template = value_map_string(stager->op, "label-template", NULL);
@@ -130,8 +132,8 @@ TrialStager *trial_stager_new(Run *batch_run, const char *runs_dir, GError **err
     stager->runs_dir = g_strdup(runs_dir);
     stager->entries = g_ptr_array_new_with_free_func(entry_free);
     if (!stager->proto) {
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_RUN, "%s is no batch run: it has no .guild/proto",
-                run_dir(batch_run));
+        g_set_error(error, BATCH_ERROR, BATCH_ERROR_RUN,
+                "%s is no batch run: it has no .guild/proto", run_dir(batch_run));
         return NULL;
     }
     return read_proto(stager, error) ? g_steal_pointer(&stager) : NULL;
@@ -162,7 +164,7 @@ static gboolean write_all(int fd, const char *data, gsize len)
         if (n <= 0)
             return FALSE;
         data += n;
-        len -= (gsize) n;
+        len -= (gsize)n;
     }
     return TRUE;
 }
@@ -172,8 +174,8 @@ static gboolean put_file(const Trial *trial, const char *rel, const char *data, 
         const Entry *like, GError **error)
 {
     mode_t mode = like ? like->mode & 07777 : 0666;
-    int fd = openat(trial->fd, rel, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-            mode | S_IWUSR);
+    int fd = openat(
+            trial->fd, rel, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode | S_IWUSR);
     if (fd < 0)
         return fail(trial, rel, error);
     gboolean ok = write_all(fd, data, len);
@@ -233,7 +235,8 @@ static Value *op_for_flags(const Value *op, const Value *flags)
     return copy;
 }
 
-static gboolean put_own_attrs(const Trial *trial, const char *id, const Value *flags, GError **error)
+static gboolean put_own_attrs(
+        const Trial *trial, const char *id, const Value *flags, GError **error)
 {
     const TrialStager *stager = trial->stager;
     g_autofree char *label = run_label(stager->label_template, flags);
@@ -254,7 +257,8 @@ static gboolean put_link(const Trial *trial, const char *id, GError **error)
 {
     const char *batch_dir = run_dir(trial->stager->batch);
     g_autofree char *path = fs_join(batch_dir, id);
-    g_autofree char *home = g_path_get_dirname(trial->dir), *batch_home = g_path_get_dirname(batch_dir);
+    g_autofree char *home = g_path_get_dirname(trial->dir),
+                    *batch_home = g_path_get_dirname(batch_dir);
     g_autofree char *target = strcmp(home, batch_home) == 0 ? g_strconcat("../", id, NULL)
                                                             : fs_relpath(trial->dir, batch_dir);
     if (symlink(target, path) == 0)
@@ -281,7 +285,8 @@ static gboolean put_trial(const Trial *trial, const char *id, const Value *flags
 }
 
 /* Makes the directory; *made tells whether it is new. The open descriptor, or -1. */
-static int open_trial_dir(const TrialStager *stager, const char *dir, gboolean *made, GError **error)
+static int open_trial_dir(
+        const TrialStager *stager, const char *dir, gboolean *made, GError **error)
 {
     *made = mkdir(dir, 0777) == 0;
     if (!*made && errno == ENOENT) {
@@ -297,8 +302,7 @@ static int open_trial_dir(const TrialStager *stager, const char *dir, gboolean *
     return fd;
 }
 
-Run *trial_stager_stage(TrialStager *stager, const Value *flags, const char *where,
-        GError **error)
+Run *trial_stager_stage(TrialStager *stager, const Value *flags, const char *where, GError **error)
 {
     g_autofree char *id = where ? g_path_get_basename(where) : run_new_id();
     g_autofree char *dir = where ? g_strdup(where) : fs_join(stager->runs_dir, id);

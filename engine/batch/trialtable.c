@@ -12,7 +12,7 @@
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *) a, *(const char *const *) b);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Names of all flags that any trial has, sorted, borrowed from the trials. */
@@ -24,8 +24,8 @@ static GPtrArray *flag_names(const Value *trials)
         const Value *trial = value_list_at(trials, i);
         for (gsize k = 0; k < value_map_size(trial); k++) {
             const char *name = value_map_key_at(trial, k);
-            if (g_hash_table_add(seen, (gpointer) name))
-                g_ptr_array_add(names, (gpointer) name);
+            if (g_hash_table_add(seen, (gpointer)name))
+                g_ptr_array_add(names, (gpointer)name);
         }
     }
     if (names->len)
@@ -42,7 +42,7 @@ static char *cell_text(const Value *trial, const char *name)
 /* Texts of all cells below a heading, row by row; each row is a strv. */
 static GPtrArray *table_rows(const Value *trials, const GPtrArray *names, gboolean numbered)
 {
-    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify) g_strfreev);
+    GPtrArray *rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
     for (gsize i = 0; i <= value_list_size(trials); i++) {
         const Value *trial = i ? value_list_at(trials, i - 1) : NULL;
         g_autoptr(GStrvBuilder) row = g_strv_builder_new();
@@ -69,13 +69,13 @@ char *trial_table_text(const Value *trials)
     g_autofree glong *widths = g_new0(glong, columns);
     for (guint i = 0; i < rows->len; i++)
         for (gsize k = 0; k < columns; k++)
-            widths[k] = MAX(widths[k], g_utf8_strlen(((char **) rows->pdata[i])[k], -1));
+            widths[k] = MAX(widths[k], g_utf8_strlen(((char **)rows->pdata[i])[k], -1));
     GString *out = g_string_new(NULL);
     for (guint i = 0; i < rows->len; i++) {
         char **row = rows->pdata[i];
         for (gsize k = 0; k < columns; k++) {
             glong pad = k + 1 < columns ? widths[k] + COLUMN_GAP - g_utf8_strlen(row[k], -1) : 0;
-            g_string_append_printf(out, "%s%*s", row[k], (int) pad, "");
+            g_string_append_printf(out, "%s%*s", row[k], (int)pad, "");
         }
         g_string_append_c(out, '\n');
     }
@@ -114,7 +114,10 @@ char *trial_table_csv(const Value *trials)
     return g_string_free(out, FALSE);
 }
 
-char *trial_table_json(const Value *trials) { return json_dump(trials, 0, TRUE); }
+char *trial_table_json(const Value *trials)
+{
+    return json_dump(trials, 0, TRUE);
+}
 
 char *trial_table_for_path(const Value *trials, const char *path, GError **error)
 {

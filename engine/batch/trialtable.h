@@ -5,8 +5,8 @@
 
 #include "engine/base/value.h"
 
-/* `trials`: list of flag maps. A table with a heading, numbered from 1, columns sorted by name and two
- * blanks apart; "" for no trials. Newly allocated. */
+/* `trials`: list of flag maps. A table with a heading, numbered from 1, columns sorted by name and
+ * two blanks apart; "" for no trials. Newly allocated. */
 char *trial_table_text(const Value *trials);
 /* Rows of CSV ("," and "\n", quoted where needed), flags as on the command line. */
 char *trial_table_csv(const Value *trials);

@@ -34,12 +34,12 @@ static char *grid_text(const char *flags, const char *user_flags, const char *ro
     g_autoptr(Value) all = value_new_list();
     for (Value *trial; (trial = trial_source_next(src));)
         value_list_append(all, trial);
-    g_assert_cmpint((gint64) value_list_size(all), ==, trial_source_count(src));
+    g_assert_cmpint((gint64)value_list_size(all), ==, trial_source_count(src));
     return json_dump(all, 0, TRUE);
 }
 
-static void check_grid(const char *flags, const char *user_flags, const char *rows,
-        const char *expected)
+static void check_grid(
+        const char *flags, const char *user_flags, const char *rows, const char *expected)
 {
     g_autofree char *text = grid_text(flags, user_flags, rows, 1, 0);
     g_assert_cmpstr(text, ==, expected);
@@ -68,8 +68,10 @@ static void test_rows(void)
 
 static void test_sample(void)
 {
-    static const char grid[] = "{x: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], y: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}";
-    g_autofree char *a = grid_text(grid, NULL, NULL, 7, 30), *b = grid_text(grid, NULL, NULL, 7, 30);
+    static const char grid[] =
+            "{x: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], y: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}";
+    g_autofree char *a = grid_text(grid, NULL, NULL, 7, 30),
+                    *b = grid_text(grid, NULL, NULL, 7, 30);
     g_autofree char *c = grid_text(grid, NULL, NULL, 8, 30);
     g_assert_cmpstr(a, ==, b);
     g_assert_cmpstr(a, !=, c);
@@ -82,7 +84,8 @@ static void test_sample(void)
         g_assert_cmpint(number, >, last);
         last = number;
     }
-    g_autofree char *all = grid_text(grid, NULL, NULL, 7, 100), *more = grid_text(grid, NULL, NULL, 7, 0);
+    g_autofree char *all = grid_text(grid, NULL, NULL, 7, 100),
+                    *more = grid_text(grid, NULL, NULL, 7, 0);
     g_assert_cmpstr(all, ==, more);
 }
 
@@ -153,7 +156,8 @@ static void test_dim_errors(void)
     check_dim_error("floop[1:10]", BATCH_ERROR_DIMS, "unknown function 'floop' used for flag x");
     check_dim_error("[1:2:3:4]", BATCH_ERROR_DIMS,
             "uniform requires 2 or 3 args, got (1, 2, 3, 4) for flag x");
-    check_dim_error("uniform[1]", BATCH_ERROR_DIMS, "uniform requires 2 or 3 args, got (1,) for flag x");
+    check_dim_error(
+            "uniform[1]", BATCH_ERROR_DIMS, "uniform requires 2 or 3 args, got (1,) for flag x");
     check_dim_error("loguniform[1.2:1.1]", BATCH_ERROR_ARGS,
             "invalid function args in 'x=loguniform[1.2:1.1]': the lower bound 1.2 has to be less "
             "than the upper bound 1.1");
@@ -161,7 +165,8 @@ static void test_dim_errors(void)
             "invalid function args in 'x=uniform[4:1]': the lower bound 4 has to be less than the "
             "upper bound 1");
     check_dim_error("loguniform[0:1]", BATCH_ERROR_ARGS,
-            "invalid function args in 'x=loguniform[0:1]': the lower bound has to be greater than 0");
+            "invalid function args in 'x=loguniform[0:1]': the lower bound has to be greater than "
+            "0");
     check_dim_error("uniform[0:inf]", BATCH_ERROR_ARGS,
             "invalid function args in 'x=uniform[0:inf]': the bounds have to be finite");
 }
@@ -181,7 +186,7 @@ static void histogram(const char *value, guint tenths[10], gboolean log_scale)
         if (log_scale)
             for (double edge = low * 10; d >= edge && at < 0.9; edge *= 10)
                 at += 0.1;
-        tenths[CLAMP((int) (at * 10 + 1e-9), 0, 9)]++;
+        tenths[CLAMP((int)(at * 10 + 1e-9), 0, 9)]++;
     }
 }
 
@@ -230,7 +235,7 @@ static char *random_text(const char *flags, guint64 seed, gint64 max_trials, GEr
         value_list_append(all, trial);
     }
     g_assert_cmpint(state, ==, OPTIMIZER_DONE);
-    g_assert_cmpint(optimizer_count(o), ==, (gint64) value_list_size(all));
+    g_assert_cmpint(optimizer_count(o), ==, (gint64)value_list_size(all));
     return json_dump(all, 0, TRUE);
 }
 
@@ -299,12 +304,14 @@ static void test_batch_files(void)
     check_file("- x: 1\n- 2\n", ".yml",
             "cannot read trials for t.csv: line 2: invalid data type for trial 2: expected dict");
     check_file("abc", ".json",
-            "cannot read trials for t.csv: invalid data type for trials: expected list or dict, got "
+            "cannot read trials for t.csv: invalid data type for trials: expected list or dict, "
+            "got "
             "string");
     check_file("x", ".txt", "cannot read trials for t.csv: unsupported extension");
     GError *error = NULL;
     g_assert_null(batchfile_parse("[{", 2, ".json", "t.json", &error));
-    g_assert_true(error && g_str_has_prefix(error->message, "cannot read trials for t.json: line "));
+    g_assert_true(
+            error && g_str_has_prefix(error->message, "cannot read trials for t.json: line "));
     g_clear_error(&error);
     g_assert_null(batchfile_read("/nonexistent/t.csv", &error));
     g_assert_error(error, BATCH_ERROR, BATCH_ERROR_FILE);
@@ -324,7 +331,8 @@ static void test_tables(void)
             "3  null     q\"  \n");
     g_assert_cmpstr(csv, ==, "x,y,z\n1,a,\n1.0e-05,,\"a,b\"\nnull,\"q\"\"\",\n");
     g_assert_cmpstr(json, ==,
-            "[{\"x\": 1, \"y\": \"a\"}, {\"x\": 1e-05, \"z\": \"a,b\"}, {\"x\": null, \"y\": \"q\\\"\"}]");
+            "[{\"x\": 1, \"y\": \"a\"}, {\"x\": 1e-05, \"z\": \"a,b\"}, {\"x\": null, \"y\": "
+            "\"q\\\"\"}]");
     GError *error = NULL;
     g_assert_null(trial_table_for_path(trials, "t.xxx", &error));
     g_assert_cmpstr(error->message, ==,
@@ -339,7 +347,8 @@ static char *make_batch(const char *op, Run **batch)
     g_autofree char *dir = g_build_filename(home, "runs", "b0", NULL);
     g_autofree char *proto_dir = g_build_filename(dir, ".guild", "proto", NULL);
     g_autofree char *script = g_build_filename(proto_dir, "src", "train.py", NULL);
-    g_autofree char *src = g_path_get_dirname(script), *link = g_build_filename(proto_dir, "link", NULL);
+    g_autofree char *src = g_path_get_dirname(script),
+                    *link = g_build_filename(proto_dir, "link", NULL);
     g_autoptr(Run) proto = run_new(proto_dir, NULL);
     g_autoptr(OpRef) ref = opref_new("guildfile", "/p/guild.yml", "1", "", "train");
     g_autoptr(OpRef) batch_ref = opref_new("builtin", "guildai", "0", "", "+");
@@ -383,7 +392,8 @@ static void test_stage(void)
     check_attr(run, "flags", "{'x': 1, 'y': 'a'}");
     check_attr(run, "label", "'x is 1'");
     check_attr(run, "op",
-            "{'deps': [{'config': {'q': 1, 'y': 'a'}, 'name': 'd'}], 'label-template': 'x is ${x}'}");
+            "{'deps': [{'config': {'q': 1, 'y': 'a'}, 'name': 'd'}], 'label-template': 'x is "
+            "${x}'}");
     g_autofree char *id = run_attr_text(run, "id");
     g_assert_cmpstr(id, ==, run_id(run));
     g_assert_cmpint(run_attr_int(run, "started", 0), >, 0);

@@ -13,7 +13,8 @@ static void check_row(const Value *row)
     const char *text = value_map_string(row, "text", NULL);
     const char *type = value_map_string(row, "type", NULL);
     g_autoptr(Value) v = flagval_decode(text, type, "x", NULL);
-    g_autofree char *repr = value_repr(v), *encoded = flagval_encode(v), *format = flagval_format(v, 5);
+    g_autofree char *repr = value_repr(v), *encoded = flagval_encode(v),
+                    *format = flagval_format(v, 5);
     if (strcmp(repr, value_map_string(row, "repr", "")) != 0)
         g_test_message("%s as %s", text, type ? type : "auto");
     g_assert_cmpstr(repr, ==, value_map_string(row, "repr", NULL));
@@ -106,7 +107,7 @@ static void test_bounds(void)
         g_string_append(text, "a[");
     g_string_append_c(text, ']');
     static const char *const endless[] = {"range[0:1e18]", "range[0:1e18:1e-9]", "[1]*99999999999",
-        "linspace[0:1:99999999999]", "range[0:1:1e-300]"};
+            "linspace[0:1:99999999999]", "range[0:1:1e-300]"};
     log_set_level(LOG_ERROR + 1);
     g_autoptr(Value) nested = flagval_decode(text->str, NULL, NULL, NULL);
     g_assert_true(value_is_string(nested));

@@ -84,8 +84,8 @@ static void test_equal(void)
 static void test_compare(void)
 {
     static const char *const ascending[] = {"null", "-99999999999999999999", "-1", "no", "0.5", "1",
-        "2.5", "99999999999999999999", ".inf", ".nan", "''", "'10'", "'9'", "[]", "[1]", "[1, 2]",
-        "[2]", "{}", "{a: 1}"};
+            "2.5", "99999999999999999999", ".inf", ".nan", "''", "'10'", "'9'", "[]", "[1]",
+            "[1, 2]", "[2]", "{}", "{a: 1}"};
     for (gsize i = 0; i < G_N_ELEMENTS(ascending); i++)
         for (gsize k = 0; k < G_N_ELEMENTS(ascending); k++) {
             g_autoptr(Value) a = yaml_parse(ascending[i], -1, NULL, NULL);
@@ -120,14 +120,16 @@ static void test_repr(void)
     check_repr("it's", "\"it's\"");
     check_repr("it's \"x\"", "'it\\'s \"x\"'");
     check_repr("a\tb\n\\", "'a\\tb\\n\\\\'");
-    check_repr("\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80\xc2\xa0\x7f", "'\xc3\xa9\\u2028\xf0\x9f\x98\x80\\xa0\\x7f'");
+    check_repr("\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80\xc2\xa0\x7f",
+            "'\xc3\xa9\\u2028\xf0\x9f\x98\x80\\xa0\\x7f'");
     check_repr("a\xff", "'a\\udcff'");
 }
 
 static void test_truthy(void)
 {
     static const char *const no[] = {"null", "no", "0", "0.0", "-0.0", "''", "[]", "{}"};
-    static const char *const yes[] = {"yes", "1", ".nan", "' '", "[0]", "{a: }", "99999999999999999999"};
+    static const char *const yes[] = {
+            "yes", "1", ".nan", "' '", "[0]", "{a: }", "99999999999999999999"};
     for (gsize i = 0; i < G_N_ELEMENTS(no); i++) {
         g_autoptr(Value) v = yaml_parse(no[i], -1, NULL, NULL);
         g_assert_false(value_truthy(v));
@@ -146,11 +148,12 @@ static void test_json(void)
     g_autofree char *line = json_dump(v, 0, FALSE), *sorted = json_dump(v, 0, TRUE);
     g_autofree char *pretty = json_dump(v, 2, TRUE);
     g_assert_cmpstr(line, ==, text);
-    g_assert_cmpstr(sorted, ==,
-            "{\"a\": \"\\u00e9\\ud83d\\ude00\\n\", \"b\": [1, 2.5, null, true]}");
+    g_assert_cmpstr(
+            sorted, ==, "{\"a\": \"\\u00e9\\ud83d\\ude00\\n\", \"b\": [1, 2.5, null, true]}");
     g_assert_cmpstr(pretty, ==,
-            "{\n  \"a\": \"\\u00e9\\ud83d\\ude00\\n\",\n  \"b\": [\n    1,\n    2.5,\n    null,\n    true\n  ]\n}");
-    g_autoptr(Value) nan = value_new_float((double) NAN);
+            "{\n  \"a\": \"\\u00e9\\ud83d\\ude00\\n\",\n  \"b\": [\n    1,\n    2.5,\n    null,\n  "
+            "  true\n  ]\n}");
+    g_autoptr(Value) nan = value_new_float((double)NAN);
     g_autofree char *nan_text = json_dump(nan, 0, FALSE);
     g_assert_cmpstr(nan_text, ==, "NaN");
     GError *error = NULL;
@@ -190,8 +193,8 @@ static void test_shell(void)
 
 static void check_refs(const char *text, const char *expected, int code)
 {
-    g_autoptr(Value) params = yaml_parse("{a: 1, b: 'x ${a}', c: '${c}', d: '${e}', e: '${d}', l: [1], n: }",
-            -1, NULL, NULL);
+    g_autoptr(Value) params = yaml_parse(
+            "{a: 1, b: 'x ${a}', c: '${c}', d: '${e}', e: '${d}', l: [1], n: }", -1, NULL, NULL);
     GError *error = NULL;
     g_autoptr(Value) v = text_resolve_refs(text, params, NULL, &error);
     g_autofree char *repr = v ? value_repr(v) : NULL;

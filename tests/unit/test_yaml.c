@@ -39,7 +39,10 @@ static void check_dump(const Value *row)
     g_assert_cmpstr(attr, ==, value_map_string(row, "attr", NULL));
 }
 
-static void test_dump(void) { for_each_row("yaml_dump.jsonl", 500, check_dump); }
+static void test_dump(void)
+{
+    for_each_row("yaml_dump.jsonl", 500, check_dump);
+}
 
 static void check_parse(const Value *row)
 {
@@ -61,7 +64,10 @@ static void check_parse(const Value *row)
     g_assert_cmpstr(repr, ==, value_map_string(row, "repr", NULL));
 }
 
-static void test_parse(void) { for_each_row("yaml_parse.jsonl", 500, check_parse); }
+static void test_parse(void)
+{
+    for_each_row("yaml_parse.jsonl", 500, check_parse);
+}
 
 /* What is dumped reads back as the same, in both styles. */
 static void check_round_trip(const Value *row)
@@ -74,7 +80,10 @@ static void check_round_trip(const Value *row)
     g_assert_true(from_flow && value_equal(v, from_flow));
 }
 
-static void test_round_trip(void) { for_each_row("yaml_dump.jsonl", 500, check_round_trip); }
+static void test_round_trip(void)
+{
+    for_each_row("yaml_dump.jsonl", 500, check_round_trip);
+}
 
 static void check_float(const Value *row)
 {
@@ -90,7 +99,10 @@ static void check_float(const Value *row)
     g_assert_true(back == d || (isnan(back) && isnan(d)));
 }
 
-static void test_floats(void) { for_each_row("floats.jsonl", 300, check_float); }
+static void test_floats(void)
+{
+    for_each_row("floats.jsonl", 300, check_float);
+}
 
 static void check_error(const char *text, int code, const char *message)
 {
@@ -161,8 +173,7 @@ static void test_timestamp_stays(void)
     g_autoptr(Value) v = yaml_parse("[2020-01-02, '2020-01-02', 2020-1-2 3:04:05]", -1, NULL, NULL);
     g_autofree char *text = yaml_dump(v), *flow = yaml_dump_flow(v);
     g_assert_cmpstr(text, ==, "- 2020-01-02\n- '2020-01-02'\n- 2020-01-02 03:04:05");
-    g_assert_cmpstr(flow, ==,
-            "[2020-01-02, '2020-01-02', !!timestamp '2020-01-02 03:04:05']");
+    g_assert_cmpstr(flow, ==, "[2020-01-02, '2020-01-02', !!timestamp '2020-01-02 03:04:05']");
 }
 
 static void test_file(void)
