@@ -20,6 +20,10 @@
 
 #define ATTRS ".guild/attrs/"
 
+/* The reference leaves the rows of all batch files (attribute trials of the proto) in every trial,
+ * where nothing reads them. From this size on we don't: 10,000 rows in 10,000 runs are gigabytes. */
+#define KEEP_TRIALS_ATTR (64 * 1024)
+
 typedef struct {
     char *rel;
     mode_t mode;
@@ -76,6 +80,8 @@ static gboolean add_entry(const char *root, const char *rel, const struct stat *
 {
     TrialStager *stager = data;
     gboolean is_file = S_ISREG(st->st_mode), is_link = S_ISLNK(st->st_mode);
+    if (strcmp(rel, ATTRS "trials") == 0 && st->st_size > KEEP_TRIALS_ATTR)
+        return TRUE;
     if (is_own_file(rel) || !(is_file || is_link || S_ISDIR(st->st_mode)))
         return TRUE;
     g_autofree char *path = fs_join(root, rel);
