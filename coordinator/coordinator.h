@@ -54,8 +54,9 @@ typedef struct {
 } JobOptions;
 
 typedef struct {
-    guint64 total;    /* trials known so far; G_MAXUINT64 if an optimizer decides */
-    guint done, running, failed, waiting;
+    guint64 total;   /* trials of the batch; G_MAXUINT64 if its optimizer can't tell */
+    guint64 waiting; /* of those; the same */
+    guint done, running, failed; /* failed ones are among the done */
 } JobProgress;
 
 /* What a job tells: in this process to its listener, to others as EVENT and OUTPUT. Any may be NULL. */

@@ -53,6 +53,8 @@ SchedWorker sched_worker_add(Scheduler *s, const Resources *r, guint prefetch, g
 void sched_worker_remove(Scheduler *s, SchedWorker w, void (*fn)(SchedTask, guint64 data, gpointer),
         gpointer user);
 void sched_worker_drain(Scheduler *s, SchedWorker w); /* takes no more */
+/* It can't be reached for now: takes no more, keeps what it has. */
+void sched_worker_pause(Scheduler *s, SchedWorker w, gboolean paused);
 guint sched_worker_load(Scheduler *s, SchedWorker w); /* running and prefetched tasks */
 
 typedef enum {

@@ -434,9 +434,11 @@ static gboolean build_entry(int rootfd, const FileEntry *e, FileListOpen open_bl
     const char *name = slash ? slash + 1 : e->path;
     int dirfd = open_folder(rootfd, e->path, slash ? (gsize)(slash - e->path) : 0);
     if (dirfd < 0)
-        return io_error(error, "enter the folder of", root, e->path);
+        return e->kind == FILE_GONE || io_error(error, "enter the folder of", root, e->path);
     gboolean ok = TRUE;
-    if (e->kind == FILE_DIR) {
+    if (e->kind == FILE_GONE) {
+        clear_way(dirfd, name);
+    } else if (e->kind == FILE_DIR) {
         int fd = open_folder(dirfd, name, strlen(name));
         ok = fd >= 0 && fchmod(fd, (e->mode & 0777) | 0700) == 0;
         if (!ok)
@@ -474,22 +476,72 @@ gboolean filelist_build(const char *root, GPtrArray *files, FileListOpen open_bl
     return ok;
 }
 
-gboolean filelist_remove_gone(const char *root, GPtrArray *before, GPtrArray *after, GError **error)
+/* Nothing about the entry says that it was touched. */
+static gboolean untouched(const FileEntry *a, const FileEntry *b)
 {
-    int rootfd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (rootfd < 0)
-        return io_error(error, "open", root, "");
-    for (guint i = before->len; i-- > 0;) { /* what is in a folder comes after it */
-        FileEntry *e = before->pdata[i];
-        if (filelist_find(after, e->path))
-            continue;
-        const char *slash = strrchr(e->path, '/');
-        int dirfd = open_folder(rootfd, e->path, slash ? (gsize)(slash - e->path) : 0);
-        if (dirfd < 0)
-            continue;
-        unlinkat(dirfd, slash ? slash + 1 : e->path, e->kind == FILE_DIR ? AT_REMOVEDIR : 0);
-        close(dirfd);
+    if (a->kind != b->kind)
+        return FALSE;
+    if (a->kind == FILE_LINK)
+        return !g_strcmp0(a->target, b->target);
+    return a->mode == b->mode &&
+            (a->kind == FILE_DIR || (a->size == b->size && a->mtime_us == b->mtime_us));
+}
+
+/* Reads a changed file into its entry. FALSE: it went meanwhile. */
+static gboolean read_changed(const char *root, FileEntry *e, FileListFlags flags, GError **error)
+{
+    g_autofree char *path = g_build_filename(root, e->path, NULL);
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        if (errno != ENOENT && errno != ELOOP)
+            io_error(error, "read", root, e->path);
+        if (fd >= 0)
+            close(fd);
+        return FALSE;
     }
-    close(rootfd);
+    g_autoptr(GPtrArray) one = g_ptr_array_new_with_free_func(file_entry_free);
+    Scan s = { .root = root, .flags = flags & ~FILELIST_NO_DIGEST, .files = one };
+    gboolean ok = scan_file(&s, fd, e->path, &st, error);
+    close(fd);
+    if (!ok)
+        return FALSE;
+    FileEntry *now = one->pdata[0];
+    e->size = now->size;
+    e->digest = g_steal_pointer(&now->digest);
+    e->data = g_steal_pointer(&now->data);
     return TRUE;
+}
+
+GPtrArray *filelist_changes(const char *root, GPtrArray *before, FileListFlags flags,
+        FileListFilter filter, gpointer data, GError **error)
+{
+    g_autoptr(GPtrArray) after = filelist_scan(root, flags | FILELIST_NO_DIGEST, filter, data, NULL,
+            error);
+    if (!after)
+        return NULL;
+    g_autoptr(GPtrArray) changes = g_ptr_array_new_with_free_func(file_entry_free);
+    for (guint i = before->len; i-- > 0;) { /* what is in a folder goes before it */
+        FileEntry *e = before->pdata[i];
+        if (!filelist_find(after, e->path) && (!filter || filter(e->path, e->kind == FILE_DIR, data)))
+            g_ptr_array_add(changes, file_entry_new(e->path, FILE_GONE));
+    }
+    g_ptr_array_set_free_func(after, NULL);
+    for (guint i = 0; i < after->len; i++) {
+        FileEntry *e = after->pdata[i];
+        FileEntry *old = filelist_find(before, e->path);
+        GError *err = NULL;
+        if ((old && untouched(old, e)) ||
+                (e->kind == FILE_REGULAR && !read_changed(root, e, flags, &err))) {
+            file_entry_free(e);
+            if (!err)
+                continue;
+            for (i++; i < after->len; i++)
+                file_entry_free(after->pdata[i]);
+            g_propagate_error(error, err);
+            return NULL;
+        }
+        g_ptr_array_add(changes, e);
+    }
+    return g_steal_pointer(&changes);
 }

@@ -11,7 +11,12 @@
 
 #include "engine/base/value.h"
 
-typedef enum { FILE_REGULAR, FILE_DIR, FILE_LINK } FileKind;
+typedef enum {
+    FILE_REGULAR,
+    FILE_DIR,
+    FILE_LINK,
+    FILE_GONE, /* in a list of changes: is no more */
+} FileKind;
 
 typedef struct {
     char *path;
@@ -60,16 +65,17 @@ GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter f
 typedef int (*FileListOpen)(const char *digest, gpointer data, GError **error);
 
 /* Makes what the list says below `root` (which must exist): folders, files with their content and
- * modes, links. What is there already is replaced; what is there and not in the list stays. The
+ * modes, links; FILE_GONE is removed (folders only when empty). What is there already is replaced; what is there and not in the list stays. The
  * content is copied by the cheapest means (reflink) and is NOT checked again: FileListOpen gives
  * verified content. */
 gboolean filelist_build(const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data,
         GError **error);
 
-/* Removes below `root` what the list `before` has and `after` has not (a restarted run that
- * deleted files). Folders go only when empty. */
-gboolean filelist_remove_gone(const char *root, GPtrArray *before, GPtrArray *after,
-        GError **error);
+/* What changed below `root` since `before` (a scan, FILELIST_NO_DIGEST is enough): entries that are new or
+ * differ in kind, mode, size, time or target, and FILE_GONE for those that went. Only changed files are
+ * read. */
+GPtrArray *filelist_changes(const char *root, GPtrArray *before, FileListFlags flags,
+        FileListFilter filter, gpointer data, GError **error);
 
 /* The entry with this path, or NULL; for lists sorted by path as filelist_scan() gives them. */
 FileEntry *filelist_find(GPtrArray *files, const char *path);

@@ -74,7 +74,7 @@ static const Kind kinds[MSG_N_KINDS] = {
     [MSG_STARTED] = KIND("started", MsgStarted,
         F(MsgStarted, task, F_UINT64) F(MsgStarted, lease, F_UINT64)
         F(MsgStarted, started_us, F_INT64) F(MsgStarted, pid, F_INT)
-        F(MsgStarted, devices, F_VALUE)),
+        F(MsgStarted, devices, F_VALUE) F(MsgStarted, files, F_FILES)),
     [MSG_OUTPUT] = KIND("output", MsgOutput,
         F(MsgOutput, task, F_UINT64) F(MsgOutput, lease, F_UINT64) F(MsgOutput, run, F_TOKEN)
         F(MsgOutput, offset, F_UINT64) F(MsgOutput, stream, F_INT)
@@ -87,6 +87,7 @@ static const Kind kinds[MSG_N_KINDS] = {
         F(MsgAck, task, F_UINT64) F(MsgAck, lease, F_UINT64) F(MsgAck, accepted, F_BOOL)),
     [MSG_STOP] = KIND("stop", MsgStop,
         F(MsgStop, task, F_UINT64) F(MsgStop, lease, F_UINT64) F(MsgStop, drop, F_BOOL)
+        F(MsgStop, recall, F_BOOL)
         F(MsgStop, grace_us, F_INT64)),
     [MSG_RETURNED] = KIND("returned", MsgReturned,
         F(MsgReturned, task, F_UINT64) F(MsgReturned, lease, F_UINT64)
@@ -443,6 +444,7 @@ static gboolean file_entry_ok(const FileEntry *e)
         return (e->data ? g_bytes_get_size(e->data) == e->size : e->digest != NULL) &&
                 e->size <= G_MAXINT64;
     case FILE_DIR:
+    case FILE_GONE:
         return TRUE;
     case FILE_LINK:
         return e->target && *e->target && strlen(e->target) < 4096;

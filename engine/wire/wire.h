@@ -106,7 +106,13 @@ typedef struct {
     gint64 stop_after_us; /* 0: no limit besides the run's own */
 } MsgStart;
 
-typedef struct { guint64 task, lease; gint64 started_us; int pid; Value *devices; } MsgStarted;
+typedef struct {
+    guint64 task, lease;
+    gint64 started_us;
+    int pid;
+    Value *devices;   /* names of the devices it got */
+    GPtrArray *files; /* attributes as they are now, content inside; NULL in place */
+} MsgStarted;
 
 typedef struct {
     guint64 task, lease; /* K→C: task 0 */
@@ -130,11 +136,17 @@ typedef enum {
     DONE_STOPPED,  /* ended because it was told to */
     DONE_FAILED,   /* could not be started (a dependency, an interpreter): the run is in error */
     DONE_MEMORY,   /* ended for memory over its request */
+    DONE_SKIPPED,  /* somebody else had started it */
     DONE_LOST,     /* the worker failed it (disk full, could not build it): try elsewhere */
 } DoneCause;
 
 typedef struct { guint64 task, lease; gboolean accepted; } MsgAck;
-typedef struct { guint64 task, lease; gboolean drop; gint64 grace_us; } MsgStop;
+typedef struct {
+    guint64 task, lease;
+    gboolean drop;   /* nobody wants its report */
+    gboolean recall; /* only if it has not begun: then RETURNED */
+    gint64 grace_us; /* between SIGTERM and SIGKILL */
+} MsgStop;
 typedef struct { guint64 task, lease; char *reason; } MsgReturned;
 typedef struct { gboolean exit_when_idle; } MsgDrain;
 typedef struct { char *reason; } MsgBye;

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run directory before an attempt at it and between two: what the last one printed is put aside under
+ * `.guild/attempts/N/`, the run says how often it was tried, and one that executes elsewhere is
+ * marked with LOCK.remote under the reference's lock, so that nobody starts it here meanwhile. */
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/internal.h"
+#include "engine/base/fs.h"
+#include "engine/base/log.h"
+#include "engine/deps/resolve.h"
+#include "engine/run/lock.h"
+
+#define LOCK_WAIT_MS 5000
+
+static void keep_output(Run *run, int attempt)
+{
+    static const char *const kept[] = { "output", "output.index", NULL };
+    g_autofree char *number = g_strdup_printf("%d", attempt);
+    g_autofree char *base = run_guild_path(run, "attempts");
+    g_autofree char *dir = g_build_filename(base, number, NULL);
+    for (const char *const *name = kept; *name; name++) {
+        g_autofree char *from = run_guild_path(run, *name);
+        g_autofree char *to = g_build_filename(dir, *name, NULL);
+        if (fs_exists(from) && fs_mkdirs(dir, NULL))
+            rename(from, to);
+    }
+}
+
+/* Upstream runs are resolved here, where they are, just before the run goes out. */
+static gboolean resolve_upstream(Task *t, Run *run, GError **error)
+{
+    g_autoptr(Value) op = run_try_attr(run, "op");
+    g_autoptr(GPtrArray) deps = deps_for_data(value_map_get(op, "deps"), error);
+    if (!deps)
+        return FALSE;
+    DepsContext ctx = { .store = t->job->c->store, .filter = DEPS_ONLY_OPERATIONS };
+    return deps->len == 0 || deps_resolve(deps, run, &ctx, error);
+}
+
+static gboolean mark_remote(Task *t, Run *run, GError **error)
+{
+    g_autoptr(HomeLock) lock = home_lock_acquire(t->job->c->home, RUN_LOCK_STATUS, LOCK_WAIT_MS,
+            error);
+    if (!lock)
+        return FALSE;
+    RunStatus status = run_status(run);
+    if (status != RUN_PENDING && status != RUN_STAGED) {
+        g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
+                "its status is '%s' (expected 'pending')", run_status_name(status));
+        return FALSE;
+    }
+    g_autofree char *path = run_guild_path(run, "LOCK.remote");
+    return fs_write(path, t->member->name, -1, error);
+}
+
+gboolean attempt_begin(Task *t, Run *run, GError **error)
+{
+    if (t->attempt > 1)
+        keep_output(run, t->attempt - 1);
+    if ((t->attempt > 1 || !t->job->c->local) &&
+            !run_write_attr_int(run, "attempts", t->attempt, error))
+        return FALSE;
+    if (t->member->in_place)
+        return TRUE;
+    return resolve_upstream(t, run, error) && mark_remote(t, run, error);
+}
+
+/* What belongs to this machine, or to earlier attempts, stays here. */
+static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)
+{
+    static const char *const stays[] = { ".guild/LOCK", ".guild/LOCK.remote", ".guild/attempts",
+        ".guild/output", ".guild/output.index", NULL };
+    return !g_strv_contains(stays, rel);
+}
+
+GPtrArray *attempt_files(Task *t, Run *run, GError **error)
+{
+    return filelist_scan(run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL,
+            t->job->c->digests, error);
+}
+
+void attempt_failed(Task *t, Run *run, const char *error)
+{
+    g_autofree char *remote = run_guild_path(run, "LOCK.remote");
+    if (strstr(error, "expected 'pending'")) {
+        job_say(t->job, LOG_INFO, "Skipping %s because %s", t->run_id, error);
+        task_end(t, 0, NULL);
+        return;
+    }
+    run_clear_marker(run, "PENDING");
+    run_write_attr_string(run, "error", error, NULL);
+    fs_remove(remote, NULL);
+    job_say(t->job, LOG_ERROR, "Trial %s exited with an error: (1) %s", t->run_id, error);
+    task_end(t, 1, error);
+}

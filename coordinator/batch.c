@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs: a submitted batch with its trials, or a single run. Trials are asked of the optimizer and
+ * staged ahead of need: at once as many as workers may want soon, the others when there is nothing
+ * better to do, so that all are on disk in the end. An optimizer that learns from results is asked
+ * only when a slot is free. */
+#include <string.h>
+#include <unistd.h>
+
+#include "coordinator/internal.h"
+#include "coordinator/feed.h"
+#include "engine/base/clock.h"
+#include "engine/base/fs.h"
+#include "engine/base/log.h"
+#include "engine/op/label.h"
+#include "engine/op/op.h"
+#include "engine/run/describe.h"
+
+/* Waiting tasks below which more are staged before anything else. */
+#define LOW_WATER 8
+/* Trials staged in one turn of the loop when there is nothing better to do. */
+#define STAGE_BURST 1
+
+const char *job_run_id(Job *job) { return run_id(job->run); }
+
+JobProgress job_progress(Job *j)
+{
+    gint64 total = j->feed ? feed_count(j->feed) : 1;
+    JobProgress p = { .total = G_MAXUINT64, .done = j->n_done, .running = j->n_running,
+        .failed = j->n_failed, .waiting = G_MAXUINT64 };
+    if (j->asked_all || total >= 0) {
+        p.total = j->asked_all ? j->n_asked : (guint64)total;
+        p.waiting = p.total - MIN(p.total, p.done + p.running);
+    }
+    return p;
+}
+
+static Value *progress_value(Job *j)
+{
+    JobProgress p = job_progress(j);
+    Value *v = value_new_map();
+    value_map_set_int(v, "done", (gint64)p.done);
+    value_map_set_int(v, "running", (gint64)p.running);
+    value_map_set_int(v, "failed", (gint64)p.failed);
+    value_map_set_int(v, "left", p.waiting == G_MAXUINT64 ? -1 : (gint64)p.waiting);
+    return v;
+}
+
+static void tell_progress(Job *j)
+{
+    JobProgress p = job_progress(j);
+    if (j->listener.progress)
+        j->listener.progress(j, &p, j->data);
+    if (!j->c->local)
+        watch_event(j->c, run_id(j->run), "progress", progress_value(j));
+}
+
+void job_say(Job *j, int level, const char *fmt, ...)
+{
+    static const struct { int level; const char *name; } names[] = { { LOG_DEBUG, "DEBUG" },
+        { LOG_INFO, "INFO" }, { LOG_WARNING, "WARNING" }, { LOG_ERROR, "ERROR" } };
+    va_list args;
+    va_start(args, fmt);
+    g_autofree char *text = g_strdup_vprintf(fmt, args);
+    va_end(args);
+    const char *name = "INFO";
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+        if (names[i].level == level)
+            name = names[i].name;
+    g_autofree char *line = g_strdup_printf("%s: [guild] %s\n", name, text);
+    if (j->output)
+        run_output_write(j->output, RUN_STDERR, line, strlen(line), NULL);
+    if (j->listener.line)
+        j->listener.line(j, level, text, j->data);
+    if (!j->c->local) {
+        Value *v = value_new_map();
+        value_map_set_int(v, "level", level);
+        value_map_set_string(v, "text", text);
+        watch_event(j->c, run_id(j->run), "log", v);
+        if (level >= LOG_ERROR)
+            log_warning("%s: %s", run_id(j->run), text);
+    }
+}
+
+/* ---- ending ---- */
+
+static void write_batch_end(Job *j)
+{
+    if (!j->batch)
+        return;
+    if (j->output)
+        run_output_close(g_steal_pointer(&j->output));
+    run_write_attr_int(j->run, "exit_status", j->exit_status, NULL);
+    run_write_attr_int(j->run, "stopped", clock_timestamp_us(), NULL);
+    run_delete_lock(j->run);
+}
+
+static void store_job(Job *j)
+{
+    QueueJob q = { .id = j->id, .run = (char *)run_id(j->run), .batch = j->batch, .user = j->user,
+        .priority = j->priority, .retries = j->retries, .retry_failed = j->retry_failed,
+        .request = j->request, .options = j->options, .state = j->state,
+        .submitted_us = j->submitted_us, .exit_status = j->exit_status };
+    queue_put_job(j->c->queue, &q);
+}
+
+static gboolean end_job(gpointer data)
+{
+    Job *j = data;
+    Coordinator *c = j->c;
+    write_batch_end(j);
+    j->state = j->stopping ? JOB_STOPPED : JOB_DONE;
+    store_job(j);
+    tell_progress(j);
+    if (!c->local) {
+        Value *v = value_new_map();
+        value_map_set_int(v, "exit_status", j->exit_status);
+        watch_event(c, run_id(j->run), "end", v);
+        log_info("%s %s ended with status %d (%u done, %u failed)", j->batch ? "batch" : "run",
+                run_id(j->run), j->exit_status, j->n_done, j->n_failed);
+    }
+    if (j->listener.ended)
+        j->listener.ended(j, j->exit_status, j->data);
+    g_hash_table_remove(c->jobs, &j->id);
+    return G_SOURCE_REMOVE;
+}
+
+/* From a fresh turn of the loop: whoever made the last change may still hold the job. */
+static void maybe_end(Job *j)
+{
+    if (j->ended || !j->asked_all || g_hash_table_size(j->tasks) || j->staging)
+        return;
+    j->ended = TRUE;
+    j->ending = g_idle_source_new();
+    g_source_set_priority(j->ending, G_PRIORITY_DEFAULT);
+    g_source_set_callback(j->ending, end_job, j, NULL);
+    g_source_attach(j->ending, j->c->context);
+}
+
+static void fail_job(Job *j, const char *message)
+{
+    job_say(j, LOG_ERROR, "%s", message);
+    j->exit_status = 1;
+    j->asked_all = TRUE;
+}
+
+/* ---- trials ---- */
+
+static Task *task_new(Job *j, const char *id)
+{
+    Task *t = g_new0(Task, 1);
+    t->id = queue_next_id(j->c->queue);
+    t->job = j;
+    t->run_id = g_strdup(id);
+    g_hash_table_add(j->tasks, t);
+    g_hash_table_insert(j->c->tasks, &t->id, t);
+    return t;
+}
+
+static void enqueue_durable(const GError *error, gpointer data)
+{
+    Coordinator *c = ((gpointer *)data)[0];
+    guint64 id = *(guint64 *)((gpointer *)data)[1];
+    Task *t = g_hash_table_lookup(c->tasks, &id);
+    g_free(((gpointer *)data)[1]);
+    g_free(data);
+    if (t && t->stage == TS_QUEUED && !t->handle)
+        task_enqueue(t);
+}
+
+/* A trial may begin only when the queue knows of it: else a crash would make it twice. */
+static void enqueue_when_durable(Task *t)
+{
+    task_store(t, TASK_WAITING);
+    gpointer *data = g_new0(gpointer, 2);
+    data[0] = t->job->c;
+    data[1] = g_memdup2(&t->id, sizeof t->id);
+    queue_after(t->job->c->queue, enqueue_durable, data);
+}
+
+/* --stage-trials: made ready as a staged run, and left. */
+static gboolean stage_for_user(Job *j, Run *trial, GError **error)
+{
+    OpRequest req = { .home = j->c->home };
+    g_autoptr(Value) flags = run_try_attr(trial, "flags");
+    g_autofree char *desc = run_flags_desc(flags);
+    g_autofree char *op_name = run_format_operation(trial);
+    job_say(j, LOG_INFO, "Staging trial %s: %s (%s)", run_id(trial), op_name, desc);
+    g_autoptr(Op) op = op_for_run(trial, NULL, &req, error);
+    g_autoptr(Run) staged = op ? op_stage(op, FALSE, error) : NULL;
+    return staged != NULL;
+}
+
+static gboolean make_trial(Job *j, const Value *flags)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Run) trial = feed_stage(j->feed, flags, &error);
+    if (!trial) {
+        fail_job(j, error->message);
+        return FALSE;
+    }
+    gint64 index = j->n_asked++;
+    if (j->stage_only) {
+        if (!stage_for_user(j, trial, &error))
+            job_say(j, LOG_ERROR, "Trial %s exited with an error: (1) %s", run_id(trial),
+                    error->message);
+        j->n_done++;
+        return TRUE;
+    }
+    if (j->stopping)
+        return TRUE; /* stays pending, for whoever starts it */
+    Task *t = task_new(j, run_id(trial));
+    t->index = index;
+    enqueue_when_durable(t);
+    return TRUE;
+}
+
+/* FALSE: nothing more to be had now. */
+static gboolean ask_one(Job *j)
+{
+    if (j->asked_all)
+        return FALSE;
+    OptimizerState state;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Value) flags = feed_ask(j->feed, &state, &error);
+    switch (state) {
+    case OPTIMIZER_READY:
+        return make_trial(j, flags);
+    case OPTIMIZER_WAIT:
+        if (j->stopping)
+            j->asked_all = TRUE;
+        return FALSE;
+    case OPTIMIZER_DONE:
+        j->asked_all = TRUE;
+        return FALSE;
+    case OPTIMIZER_FAILED:
+        fail_job(j, error ? error->message : "the optimizer failed");
+        return FALSE;
+    }
+    return FALSE;
+}
+
+static guint slots_of_all(Coordinator *c)
+{
+    GHashTableIter it;
+    gpointer m;
+    gint64 slots = 0;
+    g_hash_table_iter_init(&it, c->members);
+    while (g_hash_table_iter_next(&it, NULL, &m))
+        slots += value_map_int(((Member *)m)->resources, "cpus", 1);
+    return (guint)CLAMP(slots, 1, 100000);
+}
+
+static gboolean stage_idle(gpointer data)
+{
+    Job *j = data;
+    gboolean more = TRUE;
+    for (int i = 0; i < STAGE_BURST && more; i++)
+        more = ask_one(j);
+    if (more)
+        return G_SOURCE_CONTINUE;
+    g_clear_pointer(&j->staging, g_source_unref);
+    maybe_end(j);
+    return G_SOURCE_REMOVE;
+}
+
+static void stage_rest_later(Job *j)
+{
+    if (j->staging || j->asked_all)
+        return;
+    j->staging = g_idle_source_new();
+    g_source_set_priority(j->staging, G_PRIORITY_LOW);
+    g_source_set_callback(j->staging, stage_idle, j, NULL);
+    g_source_attach(j->staging, j->c->context);
+}
+
+void job_pump(Job *j)
+{
+    if (!j->feed || j->ended)
+        return;
+    guint slots = slots_of_all(j->c);
+    if (feed_learns(j->feed)) {
+        while (!j->stopping && g_hash_table_size(j->tasks) < slots && ask_one(j))
+            ;
+        if (j->stopping)
+            j->asked_all = TRUE; /* there is nothing to stage that it would still want */
+    } else {
+        guint low = MAX(LOW_WATER, 2 * slots);
+        while (!j->stopping && sched_group_waiting(j->c->sched, j->group) < low &&
+                g_hash_table_size(j->tasks) < low + 4 * slots && ask_one(j))
+            ;
+        stage_rest_later(j);
+    }
+    maybe_end(j);
+}
+
+void job_task_started(Task *t)
+{
+    Job *j = t->job;
+    j->n_running++;
+    if (j->batch) {
+        g_autoptr(Run) run = task_run(t);
+        g_autoptr(Value) flags = run_try_attr(run, "flags");
+        g_autofree char *desc = run_flags_desc(flags);
+        g_autofree char *op_name = run_format_operation(run);
+        job_say(j, LOG_INFO, "Running trial %s: %s (%s)", t->run_id, op_name, desc);
+    }
+    tell_progress(j);
+}
+
+static void fail_fast(Job *j, int exit_status)
+{
+    job_say(j, LOG_ERROR,
+            "Stopping batch because a trial failed (pending trials can be started as needed)");
+    j->exit_status = exit_status;
+    coordinator_stop_job(j->c, j, -1, TRUE);
+}
+
+void job_task_ended(Task *t, int exit_status, const char *error)
+{
+    Job *j = t->job;
+    if (exit_status == TASK_NOT_RUN) {
+        maybe_end(j);
+        return; /* it never ran, and stays pending */
+    }
+    j->n_done++;
+    j->n_failed += exit_status != 0;
+    if (!j->batch)
+        j->exit_status = exit_status;
+    if (j->feed) {
+        g_autoptr(Run) run = task_run(t);
+        feed_tell(j->feed, run, exit_status == 0);
+    }
+    if (exit_status != 0 && j->fail_fast && !j->stopping)
+        fail_fast(j, exit_status);
+    tell_progress(j);
+    job_pump(j);
+    maybe_end(j);
+}
+
+/* ---- stopping ---- */
+
+void coordinator_stop_job(Coordinator *c, Job *j, gint64 grace_us, gboolean stage_rest)
+{
+    j->stopping = TRUE;
+    if (!stage_rest || !j->feed) {
+        j->asked_all = TRUE;
+        if (j->staging) {
+            g_source_destroy(j->staging);
+            g_clear_pointer(&j->staging, g_source_unref);
+        }
+    }
+    g_autoptr(GList) tasks = g_hash_table_get_keys(j->tasks);
+    for (GList *l = tasks; l; l = l->next) {
+        Task *t = l->data;
+        if (t->stage == TS_QUEUED)
+            task_end(t, TASK_NOT_RUN, NULL);
+        else if (t->stage == TS_GIVEN)
+            task_recall(t);
+        else if (grace_us >= 0)
+            task_stop(t, grace_us);
+    }
+    if (j->exit_status == 0 && grace_us >= 0)
+        j->exit_status = -15;
+    job_pump(j);
+    maybe_end(j);
+}
+
+/* ---- beginning ---- */
+
+void job_free(gpointer job)
+{
+    Job *j = job;
+    g_autoptr(GList) tasks = g_hash_table_get_keys(j->tasks);
+    for (GList *l = tasks; l; l = l->next) {
+        Task *t = l->data;
+        result_abandon(t);
+        task_release(t);
+        task_unref_member(t);
+        g_hash_table_steal(j->c->tasks, &t->id);
+        task_free(t);
+    }
+    g_hash_table_unref(j->tasks);
+    for (int i = 0; i < 2; i++) {
+        GSource *s = i ? j->ending : j->staging;
+        if (s) {
+            g_source_destroy(s);
+            g_source_unref(s);
+        }
+    }
+    if (j->output)
+        run_output_close(j->output);
+    if (j->group)
+        sched_group_remove(j->c->sched, j->group);
+    feed_free(j->feed);
+    g_hash_table_remove(j->c->runs, run_id(j->run));
+    run_unref(j->run);
+    g_free(j->user);
+    value_unref(j->request);
+    value_unref(j->options);
+    g_strfreev(j->sync);
+    g_free(j);
+}
+
+/* What the operation says in guild.yml, under what the submitter asked. */
+static gboolean read_needs(Job *j, const Value *asked, GError **error)
+{
+    g_autoptr(Run) proto = j->batch ? run_batch_proto(j->run) : run_ref(j->run);
+    g_autoptr(Value) own = proto ? run_opdef_attr(proto, "request") : NULL;
+    if (!own && proto)
+        own = run_try_attr(proto, "request");
+    j->request = request_merge(own, asked);
+    g_autoptr(Value) sync = proto ? run_try_attr(proto, "sync") : NULL;
+    if (value_is_list(sync)) {
+        g_autoptr(GStrvBuilder) b = g_strv_builder_new();
+        for (gsize i = 0; i < value_list_size(sync); i++)
+            if (value_is_string(value_list_at(sync, i)))
+                g_strv_builder_add(b, value_get_string(value_list_at(sync, i)));
+        j->sync = g_strv_builder_end(b);
+    }
+    return request_from_value(j->request, &j->needs, error);
+}
+
+static Job *job_new(Coordinator *c, guint64 id, Run *run, const JobOptions *o, GError **error)
+{
+    g_autoptr(Run) proto = run_batch_proto(run);
+    g_autoptr(Value) params = run_try_attr(run, "run_params");
+    Job *j = g_new0(Job, 1);
+    j->c = c;
+    j->id = id;
+    j->run = run_ref(run);
+    j->batch = proto != NULL;
+    j->user = g_strdup(o->user ? o->user : "");
+    j->priority = o->priority;
+    j->retries = o->retries;
+    j->retry_failed = o->retry_failed;
+    j->want_output = o->want_output;
+    j->stage_only = o->stage_only;
+    j->fail_fast = value_map_bool(params, "fail_on_trial_error", FALSE);
+    j->tasks = g_hash_table_new(NULL, NULL);
+    j->submitted_us = clock_timestamp_us();
+    if (!read_needs(j, o->request, error)) {
+        job_free(j);
+        return NULL;
+    }
+    j->group = sched_group_add(c->sched, j->user, j->priority, j->fail_fast);
+    if (j->batch && !(j->feed = feed_new(run, run_store_runs_dir(c->store), error))) {
+        job_free(j);
+        return NULL;
+    }
+    g_hash_table_insert(c->jobs, &j->id, j);
+    g_hash_table_insert(c->runs, g_strdup(run_id(run)), j);
+    return j;
+}
+
+static gboolean begin_batch(Job *j, GError **error)
+{
+    Run *run = j->run;
+    run_del_attr(run, "exit_status");
+    run_del_attr(run, "stopped");
+    if (!run_write_attr_int(run, "started", clock_timestamp_us(), error) ||
+            !run_write_lock(run, getpid(), error) ||
+            !(j->output = run_output_open(run, NULL, NULL, error)))
+        return FALSE;
+    run_clear_marker(run, "STAGED");
+    run_clear_marker(run, "PENDING");
+    return TRUE;
+}
+
+Job *coordinator_add(Coordinator *c, Run *run, const JobOptions *options,
+        const JobListener *listener, gpointer data, GError **error)
+{
+    Job *j = job_new(c, queue_next_id(c->queue), run, options, error);
+    if (!j)
+        return NULL;
+    if (listener)
+        j->listener = *listener;
+    j->data = data;
+    if (j->batch && !begin_batch(j, error)) {
+        g_hash_table_remove(c->jobs, &j->id);
+        return NULL;
+    }
+    store_job(j);
+    if (j->batch) {
+        job_pump(j);
+    } else {
+        j->asked_all = TRUE;
+        j->n_asked = 1;
+        enqueue_when_durable(task_new(j, run_id(run)));
+    }
+    return j;
+}
+
+Job *job_for_run(Coordinator *c, const char *id) { return g_hash_table_lookup(c->runs, id); }
+
+/* ---- after a restart ---- */
+
+/* A task as the queue's file has it. One that a worker had waits for that worker; see
+ * coordinator.c for how long. */
+static void restore_task(Job *j, const QueueTask *q)
+{
+    if (q->state == TASK_DONE) {
+        j->n_done++;
+        g_autofree char *dir = g_build_filename(run_store_runs_dir(j->c->store), q->run, NULL);
+        g_autoptr(Run) run = run_new(dir, q->run);
+        gboolean ok = run_status(run) == RUN_COMPLETED;
+        j->n_failed += !ok;
+        if (j->feed)
+            feed_tell(j->feed, run, ok);
+        return;
+    }
+    Task *t = g_new0(Task, 1);
+    t->id = q->id;
+    t->job = j;
+    t->index = q->index;
+    t->run_id = g_strdup(q->run);
+    t->lease = q->lease;
+    t->attempt = q->attempt;
+    t->failures = q->failures;
+    t->stage = TS_QUEUED;
+    g_hash_table_add(j->tasks, t);
+    g_hash_table_insert(j->c->tasks, &t->id, t);
+    if (q->state == TASK_WAITING)
+        task_enqueue(t);
+}
+
+static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
+{
+    g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), q->run, NULL);
+    g_autoptr(Run) run = run_new(dir, q->run);
+    g_autoptr(GPtrArray) tasks = queue_load_tasks(c->queue, q->id, error);
+    if (!tasks)
+        return FALSE;
+    g_autoptr(GError) err = NULL;
+    JobOptions o = { .user = q->user, .priority = q->priority, .retries = q->retries,
+        .retry_failed = q->retry_failed, .request = q->request };
+    Job *j = job_new(c, q->id, run, &o, &err);
+    if (!j) {
+        log_error("cannot go on with %s: %s", q->run, err->message);
+        return TRUE; /* the others go on */
+    }
+    j->submitted_us = q->submitted_us;
+    j->n_asked = tasks->len;
+    if (j->batch) {
+        run_write_lock(run, getpid(), NULL);
+        j->output = run_output_open(run, NULL, NULL, NULL);
+        feed_seek(j->feed, tasks->len);
+        feed_sweep(j->feed, run, tasks);
+    } else {
+        j->asked_all = TRUE;
+    }
+    for (guint i = 0; i < tasks->len; i++)
+        restore_task(j, tasks->pdata[i]);
+    if (j->batch)
+        job_pump(j);
+    maybe_end(j);
+    return TRUE;
+}
+
+gboolean jobs_restore(Coordinator *c, GError **error)
+{
+    g_autoptr(GPtrArray) jobs = queue_load_jobs(c->queue, error);
+    if (!jobs)
+        return FALSE;
+    for (guint i = 0; i < jobs->len; i++) {
+        QueueJob *q = jobs->pdata[i];
+        if (q->state == JOB_ACTIVE && !restore_job(c, q, error))
+            return FALSE;
+    }
+    return TRUE;
+}

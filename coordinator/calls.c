@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions and orders of clients, a table of methods. What commands print about runs is printed by
+ * the very command, run here (command.c); these are the ones that only a coordinator can answer. */
+#include <string.h>
+
+#include "coordinator/internal.h"
+#include "coordinator/command.h"
+#include "engine/base/clock.h"
+#include "engine/base/fs.h"
+#include "engine/base/text.h"
+
+static void reply(Peer *p, guint64 id, Value *result /* taken */, const char *error)
+{
+    MsgReply m = { .id = id, .result = result, .error = (char *)error };
+    peer_send(p, MSG_REPLY, &m);
+    value_unref(result);
+}
+
+static Value *member_value(Member *m)
+{
+    Value *v = value_new_map();
+    value_map_set_string(v, "name", m->name);
+    value_map_set_string(v, "session", m->session);
+    value_map_set(v, "resources", value_ref(m->resources));
+    if (m->labels)
+        value_map_set(v, "labels", value_new_strv((const char *const *)m->labels));
+    value_map_set_string(v, "state",
+            !m->peer ? "lost" : m->draining ? "draining" : "connected");
+    value_map_set(v, "in_place", value_new_bool(m->in_place));
+    value_map_set_int(v, "since", m->since_us);
+    value_map_set_int(v, "silent_us", clock_monotonic_us() - m->renewed_us);
+    value_map_set_int(v, "finished", (gint64)m->n_finished);
+    value_map_set_int(v, "ends", m->ends_us);
+    Value *runs = value_new_list();
+    GHashTableIter it;
+    gpointer t;
+    g_hash_table_iter_init(&it, m->tasks);
+    while (g_hash_table_iter_next(&it, &t, NULL)) {
+        Value *run = value_new_map();
+        value_map_set_string(run, "run", ((Task *)t)->run_id);
+        value_map_set(run, "running", value_new_bool(((Task *)t)->stage == TS_RUNNING));
+        if (((Task *)t)->devices)
+            value_map_set(run, "devices", value_ref(((Task *)t)->devices));
+        value_list_append(runs, run);
+    }
+    value_map_set(v, "runs", runs);
+    return v;
+}
+
+static void call_workers(Peer *p, guint64 id, const Value *args)
+{
+    Value *list = value_new_list();
+    GHashTableIter it;
+    gpointer m;
+    g_hash_table_iter_init(&it, p->c->members);
+    while (g_hash_table_iter_next(&it, NULL, &m))
+        value_list_append(list, member_value(m));
+    reply(p, id, list, NULL);
+}
+
+/* What a job waits for, in words, or NULL. */
+static char *waits_for(Job *j)
+{
+    if (!sched_group_waiting(j->c->sched, j->group))
+        return NULL;
+    g_autofree char *needs = request_describe(&j->needs);
+    switch (sched_fit(j->c->sched, &j->needs)) {
+    case SCHED_NO_WORKERS:
+        return g_strdup("a worker (none is connected)");
+    case SCHED_NOWHERE: {
+        g_autofree char *why = sched_fit_why(j->c->sched, &j->needs);
+        return g_strdup_printf("%s: no worker has that (%s)", needs, why);
+    }
+    case SCHED_WAITS:
+        return g_strdup_printf("%s: workers that have it are busy", needs);
+    case SCHED_FITS:
+        return g_strdup_printf("%s: its turn", needs);
+    }
+    return NULL;
+}
+
+static Value *job_value(Job *j)
+{
+    Value *v = value_new_map();
+    JobProgress n = job_progress(j);
+    value_map_set_string(v, "run", job_run_id(j));
+    value_map_set(v, "batch", value_new_bool(j->batch));
+    value_map_set_string(v, "user", j->user);
+    value_map_set_int(v, "priority", j->priority);
+    value_map_set_int(v, "submitted", j->submitted_us);
+    value_map_set_int(v, "done", (gint64)n.done);
+    value_map_set_int(v, "running", (gint64)n.running);
+    value_map_set_int(v, "failed", (gint64)n.failed);
+    value_map_set_int(v, "left", n.waiting == G_MAXUINT64 ? -1 : (gint64)n.waiting);
+    value_map_set(v, "stopping", value_new_bool(j->stopping));
+    g_autofree char *why = waits_for(j);
+    value_map_set_string(v, "waits_for", why);
+    return v;
+}
+
+static gint by_submission(gconstpointer a, gconstpointer b)
+{
+    const Job *x = a, *y = b;
+    if (x->priority != y->priority)
+        return x->priority > y->priority ? -1 : 1;
+    return x->submitted_us < y->submitted_us ? -1 : x->submitted_us > y->submitted_us;
+}
+
+static void call_queue(Peer *p, guint64 id, const Value *args)
+{
+    Value *list = value_new_list();
+    g_autoptr(GList) jobs = g_list_sort(g_hash_table_get_values(p->c->jobs), by_submission);
+    for (GList *l = jobs; l; l = l->next)
+        value_list_append(list, job_value(l->data));
+    reply(p, id, list, NULL);
+}
+
+static Job *find_job(Peer *p, const char *prefix, Task **task, char **error)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(Run) run = run_store_find(p->c->store, prefix ? prefix : "", &err);
+    *task = NULL;
+    if (!run) {
+        *error = g_strdup(err->message);
+        return NULL;
+    }
+    Job *j = job_for_run(p->c, run_id(run));
+    if (j)
+        return j;
+    GHashTableIter it;
+    gpointer t;
+    g_hash_table_iter_init(&it, p->c->tasks);
+    while (g_hash_table_iter_next(&it, NULL, &t))
+        if (!strcmp(((Task *)t)->run_id, run_id(run))) {
+            *task = t;
+            return ((Task *)t)->job;
+        }
+    *error = g_strdup_printf("run %s is not in the queue", run_id(run));
+    return NULL;
+}
+
+static void call_stop(Peer *p, guint64 id, const Value *args)
+{
+    Task *t;
+    g_autofree char *error = NULL;
+    Job *j = find_job(p, value_map_string(args, "run", NULL), &t, &error);
+    if (!j) {
+        reply(p, id, NULL, error);
+        return;
+    }
+    if (t)
+        task_stop(t, 4 * G_USEC_PER_SEC);
+    else
+        coordinator_stop_job(p->c, j, 4 * G_USEC_PER_SEC, TRUE);
+    reply(p, id, value_new_bool(TRUE), NULL);
+}
+
+static void call_priority(Peer *p, guint64 id, const Value *args)
+{
+    Task *t;
+    g_autofree char *error = NULL;
+    Job *j = find_job(p, value_map_string(args, "run", NULL), &t, &error);
+    if (!j) {
+        reply(p, id, NULL, error);
+        return;
+    }
+    j->priority = (int)value_map_int(args, "priority", 0);
+    sched_group_set_priority(p->c->sched, j->group, j->priority);
+    reply(p, id, value_new_bool(TRUE), NULL);
+}
+
+static void call_drain(Peer *p, guint64 id, const Value *args)
+{
+    const char *name = value_map_string(args, "worker", "");
+    guint n = 0;
+    g_autoptr(GList) members = g_hash_table_get_values(p->c->members);
+    for (GList *l = members; l; l = l->next) {
+        Member *m = l->data;
+        if (!strcmp(m->name, name) || (strlen(name) >= 4 && g_str_has_prefix(m->session, name))) {
+            member_drain(m);
+            n++;
+        }
+    }
+    if (n)
+        reply(p, id, value_new_int(n), NULL);
+    else
+        reply(p, id, NULL, "no worker has that name");
+}
+
+/* The files of a run, for `pull`: the list follows as FILES under the call's id. */
+static void call_files(Peer *p, guint64 id, const Value *args)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Run) run = run_store_find(p->c->store, value_map_string(args, "run", ""), &error);
+    g_autoptr(GPtrArray) files = run ? filelist_scan(run_dir(run), FILELIST_INLINE, NULL, NULL,
+                                               p->c->digests, &error) : NULL;
+    if (!files) {
+        reply(p, id, NULL, error->message);
+        return;
+    }
+    transfer_offer(p->xfer, run_dir(run), files);
+    Value *v = value_new_map();
+    value_map_set_string(v, "run", run_id(run));
+    value_map_set_string(v, "status", run_status_name(run_status(run)));
+    reply(p, id, v, NULL);
+    MsgFiles head = { .id = id };
+    transfer_send_files(peer_transfer_send, p, &head, files);
+}
+
+/* Ids of the runs that the arguments of `pull` mean; none: all. */
+static void call_runs(Peer *p, guint64 id, const Value *args)
+{
+    g_autoptr(GError) error = NULL;
+    const Value *wanted = value_map_get(args, "runs");
+    Value *list = value_new_list();
+    if (value_is_list(wanted) && value_list_size(wanted)) {
+        for (gsize i = 0; i < value_list_size(wanted); i++) {
+            g_autofree char *prefix = value_str(value_list_at(wanted, i));
+            g_autoptr(Run) run = run_store_find(p->c->store, prefix, &error);
+            if (!run) {
+                value_unref(list);
+                reply(p, id, NULL, error->message);
+                return;
+            }
+            value_list_append(list, value_new_string(run_id(run)));
+        }
+    } else {
+        g_autoptr(GPtrArray) runs = run_store_list(p->c->store, RUN_STORE_RUNS);
+        for (guint i = 0; i < runs->len; i++)
+            value_list_append(list, value_new_string(run_id(runs->pdata[i])));
+    }
+    /* A batch brings its trials. */
+    for (gsize i = 0, n = value_list_size(list); i < n; i++) {
+        g_autofree char *dir = g_build_filename(run_store_runs_dir(p->c->store),
+                value_get_string(value_list_at(list, i)), NULL);
+        g_autofree char *proto = g_build_filename(dir, ".guild", "proto", NULL);
+        g_auto(GStrv) names = fs_is_dir(proto) ? fs_list(dir, NULL) : NULL;
+        for (char **name = names; name && *name; name++) {
+            g_autofree char *trial = g_build_filename(run_store_runs_dir(p->c->store), *name, NULL);
+            if (strlen(*name) == 32 && text_is_hex(*name) && fs_is_dir(trial))
+                value_list_append(list, value_new_string(*name));
+        }
+    }
+    reply(p, id, list, NULL);
+}
+
+static const struct {
+    const char *name;
+    guint roles;
+    void (*fn)(Peer *, guint64, const Value *);
+} methods[] = {
+    { "workers", ROLE_CLIENT | ROLE_READER, call_workers },
+    { "queue", ROLE_CLIENT | ROLE_READER, call_queue },
+    { "files", ROLE_CLIENT | ROLE_READER, call_files },
+    { "runs", ROLE_CLIENT | ROLE_READER, call_runs },
+    { "stop", ROLE_CLIENT, call_stop },
+    { "priority", ROLE_CLIENT, call_priority },
+    { "drain", ROLE_CLIENT, call_drain },
+    { "command", ROLE_CLIENT | ROLE_READER, command_call },
+};
+
+void call_handle(Peer *p, const MsgCall *m)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(methods); i++) {
+        if (g_strcmp0(m->method, methods[i].name))
+            continue;
+        if (p->role & methods[i].roles) {
+            methods[i].fn(p, m->id, m->args);
+        } else {
+            g_autofree char *why = g_strdup_printf("the role '%s' may not do that",
+                    key_role_name(p->role));
+            reply(p, m->id, NULL, why);
+        }
+        return;
+    }
+    reply(p, m->id, NULL, "the coordinator knows no such request");
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client's command run on this home: see command.h. */
+#include "coordinator/command.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Output beyond this is cut off. */
+#define MAX_OUTPUT (64 * 1024 * 1024)
+#define MAX_SECONDS 60
+
+/* What may be run, and by whom. Options that name files or folders of this machine, edit, or start something
+ * are refused for all. */
+static const struct {
+    const char *name;
+    gboolean writes;
+} allowed[] = {
+    { "runs", FALSE }, { "ls", FALSE }, { "cat", FALSE }, { "select", FALSE }, { "diff", FALSE },
+    { "info", FALSE }, { "compare", FALSE }, { "label", TRUE }, { "tag", TRUE }, { "mark", TRUE },
+    { "comment", TRUE }, { "delete", TRUE }, { "restore", TRUE }, { "purge", TRUE },
+};
+static const char *const refused_options[] = { "--archive", "-A", "--edit", "-e", "--cmd", "--table",
+    "--csv", "-g", "--working", "--path-to", "-H", "--home", "-C", "--cwd", "--remote", "-r", NULL };
+static const char *const writing_runs[] = { "label", "tag", "mark", "comment", "delete", "rm",
+    "restore", "purge", "stop", "import", "export", "push", "pull", NULL };
+static const char *const local_runs[] = { "import", "export", "push", "pull", "stop", NULL };
+
+typedef struct {
+    Coordinator *c;
+    GBytes *peer;
+    guint64 id;
+    GString *text[2];
+    int fd[2];
+    guint open;
+    gboolean exited;
+    int status;
+    GPid pid;
+    GSource *child, *timeout, *in[2];
+} Command;
+
+static void reply_error(Peer *p, guint64 id, const char *error)
+{
+    MsgReply m = { .id = id, .error = (char *)error };
+    peer_send(p, MSG_REPLY, &m);
+}
+
+static gboolean may_run(Peer *p, const char *const *argv, char **why)
+{
+    gboolean writes = TRUE, known = FALSE;
+    for (guint i = 0; i < G_N_ELEMENTS(allowed) && !known; i++) {
+        known = !strcmp(argv[0], allowed[i].name);
+        writes = allowed[i].writes;
+    }
+    if (!known) {
+        *why = g_strdup_printf("'%s' can't be run on a remote", argv[0]);
+        return FALSE;
+    }
+    if (!strcmp(argv[0], "runs") && argv[1]) {
+        writes = g_strv_contains(writing_runs, argv[1]);
+        known = !g_strv_contains(local_runs, argv[1]);
+    }
+    for (const char *const *a = argv + 1; known && *a; a++) {
+        g_autofree char *name = g_strndup(*a, strcspn(*a, "="));
+        known = !g_strv_contains(refused_options, name);
+        /* "--ar" stands for "--archive": no abbreviation of a refused one */
+        for (const char *const *r = refused_options; known && *r && g_str_has_prefix(name, "--"); r++)
+            known = !name[2] || !g_str_has_prefix(*r, name);
+    }
+    if (!known) {
+        *why = g_strdup("an option or command here can't be used on a remote");
+        return FALSE;
+    }
+    if (writes && !(p->role & ROLE_CLIENT)) {
+        *why = g_strdup_printf("the role '%s' may only read", key_role_name(p->role));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static void command_free(Command *cmd)
+{
+    GSource *sources[] = { cmd->child, cmd->timeout, cmd->in[0], cmd->in[1] };
+    for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (sources[i]) {
+            g_source_destroy(sources[i]);
+            g_source_unref(sources[i]);
+        }
+    for (int i = 0; i < 2; i++) {
+        close(cmd->fd[i]);
+        g_string_free(cmd->text[i], TRUE);
+    }
+    g_bytes_unref(cmd->peer);
+    g_free(cmd);
+}
+
+/* Text in parts that fit a frame; cut between characters. */
+static void send_text(Peer *p, guint64 id, const char *key, const GString *text)
+{
+    g_autofree char *utf8 = g_utf8_make_valid(text->str, (gssize)text->len);
+    for (const char *s = utf8; *s;) {
+        gsize n = strlen(s);
+        if (n > WIRE_CHUNK) {
+            const char *end = g_utf8_find_prev_char(s, s + WIRE_CHUNK);
+            n = (gsize)(end - s);
+        }
+        g_autofree char *piece = g_strndup(s, n);
+        g_autoptr(Value) v = value_new_map();
+        value_map_set_string(v, key, piece);
+        MsgReply m = { .id = id, .result = v, .more = TRUE };
+        if (!peer_send(p, MSG_REPLY, &m))
+            return;
+        s += n;
+    }
+}
+
+static void maybe_done(Command *cmd)
+{
+    if (cmd->open || !cmd->exited)
+        return;
+    Peer *p = cmd->c->peers ? g_hash_table_lookup(cmd->c->peers, cmd->peer) : NULL;
+    if (p) {
+        send_text(p, cmd->id, "out", cmd->text[0]);
+        send_text(p, cmd->id, "err", cmd->text[1]);
+        g_autoptr(Value) v = value_new_map();
+        value_map_set_int(v, "exit_status", cmd->status);
+        MsgReply m = { .id = cmd->id, .result = v };
+        peer_send(p, MSG_REPLY, &m);
+    }
+    command_free(cmd);
+}
+
+typedef struct {
+    GSource source;
+    gpointer tag;
+    Command *cmd;
+    int index;
+} PipeSource;
+
+static gboolean pipe_check(GSource *s)
+{
+    return g_source_query_unix_fd(s, ((PipeSource *)s)->tag) != 0;
+}
+
+static gboolean pipe_dispatch(GSource *s, GSourceFunc callback, gpointer data)
+{
+    PipeSource *ps = (PipeSource *)s;
+    Command *cmd = ps->cmd;
+    char buf[65536];
+    gssize n = read(cmd->fd[ps->index], buf, sizeof buf);
+    if (n > 0) {
+        if (cmd->text[ps->index]->len < MAX_OUTPUT)
+            g_string_append_len(cmd->text[ps->index], buf, n);
+        return G_SOURCE_CONTINUE;
+    }
+    cmd->open--;
+    cmd->in[ps->index] = NULL;
+    g_source_unref(s);
+    maybe_done(cmd);
+    return G_SOURCE_REMOVE;
+}
+
+static GSourceFuncs pipe_funcs = { NULL, pipe_check, pipe_dispatch, NULL, NULL, NULL };
+
+static GSource *watch_pipe(Command *cmd, int index)
+{
+    GSource *s = g_source_new(&pipe_funcs, sizeof(PipeSource));
+    PipeSource *ps = (PipeSource *)s;
+    ps->cmd = cmd;
+    ps->index = index;
+    ps->tag = g_source_add_unix_fd(s, cmd->fd[index], G_IO_IN | G_IO_HUP | G_IO_ERR);
+    g_source_attach(s, cmd->c->context);
+    return s;
+}
+
+static void on_child_exit(GPid pid, gint status, gpointer data)
+{
+    Command *cmd = data;
+    cmd->exited = TRUE;
+    cmd->status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    g_spawn_close_pid(pid);
+    g_clear_pointer(&cmd->child, g_source_unref);
+    maybe_done(cmd);
+}
+
+static gboolean on_timeout(gpointer data)
+{
+    Command *cmd = data;
+    if (!cmd->exited)
+        kill(cmd->pid, SIGKILL);
+    g_clear_pointer(&cmd->timeout, g_source_unref);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean spawn(Command *cmd, Value *argv, GError **error)
+{
+    g_autoptr(GPtrArray) full = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *self = g_file_read_link("/proc/self/exe", error);
+    if (!self)
+        return FALSE;
+    g_ptr_array_add(full, g_strdup(self));
+    g_ptr_array_add(full, g_strdup("-H"));
+    g_ptr_array_add(full, g_strdup(cmd->c->home));
+    for (gsize i = 0; i < value_list_size(argv); i++)
+        g_ptr_array_add(full, value_str(value_list_at(argv, i)));
+    g_ptr_array_add(full, NULL);
+    return g_spawn_async_with_pipes(cmd->c->home, (char **)full->pdata, NULL,
+            G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES, NULL, NULL, &cmd->pid, NULL,
+            &cmd->fd[0], &cmd->fd[1], error);
+}
+
+void command_call(Peer *p, guint64 id, const Value *args)
+{
+    Value *argv = value_map_get(args, "argv");
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (gsize i = 0; value_is_list(argv) && i < value_list_size(argv); i++)
+        if (value_is_string(value_list_at(argv, i)))
+            g_ptr_array_add(names, (gpointer)value_get_string(value_list_at(argv, i)));
+    g_ptr_array_add(names, NULL);
+    g_autofree char *why = NULL;
+    if (names->len < 2 || names->len != value_list_size(argv) + 1) {
+        reply_error(p, id, "a command is a list of texts");
+        return;
+    }
+    if (!may_run(p, (const char *const *)names->pdata, &why)) {
+        reply_error(p, id, why);
+        return;
+    }
+    g_autoptr(GError) error = NULL;
+    Command *cmd = g_new0(Command, 1);
+    cmd->c = p->c;
+    cmd->peer = g_bytes_ref(p->id);
+    cmd->id = id;
+    if (!spawn(cmd, argv, &error)) {
+        reply_error(p, id, error->message);
+        g_bytes_unref(cmd->peer);
+        g_free(cmd);
+        return;
+    }
+    cmd->open = 2;
+    for (int i = 0; i < 2; i++) {
+        cmd->text[i] = g_string_new(NULL);
+        cmd->in[i] = watch_pipe(cmd, i);
+    }
+    cmd->child = g_child_watch_source_new(cmd->pid);
+    g_source_set_callback(cmd->child, G_SOURCE_FUNC(on_child_exit), cmd, NULL);
+    g_source_attach(cmd->child, cmd->c->context);
+    cmd->timeout = g_timeout_source_new_seconds(MAX_SECONDS);
+    g_source_set_callback(cmd->timeout, on_timeout, cmd, NULL);
+    g_source_attach(cmd->timeout, cmd->c->context);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decisions of the scheduler carried out, and the life of a task between its queue and its end. */
+#include <string.h>
+#include <unistd.h>
+
+#include "coordinator/internal.h"
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/run/lock.h"
+
+Run *task_run(Task *t)
+{
+    if (!t->job->batch)
+        return run_ref(t->job->run);
+    g_autofree char *dir = g_build_filename(run_store_runs_dir(t->job->c->store), t->run_id, NULL);
+    return run_new(dir, t->run_id);
+}
+
+void task_store(Task *t, TaskState state)
+{
+    QueueTask q = { .id = t->id, .job = t->job->id, .index = t->index, .run = t->run_id,
+        .state = state, .lease = t->lease, .attempt = t->attempt, .failures = t->failures,
+        .worker = t->member ? t->member->session : NULL };
+    queue_put_task(t->job->c->queue, &q);
+}
+
+void task_free(gpointer task)
+{
+    Task *t = task;
+    result_abandon(t);
+    g_free(t->run_id);
+    value_unref(t->devices);
+    g_free(t);
+}
+
+void task_unref_member(Task *t)
+{
+    if (t->member)
+        g_hash_table_remove(t->member->tasks, t);
+    t->member = NULL;
+}
+
+void task_release(Task *t)
+{
+    if (t->handle)
+        sched_task_remove(t->job->c->sched, t->handle);
+    t->handle = 0;
+    if (t->stage == TS_RUNNING || t->stage == TS_RESULT)
+        t->job->n_running -= t->job->n_running > 0;
+}
+
+void task_enqueue(Task *t)
+{
+    Coordinator *c = t->job->c;
+    t->stage = TS_QUEUED;
+    t->handle = sched_task_add(c->sched, t->job->group, &t->job->needs, t->id);
+    dispatch_wake(c);
+}
+
+/* Back into the queue, at its front. */
+static void requeue(Task *t)
+{
+    Coordinator *c = t->job->c;
+    if (t->stage == TS_RUNNING || t->stage == TS_RESULT)
+        t->job->n_running -= t->job->n_running > 0;
+    result_abandon(t);
+    task_unref_member(t);
+    t->stage = TS_QUEUED;
+    t->stop_asked = FALSE;
+    g_clear_pointer(&t->devices, value_unref);
+    if (t->handle)
+        sched_task_requeue(c->sched, t->handle);
+    else
+        t->handle = sched_task_add(c->sched, t->job->group, &t->job->needs, t->id);
+    task_store(t, TASK_WAITING);
+    dispatch_wake(c);
+}
+
+void task_returned(Task *t)
+{
+    g_autoptr(Run) run = task_run(t);
+    g_autofree char *remote = run_guild_path(run, "LOCK.remote");
+    unlink(remote);
+    t->attempt -= t->attempt > 0;
+    if (t->job->stopping)
+        task_end(t, TASK_NOT_RUN, NULL);
+    else
+        requeue(t);
+}
+
+/* As before its first start, as far as that can be told. */
+static void make_pending(Task *t)
+{
+    g_autoptr(Run) run = task_run(t);
+    g_autofree char *remote = run_guild_path(run, "LOCK.remote");
+    run_set_marker(run, "PENDING", NULL);
+    unlink(remote);
+    run_delete_lock(run);
+    run_del_attr(run, "exit_status");
+    run_del_attr(run, "stopped");
+}
+
+static void give_up(Task *t, const char *why)
+{
+    g_autoptr(Run) run = task_run(t);
+    g_autofree char *text = g_strdup_printf("gave up after %d attempts: %s", t->attempt, why);
+    g_autofree char *remote = run_guild_path(run, "LOCK.remote");
+    run_clear_marker(run, "PENDING");
+    run_clear_marker(run, "STAGED");
+    run_delete_lock(run);
+    run_write_attr_string(run, "error", text, NULL);
+    run_write_attr_int(run, "stopped", clock_timestamp_us(), NULL);
+    run_write_attr_int(run, "exit_status", 1, NULL);
+    unlink(remote);
+    job_say(t->job, LOG_ERROR, "Trial %s ended in error: %s", t->run_id, text);
+    task_end(t, 1, text);
+}
+
+void task_lost(Task *t, const char *why)
+{
+    Coordinator *c = t->job->c;
+    int limit = t->job->retries >= 0 ? t->job->retries : c->retries;
+    c->n_lost++;
+    result_abandon(t);
+    if (t->attempt > limit) {
+        give_up(t, why);
+        return;
+    }
+    make_pending(t);
+    if (t->job->stopping) {
+        task_end(t, TASK_NOT_RUN, NULL);
+        return;
+    }
+    if (!c->local)
+        log_info("run %s: attempt %d failed (%s); it is tried again", t->run_id, t->attempt, why);
+    requeue(t);
+}
+
+void task_stop(Task *t, gint64 grace_us)
+{
+    if (t->stage == TS_QUEUED) {
+        task_end(t, TASK_NOT_RUN, NULL);
+        return;
+    }
+    t->stop_asked = TRUE;
+    MsgStop m = { .task = t->id, .lease = t->lease, .grace_us = grace_us };
+    if (t->member && t->member->peer)
+        peer_send(t->member->peer, MSG_STOP, &m);
+}
+
+void task_end(Task *t, int exit_status, const char *error)
+{
+    Job *j = t->job;
+    result_abandon(t);
+    task_release(t);
+    if (t->member)
+        t->member->n_finished++;
+    task_unref_member(t);
+    t->stage = TS_ENDED;
+    task_store(t, exit_status == TASK_NOT_RUN ? TASK_WAITING : TASK_DONE);
+    g_hash_table_remove(j->tasks, t);
+    g_hash_table_steal(j->c->tasks, &t->id);
+    job_task_ended(t, exit_status, error);
+    task_free(t);
+    dispatch_wake(j->c);
+}
+
+void task_again(Task *t)
+{
+    make_pending(t);
+    requeue(t);
+}
+
+/* ---- handing out ---- */
+
+static gboolean send_start(Task *t, Run *run, GError **error)
+{
+    Member *m = t->member;
+    MsgStart start = { .task = t->id, .lease = t->lease, .attempt = (guint64)t->attempt,
+        .run = t->run_id, .request = t->job->request, .want_output = t->job->want_output,
+        .sync = t->job->sync };
+    g_autofree char *rel = NULL;
+    if (m->in_place) {
+        gsize n = strlen(run_store_runs_dir(t->job->c->store));
+        gboolean below = !strncmp(run_dir(run), run_store_runs_dir(t->job->c->store), n) &&
+                run_dir(run)[n] == '/';
+        rel = g_strdup(below && !t->job->c->local ? run_dir(run) + n + 1 : run_dir(run));
+        start.run_dir = rel;
+        peer_send(m->peer, MSG_START, &start);
+        return TRUE;
+    }
+    g_autoptr(GPtrArray) files = attempt_files(t, run, error);
+    if (!files)
+        return FALSE;
+    t->offer = transfer_offer(m->peer->xfer, run_dir(run), files);
+    peer_send(m->peer, MSG_START, &start);
+    MsgFiles head = { .task = t->id, .lease = t->lease };
+    transfer_send_files(peer_transfer_send, m->peer, &head, files);
+    return TRUE;
+}
+
+/* The decision is made; from here on the task belongs to the worker. What can't be given out ends
+ * in error, and says why. */
+static void give(Coordinator *c, Task *t, Member *m)
+{
+    g_autoptr(Run) run = task_run(t);
+    g_autoptr(GError) error = NULL;
+    t->member = m;
+    t->stage = TS_GIVEN;
+    t->lease = queue_next_id(c->queue);
+    t->attempt++;
+    g_hash_table_add(m->tasks, t);
+    if (!attempt_begin(t, run, &error) || !send_start(t, run, &error)) {
+        attempt_failed(t, run, error->message);
+        return;
+    }
+    task_store(t, TASK_LEASED);
+}
+
+void task_recall(Task *t)
+{
+    MsgStop m = { .task = t->id, .lease = t->lease, .recall = TRUE };
+    if (t->member && t->member->peer)
+        peer_send(t->member->peer, MSG_STOP, &m);
+}
+
+#define MAX_DECISIONS 256 /* in one turn of the loop */
+
+static gboolean dispatch(gpointer data)
+{
+    Coordinator *c = data;
+    SchedDecision d;
+    g_clear_pointer(&c->wake, g_source_unref);
+    for (int i = 0; i < MAX_DECISIONS; i++) {
+        if (!sched_next(c->sched, clock_timestamp_us(), &d))
+            return G_SOURCE_REMOVE;
+        Task *t = g_hash_table_lookup(c->tasks, &d.data);
+        Member *m = d.worker < c->by_handle->len ? c->by_handle->pdata[d.worker] : NULL;
+        g_assert(t && m);
+        if (d.action == SCHED_RECALL)
+            task_recall(t);
+        else
+            give(c, t, m);
+    }
+    dispatch_wake(c);
+    return G_SOURCE_REMOVE;
+}
+
+void dispatch_wake(Coordinator *c)
+{
+    if (c->wake || c->closing)
+        return;
+    c->wake = g_idle_source_new();
+    g_source_set_priority(c->wake, G_PRIORITY_DEFAULT);
+    g_source_set_callback(c->wake, dispatch, c, NULL);
+    g_source_attach(c->wake, c->context);
+}

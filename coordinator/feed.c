@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A batch's optimizer and stager together: see feed.h. */
+#include "coordinator/feed.h"
+
+#include <string.h>
+
+#include "coordinator/queue.h"
+#include "engine/base/fs.h"
+#include "engine/batch/trialstage.h"
+#include "engine/run/scalars.h"
+
+struct Feed {
+    Optimizer *optimizer;
+    TrialStager *stager;
+    char *objective;
+};
+
+Feed *feed_new(Run *batch_run, const char *runs_dir, GError **error)
+{
+    Feed *f = g_new0(Feed, 1);
+    int sign;
+    g_autofree char *objective = run_attr_text(batch_run, "objective");
+    f->objective = optimizer_objective(objective, &sign);
+    f->optimizer = optimizer_for_run(batch_run, error);
+    if (f->optimizer)
+        f->stager = trial_stager_new(batch_run, runs_dir, error);
+    if (!f->stager) {
+        feed_free(f);
+        return NULL;
+    }
+    return f;
+}
+
+void feed_free(Feed *f)
+{
+    if (!f)
+        return;
+    optimizer_free(f->optimizer);
+    trial_stager_free(f->stager);
+    g_free(f->objective);
+    g_free(f);
+}
+
+Value *feed_ask(Feed *f, OptimizerState *state, GError **error)
+{
+    return optimizer_ask(f->optimizer, state, error);
+}
+
+Run *feed_stage(Feed *f, const Value *flags, GError **error)
+{
+    return trial_stager_stage(f->stager, flags, NULL, error);
+}
+
+gboolean feed_learns(Feed *f) { return !optimizer_class(f->optimizer)->can_list; }
+gint64 feed_count(Feed *f) { return optimizer_count(f->optimizer); }
+
+static void read_objective(Feed *f, Run *trial, TrialResult *r)
+{
+    g_autoptr(GPtrArray) scalars = scalars_read(run_dir(trial));
+    for (guint i = 0; i < scalars->len; i++) {
+        ScalarSummary *s = scalars->pdata[i];
+        g_autofree char *key = scalar_key(s->prefix, s->tag);
+        if (strcmp(key, f->objective) && strcmp(s->tag, f->objective))
+            continue;
+        r->has_objective = TRUE;
+        r->objective = s->last_val;
+        return;
+    }
+}
+
+void feed_tell(Feed *f, Run *trial, gboolean completed)
+{
+    if (!optimizer_class(f->optimizer)->tell)
+        return;
+    TrialResult r = { .completed = completed };
+    if (completed)
+        read_objective(f, trial, &r);
+    g_autoptr(Value) flags = run_try_attr(trial, "flags");
+    optimizer_tell(f->optimizer, flags, &r);
+}
+
+void feed_seek(Feed *f, guint n)
+{
+    if (n == 0 || optimizer_seek(f->optimizer, n))
+        return;
+    /* It can't be set to a place, but it can be brought there: what it answers now was asked before. */
+    for (guint i = 0; i < n; i++) {
+        OptimizerState state;
+        g_autoptr(Value) flags = optimizer_ask(f->optimizer, &state, NULL);
+        if (state != OPTIMIZER_READY)
+            return;
+    }
+}
+
+void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks)
+{
+    g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < tasks->len; i++)
+        g_hash_table_add(known, ((QueueTask *)tasks->pdata[i])->run);
+    g_auto(GStrv) names = fs_list(run_dir(batch_run), NULL);
+    for (char **name = names; name && *name; name++) {
+        g_autofree char *link = g_build_filename(run_dir(batch_run), *name, NULL);
+        if (!fs_is_link(link) || strlen(*name) != 32 || g_hash_table_contains(known, *name))
+            continue;
+        g_autofree char *dir = fs_realpath(link);
+        g_autoptr(Run) trial = run_new(dir, *name);
+        if (fs_exists(dir) && run_exists(trial) && run_status(trial) != RUN_PENDING)
+            continue;
+        fs_remove_tree(dir, NULL);
+        fs_remove(link, NULL);
+    }
+}

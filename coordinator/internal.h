@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the coordinator share. The parts:
+ *   server.c    the socket: messages in, messages out, peers and their roles
+ *   members.c   workers: who is there, leases, loss and return
+ *   dispatch.c  decisions of the scheduler carried out; tasks started, stopped, lost
+ *   results.c   what workers report, and results into run directories
+ *   batch.c     jobs: asking for trials, staging, telling, ending
+ *   submit.c    run directories that clients send
+ *   calls.c     questions and orders of clients
+ *   watch.c     who listens to which run */
+#pragma once
+
+#include "coordinator/coordinator.h"
+#include "coordinator/queue.h"
+#include "coordinator/scheduler.h"
+#include "engine/run/output.h"
+#include "engine/run/store.h"
+#include "engine/wire/keys.h"
+#include "engine/wire/transfer.h"
+#include "engine/wire/wire.h"
+#include "engine/wire/zsource.h"
+
+typedef struct Peer Peer;
+typedef struct Member Member;
+typedef struct Task Task;
+typedef struct Zap Zap;
+typedef struct Metrics Metrics;
+
+struct Coordinator {
+    char *home;
+    char *endpoint;
+    char *instance; /* random */
+    GMainContext *context;
+    gboolean local; /* inproc, in somebody's process */
+    gint64 lease_us;
+    int retries;
+
+    void *zmq;
+    gboolean own_zmq;
+    ZSource *router;
+    ZMonitor *monitor;
+    Zap *zap;
+    KeyRing *keys;
+    int lock_fd;
+
+    Queue *queue; /* NULL: local */
+    Scheduler *sched;
+    RunStore *store;
+    BlobStore *blobs;
+    DigestCache *digests;
+
+    GHashTable *peers;   /* routing id (GBytes) → Peer */
+    GHashTable *members; /* session → Member */
+    GPtrArray *by_handle; /* SchedWorker → Member */
+    GHashTable *jobs;    /* id → Job */
+    GHashTable *tasks;   /* id → Task */
+    GHashTable *runs;    /* run id → Job or Task's job, for questions */
+
+    GSource *wake;   /* a look at the scheduler is due */
+    GSource *tick;   /* leases */
+    gint64 ready_us; /* after a start: until then tasks wait for workers that still run them */
+    gboolean closing;
+    void (*closed)(gpointer);
+    gpointer closed_data;
+
+    guint64 n_dropped; /* frames that were no messages */
+    guint64 n_finished, n_failed, n_lost;
+    Metrics *metrics;
+};
+
+/* A connection. */
+struct Peer {
+    Coordinator *c;
+    GBytes *id;
+    char *key;      /* public key, "" for inproc */
+    char *key_name;
+    KeyRole role;
+    char *name;
+    int fd;         /* of the connection, to match the monitor's events; -1 unknown */
+    gint64 seen_us; /* monotonic */
+    gboolean welcomed, closing;
+    Member *member; /* if it is a worker */
+    Transfer *xfer;
+    GHashTable *submissions; /* id → Submission */
+    GHashTable *watches;     /* run id → Watch */
+};
+
+/* A worker process, connected or not. */
+struct Member {
+    Coordinator *c;
+    char *session, *name, *software;
+    Value *resources;
+    char **labels;
+    Peer *peer;           /* NULL: not connected */
+    SchedWorker handle;
+    gboolean in_place;
+    gboolean same_host;
+    int pid;
+    gboolean draining;
+    gint64 ends_us;
+    gint64 since_us;      /* wall clock */
+    gint64 renewed_us;    /* monotonic: last sign of life */
+    gint64 lost_at_us;    /* monotonic: when its tasks are given away if it does not come back */
+    int load_permille;
+    gint64 mem_free_bytes;
+    guint64 n_finished;
+    GHashTable *tasks;    /* Task set */
+};
+
+typedef enum {
+    TS_QUEUED,    /* waits in the scheduler */
+    TS_GIVEN,     /* a worker has it */
+    TS_RUNNING,   /* and says that it runs */
+    TS_RESULT,    /* it ended; its files are on their way */
+    TS_ENDED,
+} TaskStage;
+
+struct Task {
+    guint64 id;
+    Job *job;
+    gint64 index;
+    char *run_id;
+    TaskStage stage;
+    SchedTask handle;  /* 0: not in the scheduler */
+    guint64 lease;
+    int attempt, failures;
+    Member *member;
+    gboolean stop_asked;
+    gint64 started_us;
+    Value *devices;
+    /* of a task that executes elsewhere */
+    TransferOffer offer;
+    RunOutput *output;
+    guint64 output_size;
+    GPtrArray *files;  /* FileEntry coming in */
+    TransferWant want;
+    MsgDone *done;     /* the report whose files are on their way */
+};
+
+typedef struct Feed Feed; /* where a batch's trials come from; feed.h */
+
+struct Job {
+    Coordinator *c;
+    guint64 id;
+    Run *run;
+    gboolean batch;
+    char *user;
+    int priority, retries, retry_failed;
+    Value *request;
+    Value *options;
+    Request needs;       /* of each of its tasks */
+    char **sync;
+    SchedGroup group;
+    JobListener listener;
+    gpointer data;
+    gboolean want_output, stage_only, fail_fast;
+    JobState state;
+    gboolean stopping, stage_rest;
+    gint64 submitted_us;
+    int exit_status;
+    Feed *feed;          /* NULL: a single run */
+    gboolean asked_all;
+    guint n_asked, n_done, n_failed, n_running, n_waiting;
+    GHashTable *tasks;   /* Task set: those not ended */
+    GSource *staging;    /* idle */
+    GSource *ending;
+    RunOutput *output;   /* the batch run's own */
+    gboolean ended;
+};
+
+/* server.c */
+gboolean server_open_local(Coordinator *c, const char *endpoint, GError **error);
+gboolean server_open(Coordinator *c, const char *bind, GError **error);
+void server_close(Coordinator *c);
+gboolean peer_send(Peer *p, MsgKind kind, const void *msg);
+gboolean peer_transfer_send(MsgKind kind, const void *msg, gpointer peer);
+void peer_drop(Peer *p); /* forget it; its member stays */
+
+/* members.c */
+void member_hello(Peer *p, const MsgHello *m);
+void member_disconnected(Member *m, gboolean orderly);
+void member_bye(Member *m, const char *reason);
+void member_remove(Member *m, const char *why); /* gives its tasks away */
+void member_drain(Member *m);
+void members_tick(Coordinator *c, gint64 now_us);
+void member_free(gpointer member);
+
+/* dispatch.c */
+void dispatch_wake(Coordinator *c); /* soon */
+void task_enqueue(Task *t);
+void task_lost(Task *t, const char *why); /* its worker is gone, or could not: again, or give up */
+void task_again(Task *t);                 /* it failed by itself and may try again */
+void task_returned(Task *t);              /* never started: again, and it does not count */
+void task_stop(Task *t, gint64 grace_us);
+void task_recall(Task *t); /* if it has not begun */
+#define TASK_NOT_RUN G_MININT /* as exit_status: it was not run, and stays pending */
+void task_end(Task *t, int exit_status, const char *error); /* recorded: tells its job */
+void task_release(Task *t); /* from its worker and the scheduler */
+void task_unref_member(Task *t);
+void task_free(gpointer task);
+void task_store(Task *t, TaskState state);
+Run *task_run(Task *t); /* new reference */
+
+/* results.c */
+void result_started(Peer *p, const MsgStarted *m);
+void result_output(Peer *p, const MsgOutput *m);
+void result_files(Peer *p, MsgFiles *m);
+void result_done(Peer *p, const MsgDone *m);
+void result_returned(Peer *p, const MsgReturned *m);
+void result_abandon(Task *t); /* what was on its way */
+void result_retry(Task *t);   /* the same, to come once more */
+Task *task_of_lease(Peer *p, guint64 id, guint64 lease);
+
+/* attempt.c: a run directory before and between attempts */
+gboolean attempt_begin(Task *t, Run *run, GError **error);
+GPtrArray *attempt_files(Task *t, Run *run, GError **error); /* what another machine needs */
+void attempt_failed(Task *t, Run *run, const char *error);   /* it can't be given out: ends */
+
+/* batch.c */
+void job_task_started(Task *t);
+void job_task_ended(Task *t, int exit_status, const char *error);
+void job_pump(Job *j); /* asks for trials as far ahead as needed */
+void job_free(gpointer job);
+void job_say(Job *j, int level, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
+JobProgress job_progress(Job *j);
+gboolean jobs_restore(Coordinator *c, GError **error);
+Job *job_for_run(Coordinator *c, const char *run_id);
+
+/* submit.c */
+void submit_begin(Peer *p, MsgSubmit *m);
+void submit_files(Peer *p, MsgFiles *m);
+void submission_free(gpointer s);
+
+/* calls.c */
+void call_handle(Peer *p, const MsgCall *m);
+
+/* watch.c */
+void watch_begin(Peer *p, const MsgWatch *m);
+void watch_free(gpointer w);
+void watch_event(Coordinator *c, const char *run_id, const char *what, Value *data /* taken */);
+void watch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len);
+
+/* zap.c */
+Zap *zap_new(Coordinator *c, GError **error);
+void zap_free(Zap *z);
+
+/* metrics.c */
+Metrics *metrics_new(Coordinator *c, const char *bind, int port, GError **error);
+void metrics_free(Metrics *m);

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What workers report of their tasks. Every report carries the lease under which the task was
+ * given; one under any other lease is refused, so that of several attempts exactly one counts.
+ * A result is acknowledged only when it is in the run directory and in the queue's file. */
+#include <string.h>
+
+#include "coordinator/internal.h"
+#include "engine/base/clock.h"
+#include "engine/base/digest.h"
+#include "engine/base/fs.h"
+#include "engine/base/log.h"
+
+/* Entries in one result's list; more is refused. */
+#define MAX_RESULT_FILES 1000000
+
+Task *task_of_lease(Peer *p, guint64 id, guint64 lease)
+{
+    Task *t = g_hash_table_lookup(p->c->tasks, &id);
+    return t && t->lease == lease && t->member == p->member && t->stage != TS_QUEUED ? t : NULL;
+}
+
+void result_abandon(Task *t)
+{
+    if (t->output)
+        run_output_close(g_steal_pointer(&t->output));
+    t->output_size = 0;
+    g_clear_pointer(&t->files, g_ptr_array_unref);
+    if (t->done)
+        wire_free(MSG_DONE, g_steal_pointer(&t->done));
+    if (t->offer && t->member && t->member->peer)
+        transfer_withdraw(t->member->peer->xfer, t->offer);
+    t->offer = 0;
+    if (t->want && t->member && t->member->peer)
+        transfer_cancel(t->member->peer->xfer, t->want);
+    t->want = 0;
+}
+
+static void acknowledge(Peer *p, guint64 task, guint64 lease, gboolean accepted)
+{
+    MsgAck ack = { task, lease, accepted };
+    peer_send(p, MSG_ACK, &ack);
+}
+
+/* What may not be written by a worker, whatever it sends. */
+static gboolean may_write(const char *path)
+{
+    static const char *const ours[] = { ".guild/LOCK", ".guild/LOCK.remote", ".guild/PENDING",
+        ".guild/STAGED", ".guild/attempts", ".guild/proto", ".guild/attrs/id",
+        ".guild/attrs/attempts", NULL };
+    return !g_strv_contains(ours, path) && !g_str_has_prefix(path, ".guild/attempts/") &&
+            !g_str_has_prefix(path, ".guild/proto/");
+}
+
+static void drop_ours(GPtrArray *files)
+{
+    for (guint i = files->len; i-- > 0;)
+        if (!may_write(((FileEntry *)files->pdata[i])->path))
+            g_ptr_array_remove_index(files, i);
+}
+
+/* ---- while it runs ---- */
+
+void result_started(Peer *p, const MsgStarted *m)
+{
+    Task *t = task_of_lease(p, m->task, m->lease);
+    if (!t || t->stage != TS_GIVEN)
+        return;
+    t->stage = TS_RUNNING;
+    t->started_us = m->started_us;
+    value_unref(t->devices);
+    t->devices = value_ref(m->devices);
+    if (t->handle)
+        sched_task_running(p->c->sched, t->handle);
+    if (m->files && !p->member->in_place) {
+        g_autoptr(Run) run = task_run(t);
+        g_autoptr(GError) error = NULL;
+        drop_ours(m->files);
+        for (guint i = m->files->len; i-- > 0;)
+            if (!((FileEntry *)m->files->pdata[i])->data)
+                g_ptr_array_remove_index(m->files, i);
+        if (!filelist_build(run_dir(run), m->files, NULL, NULL, &error))
+            log_warning("run %s: %s", t->run_id, error->message);
+    }
+    job_task_started(t);
+}
+
+/* Our copy of what it prints is for those who watch; the result brings the file itself. */
+void result_output(Peer *p, const MsgOutput *m)
+{
+    Task *t = task_of_lease(p, m->task, m->lease);
+    gsize n = 0;
+    const char *data = m->data ? g_bytes_get_data(m->data, &n) : NULL;
+    if (!t || !n || m->stream < 0 || m->stream > 1)
+        return;
+    if (!p->member->in_place) {
+        if (m->offset > t->output_size)
+            return; /* a gap: something was lost on the way */
+        gsize seen = t->output_size - m->offset;
+        if (seen >= n)
+            return;
+        data += seen;
+        n -= seen;
+        g_autoptr(Run) run = task_run(t);
+        if (!t->output)
+            t->output = run_output_open(run, NULL, NULL, NULL);
+        if (t->output)
+            run_output_write(t->output, (RunStream)m->stream, data, n, NULL);
+        t->output_size += n;
+    }
+    watch_output(p->c, t, m->stream, data, n);
+}
+
+/* ---- the end ---- */
+
+typedef struct {
+    Coordinator *c;
+    GBytes *peer;
+    guint64 task, lease;
+} Acked;
+
+static void on_durable(const GError *error, gpointer data)
+{
+    Acked *a = data;
+    Peer *p = a->c->peers ? g_hash_table_lookup(a->c->peers, a->peer) : NULL;
+    if (p && !error)
+        acknowledge(p, a->task, a->lease, TRUE);
+    g_bytes_unref(a->peer);
+    g_free(a);
+}
+
+static void acknowledge_when_durable(Peer *p, guint64 task, guint64 lease)
+{
+    Acked *a = g_new0(Acked, 1);
+    *a = (Acked){ p->c, g_bytes_ref(p->id), task, lease };
+    queue_after(p->c->queue, on_durable, a);
+}
+
+/* The run directory says how it ended; what the worker could not say itself is added. */
+static void write_end(Task *t, Run *run, const MsgDone *m)
+{
+    g_autofree char *remote = run_guild_path(run, "LOCK.remote");
+    if (m->cause != DONE_EXITED && m->cause != DONE_STOPPED && m->error)
+        run_write_attr_string(run, "error", m->error, NULL);
+    run_clear_marker(run, "PENDING");
+    run_clear_marker(run, "STAGED");
+    run_delete_lock(run);
+    if (!run_has_attr(run, "exit_status") && m->cause != DONE_FAILED) {
+        run_write_attr_int(run, "stopped", m->stopped_us, NULL);
+        run_write_attr_int(run, "exit_status", m->exit_status, NULL);
+    }
+    fs_remove(remote, NULL);
+}
+
+static const char *skipped(const MsgDone *m)
+{
+    return m->cause == DONE_SKIPPED ? (m->error ? m->error : "it was started elsewhere") : NULL;
+}
+
+static void say_end(Task *t, const MsgDone *m)
+{
+    Job *j = t->job;
+    if (!j->batch || m->exit_status == 0)
+        return;
+    if (m->cause == DONE_STOPPED) {
+        job_say(j, LOG_INFO, "Trial %s was terminated", t->run_id);
+        return;
+    }
+    const char *why = m->error && *m->error ? m->error : NULL;
+    if (why)
+        job_say(j, LOG_ERROR, "Trial %s exited with an error: (%d) %s", t->run_id, m->exit_status,
+                why);
+    else
+        job_say(j, LOG_ERROR, "Trial %s exited with an error (%d) - see log for details",
+                t->run_id, m->exit_status);
+}
+
+static gboolean try_again(Task *t, const MsgDone *m)
+{
+    return m->cause == DONE_EXITED && m->exit_status != 0 && !t->stop_asked &&
+            t->failures < t->job->retry_failed && !t->job->stopping;
+}
+
+/* Everything is in the run directory: record it, and tell. */
+static void finish(Peer *p, Task *t, const MsgDone *m)
+{
+    Coordinator *c = p->c;
+    g_autoptr(Run) run = task_run(t);
+    guint64 id = t->id, lease = t->lease;
+    c->n_finished++;
+    if (skipped(m)) {
+        job_say(t->job, LOG_INFO, "Skipping %s because %s", t->run_id, skipped(m));
+        task_end(t, 0, NULL);
+    } else {
+        if (!p->member->in_place || m->cause != DONE_EXITED)
+            write_end(t, run, m);
+        say_end(t, m);
+        if (try_again(t, m)) {
+            t->failures++;
+            task_again(t);
+        } else {
+            c->n_failed += m->exit_status != 0;
+            task_end(t, m->exit_status, m->error);
+        }
+    }
+    acknowledge_when_durable(p, id, lease);
+}
+
+static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
+{
+    Task *t = data;
+    Peer *p = t->member ? t->member->peer : NULL;
+    Coordinator *c = t->job->c;
+    g_autoptr(GError) err = NULL;
+    t->want = 0;
+    if (error) {
+        if (!p || p->closing)
+            return; /* it sends everything again when it is back */
+        g_autofree char *why = g_strdup_printf("its files could not be fetched: %s", error->message);
+        acknowledge(p, t->id, t->lease, FALSE);
+        task_lost(t, why);
+        return;
+    }
+    g_autoptr(Run) run = task_run(t);
+    if (t->output)
+        run_output_close(g_steal_pointer(&t->output));
+    gboolean ok = filelist_build(run_dir(run), files, blobs_open_fd, c->blobs, &err);
+    if (p)
+        transfer_release(p->xfer, files);
+    if (!ok) {
+        /* Ours to mend (a full disk): the report is not acknowledged; it is asked for again. */
+        log_error("run %s: %s", t->run_id, err->message);
+        result_retry(t);
+        return;
+    }
+    MsgDone *done = g_steal_pointer(&t->done);
+    if (p && done)
+        finish(p, t, done);
+    wire_free(MSG_DONE, done);
+}
+
+/* A file that we have already (its output, as we saw it come) need not travel. */
+static void drop_known(Task *t, Run *run, GPtrArray *files)
+{
+    FileEntry *e = NULL;
+    for (guint i = 0; i < files->len && !e; i++)
+        if (!strcmp(((FileEntry *)files->pdata[i])->path, ".guild/output"))
+            e = files->pdata[i];
+    if (!e || !e->digest || e->size != t->output_size)
+        return;
+    g_autofree char *path = run_guild_path(run, "output");
+    g_autofree char *ours = digest_sha256_file(path, NULL);
+    if (ours && !strcmp(ours, e->digest))
+        g_ptr_array_remove(files, e);
+}
+
+void result_files(Peer *p, MsgFiles *m)
+{
+    Task *t = task_of_lease(p, m->task, m->lease);
+    if (!t || t->done || !m->files || p->member->in_place)
+        return;
+    if (!t->files)
+        t->files = g_ptr_array_new_with_free_func(file_entry_free);
+    if (t->files->len + m->files->len > MAX_RESULT_FILES) {
+        result_abandon(t);
+        task_lost(t, "its list of files is too long");
+        return;
+    }
+    g_ptr_array_set_free_func(m->files, NULL);
+    g_ptr_array_extend_and_steal(t->files, g_steal_pointer(&m->files));
+}
+
+static MsgDone *copy_done(const MsgDone *m)
+{
+    MsgDone *d = g_new0(MsgDone, 1);
+    *d = *m;
+    d->error = g_strdup(m->error);
+    return d;
+}
+
+void result_done(Peer *p, const MsgDone *m)
+{
+    Task *t = task_of_lease(p, m->task, m->lease);
+    if (!t) {
+        acknowledge(p, m->task, m->lease, FALSE);
+        return;
+    }
+    if (t->done)
+        return; /* told twice while its files are on their way */
+    if (m->cause == DONE_LOST) {
+        g_autofree char *why = g_strdup(m->error ? m->error : "the worker could not run it");
+        acknowledge(p, m->task, m->lease, FALSE);
+        task_lost(t, why);
+        return;
+    }
+    if (p->member->in_place) {
+        finish(p, t, m);
+        return;
+    }
+    /* Its slot is free while its files travel. */
+    if (t->stage == TS_GIVEN)
+        t->job->n_running++;
+    t->stage = TS_RESULT;
+    if (t->handle)
+        sched_task_remove(p->c->sched, t->handle);
+    t->handle = 0;
+    dispatch_wake(p->c);
+    if (t->offer)
+        transfer_withdraw(p->xfer, t->offer);
+    t->offer = 0;
+    t->done = copy_done(m);
+    if (!t->files)
+        t->files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_autoptr(Run) run = task_run(t);
+    drop_ours(t->files);
+    drop_known(t, run, t->files);
+    g_autoptr(GPtrArray) files = g_ptr_array_ref(t->files);
+    t->want = transfer_want(p->xfer, files, on_fetched, t);
+}
+
+void result_retry(Task *t)
+{
+    g_clear_pointer(&t->files, g_ptr_array_unref);
+    if (t->done)
+        wire_free(MSG_DONE, g_steal_pointer(&t->done));
+    /* The worker repeats an unacknowledged report with growing pauses. */
+}
+
+void result_returned(Peer *p, const MsgReturned *m)
+{
+    Task *t = task_of_lease(p, m->task, m->lease);
+    if (t && t->stage == TS_GIVEN)
+        task_returned(t);
+    else if (t)
+        task_lost(t, m->reason && *m->reason ? m->reason : "the worker gave it back");
+}

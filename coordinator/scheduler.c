@@ -1,0 +1,765 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The decision: see scheduler.h.
+ *
+ * What is kept: tasks in one array, chained by index; a queue per (group, class) of waiting ones;
+ * workers, each with what it has free and a list of the tasks it was given. Workers that may be
+ * able to take something are in a ring; one that was found to fit nothing leaves it until
+ * something about it or about the queues changes. That bounds the work: every look that finds
+ * nothing costs a change that happened before. */
+#include "coordinator/scheduler.h"
+
+#include <string.h>
+
+typedef enum { T_FREE, T_WAITING, T_RUNNING, T_PREFETCHED } TaskStatus;
+
+typedef struct {
+    guint64 data;
+    guint64 gpu_mask;    /* what was taken, of a running one */
+    guint32 queue;
+    guint32 worker;
+    guint32 next, prev;  /* in the queue (waiting) or in the worker's list (others) */
+    guint32 seq;         /* age: first in, first out */
+    guint8 status;
+    guint8 recalled;
+} Task;
+
+/* Tasks of one group with one request. */
+typedef struct {
+    guint32 group, class;
+    guint32 head, tail;
+    guint32 n_waiting, n_tasks;
+    guint32 passed;   /* assignments to others while the head could not be placed */
+    guint32 reserved; /* worker kept for the head */
+} TaskQueue;
+
+typedef struct {
+    char *user;
+    guint32 user_index;
+    int priority;
+    gboolean no_prefetch, used;
+    GArray *queues; /* guint32 */
+    guint32 n_waiting, n_tasks;
+    guint64 order; /* first come */
+} Group;
+
+typedef struct {
+    Request request;
+    guint32 users; /* queues */
+} Class;
+
+typedef struct {
+    Resources r;
+    gboolean used, draining, paused;
+    gboolean in_ring[2];
+    guint32 expecting; /* a task that was recalled elsewhere to be run here */
+    guint prefetch;
+    gint64 ends_us;
+    guint32 head, tail; /* its tasks, oldest first */
+    guint32 n_running, n_prefetched;
+    guint32 reserved_for; /* queue */
+} Worker;
+
+struct Scheduler {
+    GArray *tasks;   /* Task; index 0 unused */
+    guint32 free_task;
+    GArray *queues;  /* TaskQueue */
+    GArray *groups;  /* Group */
+    GPtrArray *classes;
+    GArray *workers; /* Worker */
+    GHashTable *users;  /* name → index+1 in running */
+    GArray *given;      /* guint32 of a user: tasks that workers have */
+    GArray *order;      /* guint32 groups with waiting tasks, by priority and age */
+    GQueue ring[2];     /* workers worth a look: to start on, to prefetch to */
+    guint64 next_order;
+    guint32 next_seq;
+    SchedCounts counts;
+    gboolean recall_done; /* nothing to recall until something changes */
+};
+
+#define TASK(s, i) (&g_array_index((s)->tasks, Task, i))
+#define QUEUE(s, i) (&g_array_index((s)->queues, TaskQueue, i))
+#define GROUP(s, i) (&g_array_index((s)->groups, Group, i))
+#define WORKER(s, i) (&g_array_index((s)->workers, Worker, i))
+#define CLASS(s, i) ((Class *)(s)->classes->pdata[i])
+
+Scheduler *sched_new(void)
+{
+    Scheduler *s = g_new0(Scheduler, 1);
+    s->tasks = g_array_new(FALSE, TRUE, sizeof(Task));
+    s->queues = g_array_new(FALSE, TRUE, sizeof(TaskQueue));
+    s->groups = g_array_new(FALSE, TRUE, sizeof(Group));
+    s->workers = g_array_new(FALSE, TRUE, sizeof(Worker));
+    s->classes = g_ptr_array_new_with_free_func(g_free);
+    s->users = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    s->given = g_array_new(FALSE, TRUE, sizeof(guint32));
+    s->order = g_array_new(FALSE, FALSE, sizeof(guint32));
+    /* handle 0 is none */
+    g_array_set_size(s->tasks, 1);
+    g_array_set_size(s->queues, 1);
+    g_array_set_size(s->groups, 1);
+    g_array_set_size(s->workers, 1);
+    g_array_set_size(s->given, 1);
+    return s;
+}
+
+void sched_free(Scheduler *s)
+{
+    if (!s)
+        return;
+    for (guint i = 1; i < s->groups->len; i++) {
+        g_free(GROUP(s, i)->user);
+        if (GROUP(s, i)->queues)
+            g_array_unref(GROUP(s, i)->queues);
+    }
+    g_array_unref(s->tasks);
+    g_array_unref(s->queues);
+    g_array_unref(s->groups);
+    g_array_unref(s->workers);
+    g_ptr_array_unref(s->classes);
+    g_hash_table_unref(s->users);
+    g_array_unref(s->given);
+    g_array_unref(s->order);
+    g_queue_clear(&s->ring[0]);
+    g_queue_clear(&s->ring[1]);
+    g_free(s);
+}
+
+gsize sched_task_bytes(void) { return sizeof(Task); }
+SchedCounts sched_counts(Scheduler *s) { return s->counts; }
+guint64 sched_task_data(Scheduler *s, SchedTask t) { return TASK(s, t)->data; }
+SchedWorker sched_task_worker(Scheduler *s, SchedTask t) { return TASK(s, t)->worker; }
+guint sched_group_waiting(Scheduler *s, SchedGroup g) { return GROUP(s, g)->n_waiting; }
+
+guint sched_worker_load(Scheduler *s, SchedWorker w)
+{
+    return WORKER(s, w)->n_running + WORKER(s, w)->n_prefetched;
+}
+
+/* ---- the ring of workers worth a look ---- */
+
+static void ring_add(Scheduler *s, guint32 w)
+{
+    Worker *wk = WORKER(s, w);
+    for (int i = 0; i < 2; i++) {
+        if (wk->in_ring[i] || !wk->used || wk->draining || wk->paused)
+            continue;
+        wk->in_ring[i] = TRUE;
+        g_queue_push_tail(&s->ring[i], GUINT_TO_POINTER(w));
+    }
+}
+
+/* Something waits that nobody looked at yet. */
+static void ring_add_all(Scheduler *s)
+{
+    for (guint32 w = 1; w < s->workers->len; w++)
+        ring_add(s, w);
+}
+
+/* ---- groups ---- */
+
+static gint compare_groups(Scheduler *s, guint32 a, guint32 b)
+{
+    const Group *x = GROUP(s, a), *y = GROUP(s, b);
+    if (x->priority != y->priority)
+        return x->priority > y->priority ? -1 : 1;
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* Groups with waiting tasks, kept sorted; there are few. */
+static void order_insert(Scheduler *s, guint32 g)
+{
+    guint i = 0;
+    while (i < s->order->len && compare_groups(s, g_array_index(s->order, guint32, i), g) < 0)
+        i++;
+    g_array_insert_val(s->order, i, g);
+}
+
+static void order_remove(Scheduler *s, guint32 g)
+{
+    for (guint i = 0; i < s->order->len; i++)
+        if (g_array_index(s->order, guint32, i) == g) {
+            g_array_remove_index(s->order, i);
+            return;
+        }
+}
+
+static guint32 find_free(GArray *a, gsize used_offset, gsize size)
+{
+    for (guint32 i = 1; i < a->len; i++)
+        if (!*(gboolean *)(a->data + i * size + used_offset))
+            return i;
+    guint32 i = a->len;
+    g_array_set_size(a, i + 1);
+    return i;
+}
+
+SchedGroup sched_group_add(Scheduler *s, const char *user, int priority, gboolean no_prefetch)
+{
+    guint32 index = GPOINTER_TO_UINT(g_hash_table_lookup(s->users, user));
+    if (!index) {
+        index = s->given->len;
+        g_array_set_size(s->given, index + 1);
+        g_hash_table_insert(s->users, g_strdup(user), GUINT_TO_POINTER(index));
+    }
+    guint32 g = find_free(s->groups, G_STRUCT_OFFSET(Group, used), sizeof(Group));
+    *GROUP(s, g) = (Group){ .user = g_strdup(user), .user_index = index, .priority = priority,
+        .no_prefetch = no_prefetch, .used = TRUE, .order = ++s->next_order,
+        .queues = g_array_new(FALSE, FALSE, sizeof(guint32)) };
+    return g;
+}
+
+void sched_group_remove(Scheduler *s, SchedGroup g)
+{
+    Group *gr = GROUP(s, g);
+    g_assert(gr->n_tasks == 0);
+    for (guint i = 0; i < gr->queues->len; i++) {
+        TaskQueue *q = QUEUE(s, g_array_index(gr->queues, guint32, i));
+        if (q->reserved)
+            WORKER(s, q->reserved)->reserved_for = 0;
+        CLASS(s, q->class)->users--;
+        *q = (TaskQueue){ 0 };
+    }
+    g_free(gr->user);
+    g_array_unref(gr->queues);
+    *gr = (Group){ 0 };
+}
+
+void sched_group_set_priority(Scheduler *s, SchedGroup g, int priority)
+{
+    Group *gr = GROUP(s, g);
+    gr->priority = priority;
+    if (gr->n_waiting) {
+        order_remove(s, g);
+        order_insert(s, g);
+    }
+}
+
+/* ---- queues ---- */
+
+static guint32 class_for(Scheduler *s, const Request *request)
+{
+    guint32 spare = s->classes->len;
+    for (guint32 i = 0; i < s->classes->len; i++) {
+        Class *c = CLASS(s, i);
+        if (c->users && request_equal(&c->request, request))
+            return i;
+        if (!c->users && spare == s->classes->len)
+            spare = i;
+    }
+    if (spare == s->classes->len)
+        g_ptr_array_add(s->classes, g_new0(Class, 1));
+    CLASS(s, spare)->request = *request;
+    return spare;
+}
+
+static guint32 queue_for(Scheduler *s, guint32 g, const Request *request)
+{
+    Group *gr = GROUP(s, g);
+    for (guint i = 0; i < gr->queues->len; i++) {
+        guint32 q = g_array_index(gr->queues, guint32, i);
+        if (request_equal(&CLASS(s, QUEUE(s, q)->class)->request, request))
+            return q;
+    }
+    guint32 q = 0;
+    for (guint32 i = 1; i < s->queues->len && !q; i++)
+        if (!QUEUE(s, i)->group)
+            q = i;
+    if (!q) {
+        q = s->queues->len;
+        g_array_set_size(s->queues, q + 1);
+    }
+    guint32 c = class_for(s, request);
+    CLASS(s, c)->users++;
+    *QUEUE(s, q) = (TaskQueue){ .group = g, .class = c };
+    g_array_append_val(gr->queues, q);
+    return q;
+}
+
+static void enqueue(Scheduler *s, guint32 t, gboolean front)
+{
+    Task *task = TASK(s, t);
+    TaskQueue *q = QUEUE(s, task->queue);
+    Group *g = GROUP(s, q->group);
+    task->status = T_WAITING;
+    task->worker = 0;
+    task->recalled = 0;
+    task->prev = front ? 0 : q->tail;
+    task->next = front ? q->head : 0;
+    if (task->prev)
+        TASK(s, task->prev)->next = t;
+    else
+        q->head = t;
+    if (task->next)
+        TASK(s, task->next)->prev = t;
+    else
+        q->tail = t;
+    s->counts.waiting++;
+    if (q->n_waiting++ == 0)
+        ring_add_all(s);
+    if (g->n_waiting++ == 0)
+        order_insert(s, q->group);
+}
+
+static void dequeue(Scheduler *s, guint32 t)
+{
+    Task *task = TASK(s, t);
+    TaskQueue *q = QUEUE(s, task->queue);
+    Group *g = GROUP(s, q->group);
+    if (task->prev)
+        TASK(s, task->prev)->next = task->next;
+    else
+        q->head = task->next;
+    if (task->next)
+        TASK(s, task->next)->prev = task->prev;
+    else
+        q->tail = task->prev;
+    s->counts.waiting--;
+    q->n_waiting--;
+    if (--g->n_waiting == 0)
+        order_remove(s, q->group);
+    if (q->reserved && q->n_waiting == 0) {
+        guint32 w = q->reserved;
+        WORKER(s, w)->reserved_for = 0;
+        q->reserved = 0;
+        ring_add(s, w);
+    }
+}
+
+/* ---- what a worker was given ---- */
+
+static const Request *task_request(Scheduler *s, const Task *t)
+{
+    return &CLASS(s, QUEUE(s, t->queue)->class)->request;
+}
+
+static Taken task_taken(Scheduler *s, const Task *t)
+{
+    Amount gpus = task_request(s, t)->gpus;
+    return (Taken){ t->gpu_mask, gpus < AMOUNT_ONE ? gpus : AMOUNT_ONE };
+}
+
+static guint32 *user_given(Scheduler *s, const Task *t)
+{
+    return &g_array_index(s->given, guint32, GROUP(s, QUEUE(s, t->queue)->group)->user_index);
+}
+
+/* Counts the task as running on its worker. An adopted one may be more than fits: then amounts go
+ * below zero, and nothing new fits until it has ended. */
+static void charge(Scheduler *s, Task *task)
+{
+    Worker *w = WORKER(s, task->worker);
+    const Request *r = task_request(s, task);
+    Taken taken = { 0 };
+    if (resources_fit_now(&w->r, r)) {
+        resources_take(&w->r, r, &taken);
+    } else {
+        Request rest = *r;
+        rest.gpus = 0;
+        resources_take(&w->r, &rest, &taken);
+        taken.gpu_mask = 0;
+    }
+    task->gpu_mask = taken.gpu_mask;
+    task->status = T_RUNNING;
+    w->n_running++;
+    s->counts.running++;
+}
+
+static void place(Scheduler *s, guint32 t, guint32 worker, gboolean running)
+{
+    Task *task = TASK(s, t);
+    Worker *w = WORKER(s, worker);
+    task->worker = worker;
+    ++*user_given(s, task);
+    if (w->expecting == t)
+        w->expecting = 0;
+    task->next = 0;
+    task->prev = w->tail;
+    if (w->tail)
+        TASK(s, w->tail)->next = t;
+    else
+        w->head = t;
+    w->tail = t;
+    if (running) {
+        charge(s, task);
+    } else {
+        task->status = T_PREFETCHED;
+        w->n_prefetched++;
+        s->counts.prefetched++;
+    }
+}
+
+/* The oldest prefetched tasks that fit now are what the worker begins by itself. */
+static void promote(Scheduler *s, guint32 worker)
+{
+    Worker *w = WORKER(s, worker);
+    for (guint32 t = w->head; t && w->n_prefetched; t = TASK(s, t)->next) {
+        Task *task = TASK(s, t);
+        if (task->status != T_PREFETCHED || !resources_fit_now(&w->r, task_request(s, task)))
+            continue;
+        w->n_prefetched--;
+        s->counts.prefetched--;
+        charge(s, task);
+    }
+}
+
+/* Takes a task from its worker. */
+static void unplace(Scheduler *s, guint32 t)
+{
+    Task *task = TASK(s, t);
+    guint32 worker = task->worker;
+    Worker *w = WORKER(s, worker);
+    if (task->prev)
+        TASK(s, task->prev)->next = task->next;
+    else
+        w->head = task->next;
+    if (task->next)
+        TASK(s, task->next)->prev = task->prev;
+    else
+        w->tail = task->prev;
+    if (task->status == T_RUNNING) {
+        Taken taken = task_taken(s, task);
+        resources_give(&w->r, task_request(s, task), &taken);
+        w->n_running--;
+        s->counts.running--;
+    } else {
+        w->n_prefetched--;
+        s->counts.prefetched--;
+    }
+    task->worker = 0;
+    --*user_given(s, task);
+    promote(s, worker);
+    ring_add(s, worker);
+    s->recall_done = FALSE;
+}
+
+/* ---- tasks ---- */
+
+SchedTask sched_task_add(Scheduler *s, SchedGroup g, const Request *request, guint64 data)
+{
+    guint32 t = s->free_task;
+    if (t) {
+        s->free_task = TASK(s, t)->next;
+    } else {
+        t = s->tasks->len;
+        g_array_set_size(s->tasks, t + 1);
+    }
+    guint32 q = queue_for(s, g, request);
+    *TASK(s, t) = (Task){ .data = data, .queue = q, .seq = ++s->next_seq };
+    QUEUE(s, q)->n_tasks++;
+    GROUP(s, g)->n_tasks++;
+    enqueue(s, t, FALSE);
+    return t;
+}
+
+void sched_task_remove(Scheduler *s, SchedTask t)
+{
+    Task *task = TASK(s, t);
+    if (task->status == T_WAITING)
+        dequeue(s, t);
+    else
+        unplace(s, t);
+    QUEUE(s, task->queue)->n_tasks--;
+    GROUP(s, QUEUE(s, task->queue)->group)->n_tasks--;
+    *task = (Task){ .next = s->free_task };
+    s->free_task = t;
+}
+
+void sched_task_requeue(Scheduler *s, SchedTask t)
+{
+    if (TASK(s, t)->status == T_WAITING)
+        return;
+    unplace(s, t);
+    enqueue(s, t, TRUE);
+}
+
+void sched_task_running(Scheduler *s, SchedTask t)
+{
+    Task *task = TASK(s, t);
+    task->recalled = 0;
+    if (task->status != T_PREFETCHED)
+        return;
+    WORKER(s, task->worker)->n_prefetched--;
+    s->counts.prefetched--;
+    charge(s, task);
+}
+
+void sched_task_adopt(Scheduler *s, SchedTask t, SchedWorker w, gboolean running)
+{
+    g_assert(TASK(s, t)->status == T_WAITING);
+    dequeue(s, t);
+    place(s, t, w, running);
+}
+
+/* ---- workers ---- */
+
+SchedWorker sched_worker_add(Scheduler *s, const Resources *r, guint prefetch, gint64 ends_us)
+{
+    guint32 w = find_free(s->workers, G_STRUCT_OFFSET(Worker, used), sizeof(Worker));
+    *WORKER(s, w) = (Worker){ .r = *r, .used = TRUE, .prefetch = prefetch, .ends_us = ends_us };
+    s->counts.workers++;
+    s->recall_done = FALSE;
+    ring_add(s, w);
+    return w;
+}
+
+static void take_no_more(Scheduler *s, guint32 w)
+{
+    Worker *wk = WORKER(s, w);
+    if (wk->reserved_for) {
+        QUEUE(s, wk->reserved_for)->reserved = 0;
+        wk->reserved_for = 0;
+    }
+    for (int i = 0; i < 2; i++) {
+        g_queue_remove(&s->ring[i], GUINT_TO_POINTER(w));
+        wk->in_ring[i] = FALSE;
+    }
+}
+
+void sched_worker_drain(Scheduler *s, SchedWorker w)
+{
+    WORKER(s, w)->draining = TRUE;
+    take_no_more(s, w);
+}
+
+void sched_worker_pause(Scheduler *s, SchedWorker w, gboolean paused)
+{
+    WORKER(s, w)->paused = paused;
+    if (paused)
+        take_no_more(s, w);
+    else
+        ring_add(s, w);
+}
+
+void sched_worker_remove(Scheduler *s, SchedWorker w, void (*fn)(SchedTask, guint64, gpointer),
+        gpointer user)
+{
+    sched_worker_drain(s, w); /* nothing is promoted to or placed on it any more */
+    while (WORKER(s, w)->tail) {
+        guint32 t = WORKER(s, w)->tail; /* from the back: the oldest ends up first in its queue */
+        if (fn)
+            fn(t, TASK(s, t)->data, user);
+        sched_task_requeue(s, t);
+    }
+    *WORKER(s, w) = (Worker){ 0 };
+    s->counts.workers--;
+}
+
+/* ---- deciding ---- */
+
+static gboolean in_time(const Worker *w, const Request *r, gint64 now_us)
+{
+    return !w->ends_us || !r->time_us || now_us + r->time_us <= w->ends_us;
+}
+
+/* A large task that was passed over long enough gets the worker that would fit it. */
+static void passed_over(Scheduler *s, TaskQueue *q, guint32 qi, guint32 worker)
+{
+    Worker *w = WORKER(s, worker);
+    if (q->reserved || w->reserved_for || q->passed < SCHED_PASSES ||
+            !resources_fit_ever(&w->r, &CLASS(s, q->class)->request))
+        return;
+    q->reserved = worker;
+    w->reserved_for = qi;
+}
+
+static gboolean older(Scheduler *s, const TaskQueue *a, const TaskQueue *b)
+{
+    return (gint32)(TASK(s, a->head)->seq - TASK(s, b->head)->seq) < 0;
+}
+
+/* The queue of the group with the oldest head that this worker can serve, or 0. */
+static guint32 group_offer(Scheduler *s, const Group *g, guint32 worker, gboolean prefetch,
+        gint64 now_us)
+{
+    guint32 best = 0;
+    for (guint i = 0; i < g->queues->len; i++) {
+        guint32 qi = g_array_index(g->queues, guint32, i);
+        TaskQueue *q = QUEUE(s, qi);
+        Worker *w = WORKER(s, worker);
+        if (!q->n_waiting || (w->reserved_for && w->reserved_for != qi))
+            continue;
+        const Request *r = &CLASS(s, q->class)->request;
+        gboolean fits = prefetch ? resources_fit_ever(&w->r, r) : resources_fit_now(&w->r, r);
+        if (!fits || !in_time(w, r, now_us)) {
+            if (!prefetch)
+                passed_over(s, q, qi, worker);
+            continue;
+        }
+        if (!best || older(s, q, QUEUE(s, best)))
+            best = qi;
+    }
+    return best;
+}
+
+/* Walks groups of one priority, the user with the least running first. */
+static guint32 pick_queue(Scheduler *s, guint32 worker, gboolean prefetch, gint64 now_us)
+{
+    guint i = 0;
+    while (i < s->order->len) {
+        int priority = GROUP(s, g_array_index(s->order, guint32, i))->priority;
+        guint32 best = 0, best_given = 0;
+        for (; i < s->order->len; i++) {
+            const Group *g = GROUP(s, g_array_index(s->order, guint32, i));
+            if (g->priority != priority)
+                break;
+            guint32 given = g_array_index(s->given, guint32, g->user_index);
+            if ((best && given >= best_given) || (prefetch && g->no_prefetch))
+                continue;
+            guint32 q = group_offer(s, g, worker, prefetch, now_us);
+            if (q) {
+                best = q;
+                best_given = given;
+            }
+        }
+        if (best)
+            return best;
+    }
+    return 0;
+}
+
+/* Everyone who waits longer than the one that was served has been let past once more. */
+static void count_passes(Scheduler *s, guint32 served)
+{
+    QUEUE(s, served)->passed = 0;
+    for (guint i = 0; i < s->order->len; i++) {
+        const Group *g = GROUP(s, g_array_index(s->order, guint32, i));
+        for (guint j = 0; j < g->queues->len; j++) {
+            TaskQueue *q = QUEUE(s, g_array_index(g->queues, guint32, j));
+            if (q->n_waiting && g_array_index(g->queues, guint32, j) != served)
+                q->passed++;
+        }
+        if (i >= 16)
+            break; /* far behind in the order: not yet their turn */
+    }
+}
+
+static void give(Scheduler *s, guint32 qi, guint32 worker, gboolean running, SchedDecision *d)
+{
+    TaskQueue *q = QUEUE(s, qi);
+    guint32 t = q->head;
+    if (running && q->reserved == worker) {
+        WORKER(s, worker)->reserved_for = 0;
+        q->reserved = 0;
+    }
+    dequeue(s, t);
+    place(s, t, worker, running);
+    if (running)
+        count_passes(s, qi);
+    *d = (SchedDecision){ running ? SCHED_START : SCHED_PREFETCH, t, worker, TASK(s, t)->data };
+}
+
+/* Gives one task to the first worker in the ring that can take any. A worker goes to the end of the ring
+ * with each task, so that tasks spread. */
+static gboolean start_one(Scheduler *s, gint64 now_us, SchedDecision *d)
+{
+    GQueue *ring = &s->ring[0];
+    for (guint left = ring->length; left && s->counts.waiting; left--) {
+        guint32 w = GPOINTER_TO_UINT(g_queue_pop_head(ring));
+        guint32 q = pick_queue(s, w, FALSE, now_us);
+        if (q) {
+            g_queue_push_tail(ring, GUINT_TO_POINTER(w));
+            give(s, q, w, TRUE, d);
+            return TRUE;
+        }
+        WORKER(s, w)->in_ring[0] = FALSE;
+    }
+    return FALSE;
+}
+
+/* Room is nowhere: a few more for each. */
+static gboolean prefetch_one(Scheduler *s, gint64 now_us, SchedDecision *d)
+{
+    GQueue *ring = &s->ring[1];
+    for (guint left = ring->length; left && s->counts.waiting; left--) {
+        guint32 w = GPOINTER_TO_UINT(g_queue_pop_head(ring));
+        Worker *wk = WORKER(s, w);
+        guint32 q = 0;
+        if (wk->n_prefetched < wk->prefetch && !wk->reserved_for)
+            q = pick_queue(s, w, TRUE, now_us);
+        if (q) {
+            g_queue_push_tail(ring, GUINT_TO_POINTER(w));
+            give(s, q, w, FALSE, d);
+            return TRUE;
+        }
+        wk->in_ring[1] = FALSE;
+    }
+    return FALSE;
+}
+
+/* A worker other than `holder` with room for the task, that no other recalled one is meant for. */
+static guint32 idle_worker(Scheduler *s, guint32 holder, const Task *task)
+{
+    for (GList *l = s->ring[0].head; l; l = l->next) {
+        guint32 w = GPOINTER_TO_UINT(l->data);
+        Worker *wk = WORKER(s, w);
+        if (w == holder || !resources_fit_now(&wk->r, task_request(s, task)))
+            continue;
+        if (wk->expecting && TASK(s, wk->expecting)->recalled)
+            continue;
+        return w;
+    }
+    return 0;
+}
+
+/* Nothing waits, a worker has room, and another holds what it has not begun. */
+static gboolean recall_one(Scheduler *s, SchedDecision *d)
+{
+    if (s->recall_done || !s->counts.prefetched)
+        return FALSE;
+    for (guint32 w = 1; w < s->workers->len; w++) {
+        if (!WORKER(s, w)->used || !WORKER(s, w)->n_prefetched)
+            continue;
+        for (guint32 t = WORKER(s, w)->tail; t; t = TASK(s, t)->prev) {
+            Task *task = TASK(s, t);
+            if (task->status != T_PREFETCHED || task->recalled)
+                continue;
+            guint32 other = idle_worker(s, w, task);
+            if (!other)
+                break;
+            task->recalled = 1;
+            WORKER(s, other)->expecting = t;
+            *d = (SchedDecision){ SCHED_RECALL, t, w, task->data };
+            return TRUE;
+        }
+    }
+    s->recall_done = TRUE;
+    return FALSE;
+}
+
+gboolean sched_next(Scheduler *s, gint64 now_us, SchedDecision *d)
+{
+    if (s->counts.waiting && start_one(s, now_us, d))
+        return TRUE;
+    if (s->counts.waiting)
+        return prefetch_one(s, now_us, d);
+    return recall_one(s, d);
+}
+
+/* ---- for people ---- */
+
+SchedFit sched_fit(Scheduler *s, const Request *request)
+{
+    SchedFit fit = SCHED_NO_WORKERS;
+    for (guint32 i = 1; i < s->workers->len; i++) {
+        Worker *w = WORKER(s, i);
+        if (!w->used || w->draining)
+            continue;
+        if (fit == SCHED_NO_WORKERS)
+            fit = SCHED_NOWHERE;
+        if (resources_fit_now(&w->r, request))
+            return SCHED_FITS;
+        if (resources_fit_ever(&w->r, request))
+            fit = SCHED_WAITS;
+    }
+    return fit;
+}
+
+char *sched_fit_why(Scheduler *s, const Request *request)
+{
+    for (guint32 i = 1; i < s->workers->len; i++) {
+        Worker *w = WORKER(s, i);
+        if (w->used && !w->draining && !resources_fit_ever(&w->r, request))
+            return resources_why_not(&w->r, request);
+    }
+    return g_strdup("no worker is connected");
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Run directories that clients send: list first, then the content that we lack, then the directory
+ * is built aside and moved into the home whole, and a job is made of it. Everything that will be
+ * needed of the client is here then; nothing is asked of it later. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/internal.h"
+#include "engine/base/fs.h"
+#include "engine/base/log.h"
+
+#define MAX_SUBMITTED_FILES 1000000
+
+typedef struct {
+    guint64 id; /* key in the peer's table */
+    Peer *peer;
+    MsgSubmit *m;
+    GPtrArray *files;
+    TransferWant want;
+    gboolean complete;
+} Submission;
+
+void submission_free(gpointer data)
+{
+    Submission *s = data;
+    if (s->want)
+        transfer_cancel(s->peer->xfer, s->want);
+    g_clear_pointer(&s->files, g_ptr_array_unref);
+    wire_free(MSG_SUBMIT, s->m);
+    g_free(s);
+}
+
+typedef struct {
+    Coordinator *c;
+    GBytes *peer;
+    guint64 id;
+    char *run;
+} Answer;
+
+static void answer_durable(const GError *error, gpointer data)
+{
+    Answer *a = data;
+    Peer *p = a->c->peers ? g_hash_table_lookup(a->c->peers, a->peer) : NULL;
+    MsgSubmitted m = { .id = a->id, .run = a->run, .error = error ? error->message : NULL };
+    if (p)
+        peer_send(p, MSG_SUBMITTED, &m);
+    g_bytes_unref(a->peer);
+    g_free(a->run);
+    g_free(a);
+}
+
+static void refuse(Peer *p, guint64 id, const char *run, const char *why)
+{
+    MsgSubmitted m = { .id = id, .run = (char *)run, .error = (char *)why };
+    peer_send(p, MSG_SUBMITTED, &m);
+}
+
+static gboolean run_id_ok(const char *id)
+{
+    if (!id || !*id || strlen(id) > 64)
+        return FALSE;
+    for (; *id; id++)
+        if (!g_ascii_isalnum(*id) && !strchr("-_.", *id))
+            return FALSE;
+    return TRUE;
+}
+
+void submit_begin(Peer *p, MsgSubmit *m)
+{
+    if (!run_id_ok(m->run)) {
+        refuse(p, m->id, m->run, "the run's id can't be used on another machine");
+        return;
+    }
+    Submission *s = g_new0(Submission, 1);
+    s->id = m->id;
+    s->peer = p;
+    s->m = g_memdup2(m, sizeof *m);
+    memset(m, 0, sizeof *m); /* taken over */
+    s->files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_hash_table_replace(p->submissions, &s->id, s);
+}
+
+/* The directory, whole, at its place. */
+static Run *build(Submission *s, GError **error)
+{
+    Coordinator *c = s->peer->c;
+    g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), s->m->run, NULL);
+    g_autofree char *aside = g_build_filename(c->home, "coordinator", "incoming", s->m->run, NULL);
+    g_autoptr(Run) run = run_new(dir, s->m->run);
+    if (fs_lexists(dir)) {
+        RunStatus status = run_status(run);
+        if (job_for_run(c, s->m->run) || (status != RUN_STAGED && status != RUN_PENDING)) {
+            g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
+                    "run %s is there already (%s)", s->m->run, run_status_name(status));
+            return NULL;
+        }
+        if (!fs_remove_tree(dir, error))
+            return NULL;
+    }
+    if (!fs_remove_tree(aside, error) || !fs_mkdirs(aside, error) ||
+            !filelist_build(aside, s->files, blobs_open_fd, c->blobs, error) ||
+            !run_store_ensure(c->store, error))
+        return NULL;
+    if (rename(aside, dir) < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s", dir,
+                g_strerror(errno));
+        return NULL;
+    }
+    return g_steal_pointer(&run);
+}
+
+static void queue_it(Submission *s)
+{
+    Peer *p = s->peer;
+    Coordinator *c = p->c;
+    MsgSubmit *m = s->m;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Run) run = build(s, &error);
+    g_autofree char *user = m->user && *m->user ? g_strdup(m->user) : g_strdup(p->key_name);
+    JobOptions o = { .user = user, .priority = m->priority, .retries = m->retries,
+        .retry_failed = m->retry_failed, .request = m->request,
+        .want_output = value_map_bool(m->options, "output", FALSE),
+        .stage_only = value_map_bool(m->options, "stage_trials", FALSE) };
+    Job *j = NULL;
+    if (run && m->start)
+        j = coordinator_add(c, run, &o, NULL, NULL, &error);
+    if (!run || (m->start && !j)) {
+        refuse(p, m->id, m->run, error->message);
+        if (run)
+            fs_remove_tree(run_dir(run), NULL);
+        return;
+    }
+    log_info("%s submitted %s", p->key_name, m->run);
+    Answer *a = g_new0(Answer, 1);
+    *a = (Answer){ c, g_bytes_ref(p->id), m->id, g_strdup(m->run) };
+    queue_after(c->queue, answer_durable, a);
+}
+
+static void on_content(GPtrArray *files, const GError *error, gpointer data)
+{
+    Submission *s = data;
+    s->want = 0;
+    if (s->peer->closing)
+        return;
+    if (error)
+        refuse(s->peer, s->m->id, s->m->run, error->message);
+    else
+        queue_it(s);
+    if (!error)
+        transfer_release(s->peer->xfer, files);
+    g_hash_table_remove(s->peer->submissions, &s->id);
+}
+
+void submit_files(Peer *p, MsgFiles *m)
+{
+    Submission *s = g_hash_table_lookup(p->submissions, &m->id);
+    if (!s || s->complete || !m->files)
+        return;
+    if (s->files->len + m->files->len > MAX_SUBMITTED_FILES) {
+        refuse(p, m->id, s->m->run, "too many files");
+        g_hash_table_remove(p->submissions, &m->id);
+        return;
+    }
+    g_ptr_array_set_free_func(m->files, NULL);
+    g_ptr_array_extend_and_steal(s->files, g_steal_pointer(&m->files));
+    if (!m->last)
+        return;
+    s->complete = TRUE;
+    g_autoptr(GPtrArray) files = g_ptr_array_ref(s->files);
+    TransferWant want = transfer_want(p->xfer, files, on_content, s);
+    if (want)
+        s->want = want;
+}

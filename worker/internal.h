@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of a worker share:
+ *   worker.c   the whole: options, ends
+ *   link.c     the connection: hello, renewal, loss and return
+ *   job.c      one task: from the message that gives it to its acknowledged report
+ *   place.c    where a run that is not in place is built
+ *   machine.c  what this machine has */
+#pragma once
+
+#include "engine/exec/exec.h"
+#include "engine/run/store.h"
+#include "engine/wire/resources.h"
+#include "engine/wire/transfer.h"
+#include "engine/wire/wire.h"
+#include "engine/wire/zsource.h"
+#include "worker/worker.h"
+
+typedef struct Link Link;
+typedef struct Place Place;
+
+struct Worker {
+    GMainContext *context;
+    WorkerListener listener;
+    gpointer data;
+    char *home, *url, *name, *session;
+    gboolean inproc;
+    void *zmq;
+    gboolean own_zmq;
+    Link *link;
+    Value *have;       /* what we tell: map */
+    char **labels;
+    char **gpus;       /* device names, in the order of Taken.gpu_mask */
+    Resources res;     /* what is free */
+    gint64 give_up_us, ends_us, idle_exit_us;
+    Place *place;      /* NULL until a task comes that is not in place */
+    BlobStore *blobs;
+    guint64 cache_bytes;
+    GPtrArray *tasks;  /* WTask, in the order they came */
+    gboolean in_place, draining, stopping, over;
+    gint64 idle_since_us;
+    GSource *begin;    /* a look at what can begin is due */
+    GSource *tick;
+};
+
+typedef enum {
+    W_FILES,   /* its list is coming */
+    W_CONTENT, /* its files are */
+    W_READY,   /* waits for room */
+    W_PREPARE, /* has room; told as started, about to be */
+    W_RUNNING,
+    W_REPORT,  /* over; its report is not acknowledged */
+} WTaskStage;
+
+typedef struct WTask {
+    Worker *w;
+    guint64 task, lease;
+    guint attempt;
+    WTaskStage stage;
+    char *run_id, *dir;
+    Run *run;
+    Request request;
+    Taken taken;
+    gboolean holds;        /* counts in w->res */
+    gboolean want_output, in_place, asks_cpus, memory_exceeded;
+    gboolean stop_asked, dropped;
+    gint64 grace_us;
+    char **sync;
+    GPtrArray *files;      /* as they came */
+    TransferWant want;
+    GPtrArray *before;     /* scan after building */
+    Exec *exec;
+    guint64 output_sent;
+    gint64 started_us;
+    MsgDone done;
+    GPtrArray *changes;    /* the report's list */
+    TransferOffer offer;
+    gint64 report_at_us;   /* monotonic: when to repeat the report */
+    guint reports;
+    GSource *later;
+    gint64 mem_peak_bytes;
+} WTask;
+
+/* worker.c */
+void worker_over(Worker *w, int status, const char *error);
+void worker_look(Worker *w); /* something may begin, or all may be over */
+
+/* link.c */
+Link *link_new(Worker *w, const AccessKey *key, GError **error);
+void link_free(Link *l);
+gboolean link_up(Link *l);
+gboolean link_send(Link *l, MsgKind kind, const void *msg);
+Transfer *link_transfer(Link *l);
+gint64 link_lease_us(Link *l);
+gint64 link_silent_us(Link *l); /* since the last word of the coordinator */
+void link_tick(Link *l, gint64 now_us);
+
+/* task.c */
+void wtask_start(Worker *w, const MsgStart *m);
+void wtask_files(Worker *w, MsgFiles *m);
+void wtask_stop(Worker *w, const MsgStop *m);
+void wtask_ack(Worker *w, const MsgAck *m);
+void wtask_begin(WTask *t);          /* it has room */
+void wtask_end_process(WTask *t, gint64 grace_us);
+void wtask_drop(WTask *t);           /* not ours any more: end it, say nothing */
+void wtask_give_back(WTask *t, const char *reason);
+void wtask_report(WTask *t);
+void wtask_free(gpointer task);
+gboolean wtask_unstarted(const WTask *t);
+
+/* place.c */
+Place *place_new(const char *home, const char *session, GError **error);
+void place_free(Place *p); /* removes it */
+const char *place_home(Place *p); /* a home of its own */
+char *place_run_dir(Place *p, const char *run_id);
+gboolean place_build(WTask *t, GError **error);           /* its directory, from t->files */
+GPtrArray *place_attributes(WTask *t);                    /* small ones, as they are now */
+GPtrArray *place_changes(WTask *t, GError **error);       /* since it was built */
+
+/* machine.c */
+Value *machine_resources(int slots, const Value *have); /* map for HELLO */
+char *machine_boot_id(void);
+char *machine_name(void);

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker's connection. libzmq reconnects by itself; what it can't know is who is at the other
+ * end. So after every new connection we say HELLO with what we hold, and nothing else is sent
+ * before WELCOME; PING renews our leases and notices when nobody answers. */
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "worker/internal.h"
+
+struct Link {
+    Worker *w;
+    AccessKey *key; /* NULL: inproc */
+    ZSource *z;
+    ZMonitor *monitor;
+    Transfer *xfer;
+    gboolean up;        /* welcomed, and not lost since */
+    gboolean ever_up;
+    gboolean handshaken;
+    char *instance;
+    gint64 lease_us;
+    gint64 heard_us;    /* monotonic: last message, or when we began */
+    gint64 said_us;     /* last PING or HELLO */
+    gint64 pause_us;    /* between tries; grows */
+    char *refusal;      /* why a handshake did not succeed */
+    guint64 seq;
+};
+
+static gboolean transfer_send(MsgKind kind, const void *msg, gpointer link)
+{
+    return link_send(link, kind, msg);
+}
+
+static gboolean send_now(Link *l, MsgKind kind, const void *msg)
+{
+    g_autoptr(GBytes) body = wire_pack(kind, msg);
+    return zsource_send(l->z, NULL, body) == ZSEND_OK;
+}
+
+gboolean link_send(Link *l, MsgKind kind, const void *msg)
+{
+    return l->up && send_now(l, kind, msg);
+}
+
+gboolean link_up(Link *l) { return l->up; }
+Transfer *link_transfer(Link *l) { return l->xfer; }
+gint64 link_lease_us(Link *l) { return l->lease_us; }
+gint64 link_silent_us(Link *l) { return clock_monotonic_us() - l->heard_us; }
+
+/* ---- hello ---- */
+
+static int held_state(const WTask *t)
+{
+    return t->stage == W_REPORT ? 2 : t->stage >= W_PREPARE ? 1 : 0;
+}
+
+static void say_hello(Link *l)
+{
+    Worker *w = l->w;
+    g_autofree char *token = w->inproc ? NULL : keys_token_read(w->home);
+    g_autofree char *boot = machine_boot_id();
+    g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(held_task_free);
+    for (guint i = 0; i < w->tasks->len; i++) {
+        WTask *t = w->tasks->pdata[i];
+        if (!t->dropped)
+            g_ptr_array_add(held, held_task_new(t->task, t->lease, t->run_id, held_state(t)));
+    }
+    MsgHello m = { .version = WIRE_VERSION, .role = (char *)"worker", .name = w->name,
+        .software = (char *)"guild", .session = w->session, .resources = w->have,
+        .labels = w->labels, .home_token = token, .boot_id = boot, .pid = (int)getpid(),
+        .ends_us = w->ends_us, .held = held };
+    l->said_us = clock_monotonic_us();
+    send_now(l, MSG_HELLO, &m);
+}
+
+static WTask *find_task(Worker *w, guint64 task, guint64 lease)
+{
+    for (guint i = 0; i < w->tasks->len; i++) {
+        WTask *t = w->tasks->pdata[i];
+        if (t->task == task && t->lease == lease)
+            return t;
+    }
+    return NULL;
+}
+
+static void on_welcome(Link *l, const MsgWelcome *m)
+{
+    Worker *w = l->w;
+    gboolean first = !l->ever_up;
+    l->up = l->ever_up = TRUE;
+    l->lease_us = m->lease_us > 0 ? m->lease_us : 30 * G_USEC_PER_SEC;
+    l->pause_us = 0;
+    w->in_place = m->in_place;
+    g_free(l->instance);
+    l->instance = g_strdup(m->instance);
+    for (guint i = 0; m->drop && i < m->drop->len; i++) {
+        HeldTask *h = m->drop->pdata[i];
+        WTask *t = find_task(w, h->task, h->lease);
+        if (t)
+            wtask_drop(t);
+    }
+    if (first && w->listener.connected)
+        w->listener.connected(w, m->in_place, w->data);
+    else if (!first)
+        log_info("connected again to %s", w->url);
+    transfer_resume(l->xfer);
+    for (guint i = 0; i < w->tasks->len; i++) {
+        WTask *t = w->tasks->pdata[i];
+        if (t->stage == W_REPORT && !t->dropped)
+            wtask_report(t);
+    }
+    /* Lists that were on their way are lost with the old connection. */
+    for (guint i = w->tasks->len; i-- > 0;) {
+        WTask *t = w->tasks->pdata[i];
+        if (t->stage == W_FILES && !first)
+            wtask_give_back(t, "its list was cut off");
+    }
+    worker_look(w);
+}
+
+static void lost(Link *l, const char *why)
+{
+    if (!l->up)
+        return;
+    l->up = FALSE;
+    log_warning("lost the coordinator (%s); trying again", why);
+}
+
+static void on_refused(Link *l, const MsgRefused *m)
+{
+    if (m->fatal) {
+        g_autofree char *text = g_strdup_printf("%s refused us: %s", l->w->url,
+                m->reason ? m->reason : "");
+        worker_over(l->w, 1, text);
+        return;
+    }
+    l->up = FALSE;
+    say_hello(l);
+}
+
+static void on_message(ZSource *z, const ZMessage *zm, gpointer data)
+{
+    Link *l = data;
+    Worker *w = l->w;
+    g_autoptr(GError) error = NULL;
+    MsgKind kind;
+    void *msg = wire_unpack(zm->body, zm->body_len, &kind, &error);
+    if (!msg) {
+        log_debug("dropped a message of the coordinator: %s", error->message);
+        return;
+    }
+    l->heard_us = clock_monotonic_us();
+    if (kind == MSG_WELCOME)
+        on_welcome(l, msg);
+    else if (kind == MSG_REFUSED)
+        on_refused(l, msg);
+    else if (!l->up)
+        ; /* of before a loss */
+    else if (kind == MSG_START)
+        wtask_start(w, msg);
+    else if (kind == MSG_FILES)
+        wtask_files(w, msg);
+    else if (kind == MSG_STOP)
+        wtask_stop(w, msg);
+    else if (kind == MSG_ACK)
+        wtask_ack(w, msg);
+    else if (kind == MSG_DRAIN)
+        worker_drain(w);
+    else if (kind == MSG_GET || kind == MSG_CHUNK || kind == MSG_MISSING)
+        transfer_handle(l->xfer, kind, msg);
+    wire_free(kind, msg);
+}
+
+/* ---- the connection ---- */
+
+static void on_monitor(int event, int value, const char *address, gpointer data)
+{
+    Link *l = data;
+    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+        l->handshaken = TRUE;
+        l->up = FALSE;
+        say_hello(l);
+    } else if (event == ZMQ_EVENT_DISCONNECTED) {
+        lost(l, "the connection ended");
+    } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+        g_free(l->refusal);
+        l->refusal = g_strdup("it does not know our key");
+    } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) {
+        g_free(l->refusal);
+        l->refusal = g_strdup("its key is not the one that ours is for, or it is no coordinator");
+    }
+}
+
+static void set_int(void *socket, int option, int value)
+{
+    zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+Link *link_new(Worker *w, const AccessKey *key, GError **error)
+{
+    void *socket = zmq_socket(w->zmq, ZMQ_DEALER);
+    gint64 max = WIRE_MAX_FRAME;
+    set_int(socket, ZMQ_SNDHWM, w->inproc ? 0 : 20000);
+    set_int(socket, ZMQ_RCVHWM, w->inproc ? 0 : 20000);
+    if (!w->inproc) {
+        zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
+        set_int(socket, ZMQ_IPV6, 1);
+        set_int(socket, ZMQ_RECONNECT_IVL, 200);
+        set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000);
+        set_int(socket, ZMQ_HANDSHAKE_IVL, 10000);
+        set_int(socket, ZMQ_CONNECT_TIMEOUT, 5000);
+        set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
+        set_int(socket, ZMQ_TCP_MAXRT, 30000);
+        keys_apply_client(socket, key);
+    }
+    Link *l = g_new0(Link, 1);
+    l->w = w;
+    l->heard_us = clock_monotonic_us();
+    l->lease_us = 30 * G_USEC_PER_SEC;
+    if (!w->inproc)
+        l->monitor = zmonitor_new(w->zmq, socket, w->context, on_monitor, l);
+    if (zmq_connect(socket, w->url) < 0) {
+        g_set_error(error, KEYS_ERROR, KEYS_ERROR_FORMAT, "cannot connect to %s: %s", w->url,
+                zmq_strerror(zmq_errno()));
+        zmonitor_free(l->monitor);
+        zmq_close(socket);
+        g_free(l);
+        return NULL;
+    }
+    l->z = zsource_new(socket, w->context, on_message, l);
+    l->xfer = transfer_new(w->blobs, transfer_send, l);
+    w->link = l;
+    if (w->inproc)
+        say_hello(l);
+    return l;
+}
+
+void link_free(Link *l)
+{
+    if (!l)
+        return;
+    transfer_free(l->xfer);
+    zmonitor_free(l->monitor);
+    zsource_free(l->z);
+    g_free(l->instance);
+    g_free(l->refusal);
+    g_free(l);
+}
+
+static void give_up(Link *l)
+{
+    Worker *w = l->w;
+    g_autofree char *text = NULL;
+    if (l->refusal && !l->ever_up)
+        text = g_strdup_printf("%s refused the connection: %s", w->url, l->refusal);
+    else
+        text = g_strdup_printf("no coordinator answered at %s for %.4g s", w->url,
+                (double)w->give_up_us / G_USEC_PER_SEC);
+    worker_over(w, 1, text);
+}
+
+/* Renews leases, notices silence, gives up. */
+void link_tick(Link *l, gint64 now_us)
+{
+    Worker *w = l->w;
+    gint64 silent = now_us - l->heard_us;
+    if (l->up && silent > l->lease_us)
+        lost(l, "no answer");
+    if (silent > w->give_up_us || (!l->ever_up && l->refusal && silent > 5 * G_USEC_PER_SEC)) {
+        give_up(l);
+        return;
+    }
+    if (l->up && now_us - l->said_us >= l->lease_us / 6) {
+        MsgPing ping = { .seq = ++l->seq };
+        l->said_us = now_us;
+        send_now(l, MSG_PING, &ping);
+    } else if (!l->up && l->handshaken && now_us - l->said_us >= l->pause_us) {
+        l->pause_us = CLAMP(l->pause_us * 2, G_USEC_PER_SEC, 10 * G_USEC_PER_SEC);
+        say_hello(l);
+    }
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where runs of another machine's coordinator are built and executed: a small home of its own,
+ * HOME/worker/SESSION, so that nothing of it mixes with the user's runs and a run that makes runs
+ * finds a home. Held by a lock; what a worker that was killed left behind goes when the next one starts. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "engine/base/fs.h"
+#include "engine/base/text.h"
+#include "worker/internal.h"
+
+struct Place {
+    char *dir;
+    int lock_fd;
+};
+
+static int try_lock(const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "lock", NULL);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Processes of a killed worker's runs carry their run's directory in their environment. */
+static void end_leftovers(const char *dir)
+{
+    g_autofree char *runs = g_build_filename(dir, "runs", NULL);
+    g_auto(GStrv) names = fs_list(runs, NULL);
+    for (char **name = names; name && *name; name++) {
+        g_autofree char *run = g_build_filename(runs, *name, NULL);
+        exec_signal_tree(0, run, 9);
+    }
+}
+
+static void sweep(const char *base)
+{
+    g_auto(GStrv) names = fs_list(base, NULL);
+    for (char **name = names; name && *name; name++) {
+        g_autofree char *dir = g_build_filename(base, *name, NULL);
+        int fd = fs_is_dir(dir) ? try_lock(dir) : -1;
+        if (fd < 0)
+            continue; /* somebody's */
+        end_leftovers(dir);
+        fs_remove_tree(dir, NULL);
+        close(fd);
+    }
+}
+
+Place *place_new(const char *home, const char *session, GError **error)
+{
+    g_autofree char *base = g_build_filename(home, "worker", NULL);
+    g_autofree char *dir = g_build_filename(base, session, NULL);
+    g_autofree char *runs = g_build_filename(dir, "runs", NULL);
+    if (!fs_mkdirs(base, error))
+        return NULL;
+    sweep(base);
+    if (!fs_mkdirs(runs, error))
+        return NULL;
+    Place *p = g_new0(Place, 1);
+    p->dir = g_steal_pointer(&dir);
+    p->lock_fd = try_lock(p->dir);
+    return p;
+}
+
+void place_free(Place *p)
+{
+    if (!p)
+        return;
+    fs_remove_tree(p->dir, NULL);
+    if (p->lock_fd >= 0)
+        close(p->lock_fd);
+    g_free(p->dir);
+    g_free(p);
+}
+
+const char *place_home(Place *p) { return p->dir; }
+
+char *place_run_dir(Place *p, const char *run_id)
+{
+    return g_build_filename(p->dir, "runs", run_id, NULL);
+}
+
+/* ---- a run in it ---- */
+
+gboolean place_build(WTask *t, GError **error)
+{
+    if (!fs_remove_tree(t->dir, error) || !fs_mkdirs(t->dir, error) ||
+            !filelist_build(t->dir, t->files, blobs_open_fd, t->w->blobs, error))
+        return FALSE;
+    run_set_marker(t->run, "PENDING", NULL);
+    t->before = filelist_scan(t->dir, FILELIST_NO_DIGEST, NULL, NULL, NULL, error);
+    return t->before != NULL;
+}
+
+static gboolean only_attributes(const char *rel, gboolean is_dir, gpointer data)
+{
+    return !strcmp(rel, ".guild") || !strcmp(rel, ".guild/attrs") ||
+            g_str_has_prefix(rel, ".guild/attrs/");
+}
+
+GPtrArray *place_attributes(WTask *t)
+{
+    GPtrArray *files = filelist_scan(t->dir, FILELIST_INLINE, only_attributes, NULL, NULL, NULL);
+    gsize total = 0;
+    for (guint i = 0; files && i < files->len;) {
+        FileEntry *e = files->pdata[i];
+        gboolean fits = e->kind == FILE_REGULAR && e->data && i < WIRE_MAX_FILES &&
+                total + e->size < WIRE_MAX_FRAME / 2;
+        total += fits ? e->size : 0;
+        if (fits)
+            i++;
+        else
+            g_ptr_array_remove_index(files, i);
+    }
+    return files;
+}
+
+/* `sync` patterns choose among the run's own files; what guild writes always goes home. */
+static gboolean goes_home(const char *rel, gboolean is_dir, gpointer task)
+{
+    const WTask *t = task;
+    if (is_dir || !t->sync || !strcmp(rel, ".guild") || g_str_has_prefix(rel, ".guild/"))
+        return TRUE;
+    const char *name = strrchr(rel, '/');
+    for (char **p = t->sync; *p; p++)
+        if (text_fnmatch(*p, rel) || (name && text_fnmatch(*p, name + 1)))
+            return TRUE;
+    return FALSE;
+}
+
+GPtrArray *place_changes(WTask *t, GError **error)
+{
+    return filelist_changes(t->dir, t->before, FILELIST_INLINE, goes_home, t, error);
+}

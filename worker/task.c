@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One task at the worker: its files fetched and its directory built (unless it runs in place), its
+ * process started when there is room, what it prints sent on, its end reported until somebody
+ * acknowledges it. */
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/fs.h"
+#include "engine/base/log.h"
+#include "engine/base/text.h"
+#include "engine/op/op.h"
+#include "engine/run/lock.h"
+#include "worker/internal.h"
+
+#define LOCK_WAIT_MS 5000
+#define MAX_TASK_FILES 1000000
+/* A report that nobody acknowledges is repeated: after 15 s, then with growing pauses. */
+#define REPORT_AGAIN_US (15 * G_USEC_PER_SEC)
+
+static gboolean wtask_send(MsgKind kind, const void *msg, gpointer worker)
+{
+    return link_send(((Worker *)worker)->link, kind, msg);
+}
+
+gboolean wtask_unstarted(const WTask *t) { return t->stage < W_PREPARE; }
+
+static WTask *find(Worker *w, guint64 task, guint64 lease)
+{
+    for (guint i = 0; i < w->tasks->len; i++) {
+        WTask *t = w->tasks->pdata[i];
+        if (t->task == task && t->lease == lease)
+            return t;
+    }
+    return NULL;
+}
+
+void wtask_free(gpointer task)
+{
+    WTask *t = task;
+    Worker *w = t->w;
+    if (t->want)
+        transfer_cancel(link_transfer(w->link), t->want);
+    if (t->offer)
+        transfer_withdraw(link_transfer(w->link), t->offer);
+    if (t->later) {
+        g_source_destroy(t->later);
+        g_source_unref(t->later);
+    }
+    if (!t->in_place && t->dir)
+        fs_remove_tree(t->dir, NULL);
+    run_unref(t->run);
+    g_free(t->run_id);
+    g_free(t->dir);
+    g_strfreev(t->sync);
+    g_clear_pointer(&t->files, g_ptr_array_unref);
+    g_clear_pointer(&t->before, g_ptr_array_unref);
+    g_clear_pointer(&t->changes, g_ptr_array_unref);
+    g_free(t->done.error);
+    g_free(t);
+}
+
+static void forget(WTask *t)
+{
+    Worker *w = t->w;
+    if (t->holds)
+        resources_give(&w->res, &t->request, &t->taken);
+    t->holds = FALSE;
+    g_ptr_array_remove(w->tasks, t);
+    worker_look(w);
+}
+
+static void release(WTask *t)
+{
+    if (t->holds)
+        resources_give(&t->w->res, &t->request, &t->taken);
+    t->holds = FALSE;
+    worker_look(t->w);
+}
+
+/* ---- reporting ---- */
+
+void wtask_report(WTask *t)
+{
+    Worker *w = t->w;
+    t->report_at_us = clock_monotonic_us() + REPORT_AGAIN_US * MIN(++t->reports, 8);
+    if (t->changes) {
+        if (!t->offer)
+            t->offer = transfer_offer(link_transfer(w->link), t->dir, t->changes);
+        MsgFiles head = { .task = t->task, .lease = t->lease };
+        if (!transfer_send_files(wtask_send, w, &head, t->changes))
+            return;
+    }
+    wtask_send(MSG_DONE, &t->done, w);
+}
+
+/* It is over, one way or another. In place there is nothing to send but the word. */
+static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
+{
+    Worker *w = t->w;
+    g_autoptr(GError) err = NULL;
+    release(t);
+    if (t->dropped) {
+        forget(t);
+        return;
+    }
+    t->stage = W_REPORT;
+    g_free(t->done.error);
+    t->done = (MsgDone){ .task = t->task, .lease = t->lease, .exit_status = exit_status,
+        .error = g_strdup(error), .cause = cause, .started_us = t->started_us,
+        .stopped_us = clock_timestamp_us(), .mem_peak_bytes = t->mem_peak_bytes };
+    if (!t->in_place && t->before && cause != DONE_LOST) {
+        t->changes = place_changes(t, &err);
+        if (!t->changes) {
+            t->done.cause = DONE_LOST;
+            g_free(t->done.error);
+            t->done.error = g_strdup(err->message);
+        }
+    }
+    wtask_report(t);
+    worker_look(w);
+}
+
+void wtask_ack(Worker *w, const MsgAck *m)
+{
+    WTask *t = find(w, m->task, m->lease);
+    if (t && t->stage == W_REPORT)
+        forget(t);
+}
+
+void wtask_give_back(WTask *t, const char *reason)
+{
+    MsgReturned m = { t->task, t->lease, (char *)reason };
+    link_send(t->w->link, MSG_RETURNED, &m);
+    forget(t);
+}
+
+/* ---- the process ---- */
+
+static void on_output(Exec *exec, RunStream stream, const char *data, gsize len, gpointer task)
+{
+    WTask *t = task;
+    if (t->dropped || (t->in_place && !t->want_output))
+        return;
+    while (len) {
+        gsize n = MIN(len, WIRE_CHUNK);
+        g_autoptr(GBytes) bytes = g_bytes_new(data, n);
+        MsgOutput m = { .task = t->task, .lease = t->lease, .offset = t->output_sent,
+            .stream = stream, .time_us = clock_timestamp_us(), .data = bytes };
+        link_send(t->w->link, MSG_OUTPUT, &m);
+        t->output_sent += n;
+        data += n;
+        len -= n;
+    }
+}
+
+static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer task)
+{
+    WTask *t = task;
+    exec_free(g_steal_pointer(&t->exec));
+    DoneCause cause = t->memory_exceeded ? DONE_MEMORY : t->stop_asked ? DONE_STOPPED : DONE_EXITED;
+    g_autofree char *why = NULL;
+    if (t->memory_exceeded) {
+        g_autofree char *size = g_format_size_full((guint64)t->request.mem_bytes,
+                G_FORMAT_SIZE_IEC_UNITS);
+        why = g_strdup_printf("ended because it used more memory than the %s it asked for", size);
+    }
+    over(t, cause, exit_status, why);
+}
+
+/* Devices, threads: what the request means inside the process. */
+static char **request_env(WTask *t)
+{
+    Worker *w = t->w;
+    g_autoptr(GStrvBuilder) b = g_strv_builder_new();
+    if (t->request.gpus) {
+        g_autoptr(GString) s = g_string_new("CUDA_VISIBLE_DEVICES=");
+        gsize head = s->len;
+        for (guint i = 0; i < g_strv_length(w->gpus) && i < RES_MAX_GPUS; i++)
+            if (t->taken.gpu_mask & (G_GUINT64_CONSTANT(1) << i))
+                g_string_append_printf(s, "%s%s", s->len > head ? "," : "", w->gpus[i]);
+        g_strv_builder_add(b, s->str);
+    }
+    if (t->asks_cpus) {
+        g_autofree char *s = g_strdup_printf("OMP_NUM_THREADS=%d",
+                (int)MAX(1, t->request.cpus / AMOUNT_ONE));
+        g_strv_builder_add(b, s);
+    }
+    return g_strv_builder_end(b);
+}
+
+static Value *device_names(WTask *t)
+{
+    if (!t->taken.gpu_mask)
+        return NULL;
+    Value *list = value_new_list();
+    for (guint i = 0; i < g_strv_length(t->w->gpus) && i < RES_MAX_GPUS; i++)
+        if (t->taken.gpu_mask & (G_GUINT64_CONSTANT(1) << i))
+            value_list_append(list, value_new_string(t->w->gpus[i]));
+    return list;
+}
+
+static void say_started(WTask *t)
+{
+    g_autoptr(Value) devices = device_names(t);
+    g_autoptr(GPtrArray) attrs = t->in_place ? NULL : place_attributes(t);
+    MsgStarted m = { .task = t->task, .lease = t->lease, .started_us = t->started_us,
+        .pid = t->exec ? (int)exec_pid(t->exec) : 0, .devices = devices, .files = attrs };
+    link_send(t->w->link, MSG_STARTED, &m);
+}
+
+/* Nobody else may start it from here on. FALSE: somebody has. */
+static gboolean claim(WTask *t, char **status, GError **error)
+{
+    g_autoptr(HomeLock) lock = home_lock_acquire(t->w->home, RUN_LOCK_STATUS, LOCK_WAIT_MS, error);
+    if (!lock) {
+        if (error && !*error)
+            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "the lock %s/locks/%s is held",
+                    t->w->home, RUN_LOCK_STATUS);
+        return FALSE;
+    }
+    RunStatus now = run_status(t->run);
+    if (now != RUN_PENDING && now != RUN_STAGED) {
+        *status = g_strdup(run_status_name(now));
+        return FALSE;
+    }
+    if (!run_write_lock(t->run, getpid(), error))
+        return FALSE;
+    run_clear_marker(t->run, "PENDING");
+    return TRUE;
+}
+
+static gboolean start_process(WTask *t, GError **error)
+{
+    static const ExecCallbacks callbacks = { .output = on_output, .exited = on_exited };
+    OpRequest req = { .home = t->in_place ? t->w->home : place_home(t->w->place) };
+    g_autoptr(Op) op = op_for_run(t->run, NULL, &req, error);
+    if (!op || !op_prepare_start(op, t->run, FALSE, error))
+        return FALSE;
+    g_auto(GStrv) env = request_env(t);
+    ExecSpec *spec = exec_spec_for_op(op, t->run, TRUE, 0, (const char *const *)env);
+    t->exec = exec_start(spec, t->w->context, &callbacks, t, error);
+    return t->exec != NULL;
+}
+
+static gboolean prepare(gpointer data)
+{
+    WTask *t = data;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *status = NULL;
+    g_clear_pointer(&t->later, g_source_unref);
+    if (t->in_place && !claim(t, &status, &error)) {
+        if (!status) {
+            over(t, DONE_LOST, 1, error->message);
+            return G_SOURCE_REMOVE;
+        }
+        g_autofree char *why = g_strdup_printf("its status is '%s' (expected 'pending')", status);
+        over(t, DONE_SKIPPED, 0, why);
+        return G_SOURCE_REMOVE;
+    }
+    if (!start_process(t, &error)) {
+        run_clear_marker(t->run, "PENDING");
+        run_delete_lock(t->run);
+        over(t, DONE_FAILED, 1, error->message);
+        return G_SOURCE_REMOVE;
+    }
+    t->stage = W_RUNNING;
+    if (!t->in_place)
+        say_started(t);
+    if (t->stop_asked)
+        exec_stop(t->exec, t->grace_us);
+    return G_SOURCE_REMOVE;
+}
+
+void wtask_begin(WTask *t)
+{
+    resources_take(&t->w->res, &t->request, &t->taken);
+    t->holds = TRUE;
+    t->stage = W_PREPARE;
+    t->started_us = clock_timestamp_us();
+    if (t->in_place)
+        say_started(t);
+    /* From a later turn of the loop: in one process with the coordinator, it says that the trial runs before
+     * the trial says anything. */
+    t->later = g_idle_source_new();
+    g_source_set_priority(t->later, G_PRIORITY_DEFAULT + 10);
+    g_source_set_callback(t->later, prepare, t, NULL);
+    g_source_attach(t->later, t->w->context);
+}
+
+void wtask_end_process(WTask *t, gint64 grace_us)
+{
+    t->stop_asked = TRUE;
+    t->grace_us = grace_us;
+    if (t->exec)
+        exec_stop(t->exec, grace_us);
+}
+
+void wtask_drop(WTask *t)
+{
+    t->dropped = TRUE;
+    if (t->stage == W_RUNNING) {
+        wtask_end_process(t, 0); /* forgotten when it has ended */
+        return;
+    }
+    forget(t);
+}
+
+void wtask_stop(Worker *w, const MsgStop *m)
+{
+    WTask *t = find(w, m->task, m->lease);
+    if (!t)
+        return;
+    if (m->drop)
+        wtask_drop(t);
+    else if (wtask_unstarted(t))
+        wtask_give_back(t, "");
+    else if (!m->recall && t->stage != W_REPORT)
+        wtask_end_process(t, m->grace_us > 0 ? m->grace_us : 0);
+}
+
+/* ---- its files ---- */
+
+static void failed(WTask *t, const char *why)
+{
+    log_warning("run %s: %s", t->run_id, why);
+    over(t, DONE_LOST, 1, why);
+}
+
+static void build(WTask *t)
+{
+    Worker *w = t->w;
+    g_autoptr(GError) error = NULL;
+    if (!place_build(t, &error)) {
+        failed(t, error->message);
+        return;
+    }
+    transfer_release(link_transfer(w->link), t->files);
+    g_clear_pointer(&t->files, g_ptr_array_unref);
+    t->stage = W_READY;
+    worker_look(w);
+}
+
+static void on_content(GPtrArray *files, const GError *error, gpointer task)
+{
+    WTask *t = task;
+    t->want = 0;
+    if (error)
+        failed(t, error->message);
+    else
+        build(t);
+}
+
+void wtask_files(Worker *w, MsgFiles *m)
+{
+    WTask *t = find(w, m->task, m->lease);
+    if (!t || t->stage != W_FILES || !m->files)
+        return;
+    if (!t->files)
+        t->files = g_ptr_array_new_with_free_func(file_entry_free);
+    if (t->files->len + m->files->len > MAX_TASK_FILES) {
+        failed(t, "its list of files is too long");
+        return;
+    }
+    g_ptr_array_set_free_func(m->files, NULL);
+    g_ptr_array_extend_and_steal(t->files, g_steal_pointer(&m->files));
+    if (!m->last)
+        return;
+    t->stage = W_CONTENT;
+    t->want = transfer_want(link_transfer(w->link), t->files, on_content, t);
+}
+
+static gboolean find_place(WTask *t, const MsgStart *m, GError **error)
+{
+    Worker *w = t->w;
+    if (m->run_dir) {
+        t->in_place = TRUE;
+        g_autofree char *runs = g_build_filename(w->home, "runs", NULL);
+        t->dir = fs_join(runs, m->run_dir);
+    } else {
+        if (!w->place)
+            w->place = place_new(w->home, w->session, error);
+        if (!w->place)
+            return FALSE;
+        t->dir = place_run_dir(w->place, t->run_id);
+    }
+    t->run = run_new(t->dir, t->run_id);
+    return TRUE;
+}
+
+void wtask_start(Worker *w, const MsgStart *m)
+{
+    g_autoptr(GError) error = NULL;
+    if (!m->run || !*m->run || find(w, m->task, m->lease))
+        return;
+    WTask *t = g_new0(WTask, 1);
+    t->w = w;
+    t->task = m->task;
+    t->lease = m->lease;
+    t->attempt = (guint)m->attempt;
+    t->run_id = g_strdup(m->run);
+    t->want_output = m->want_output;
+    t->sync = g_strdupv(m->sync);
+    t->asks_cpus = value_map_has(m->request, "cpus");
+    g_ptr_array_add(w->tasks, t);
+    if (w->stopping || w->draining) {
+        wtask_give_back(t, "the worker takes no more");
+        return;
+    }
+    if (!request_from_value(m->request, &t->request, &error) || !find_place(t, m, &error) ||
+            (m->run_dir && !w->in_place)) {
+        failed(t, error ? error->message : "it is to be run in place, and can't be");
+        return;
+    }
+    t->stage = t->in_place ? W_READY : W_FILES;
+    if (t->in_place)
+        worker_look(w);
+}
