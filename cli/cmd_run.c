@@ -2,11 +2,24 @@
 /* `guild run`: runs an operation, or tells what would be run; see run.h. */
 #include "cli/run.h"
 
+#include <stdio.h>
+
 #include "cli/commands.h"
+#include "cli/op_help.h"
+
+static int print_help(RunState *s)
+{
+    g_autofree char *text = run_flag(s->args, "help_model")
+            ? op_help_model_text(s->help_opdef->modeldef) : op_help_text(s->help_opdef);
+    fputs(text, stdout);
+    return 0;
+}
 
 static int dispatch(RunState *s)
 {
     const RunArgs *a = s->args;
+    if (s->help_opdef)
+        return print_help(s);
     if (run_string(a, "test_output_scalars"))
         return run_test_output(s, run_string(a, "test_output_scalars"), TRUE);
     if (run_string(a, "test_output_attrs"))

@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/op_help.h"
 #include "cli/out.h"
-#include "engine/base/flagval.h"
 #include "engine/base/fs.h"
 #include "engine/base/text.h"
 #include "engine/base/yaml.h"
@@ -72,20 +72,14 @@ char *edit_text(const char *text, const char *extension, gboolean strip_comments
     return stripped;
 }
 
-/* What helps to fill in a flag: description, choices, type and limits. */
+/* What helps to fill in a flag: the first line of its description and its choices. */
 static char *flag_help(const FlagDef *f)
 {
-    GString *s = g_string_new(f->description);
+    GString *s = g_string_new_len(f->description, strcspn(f->description, "\n"));
     if (f->choices->len) {
-        g_string_append_printf(s, "%sChoices:", s->len ? "\n" : "");
-        for (guint i = 0; i < f->choices->len; i++) {
-            const FlagChoice *c = g_ptr_array_index(f->choices, i);
-            g_autofree char *text = flagval_encode(c->value);
-            g_string_append_printf(s, "%s %s", i ? "," : "", text);
-        }
+        g_autofree char *choices = op_help_choices(f);
+        g_string_append_printf(s, "%sChoices: %s", s->len ? "\n" : "", choices);
     }
-    if (f->type)
-        g_string_append_printf(s, "%sType: %s", s->len ? "\n" : "", f->type);
     return g_string_free(s, FALSE);
 }
 

@@ -41,16 +41,28 @@ static int opspec_error(const GError *error, const char *opspec, Run *for_run)
     return cli_error("%s", error->message);
 }
 
+static int ambiguous_run(const char *prefix)
+{
+    g_autoptr(RunStore) store = run_store_open(cli_home(), NULL);
+    g_autoptr(GPtrArray) runs = run_store_list(store, RUN_STORE_RUNS);
+    fprintf(stderr, "'%s' matches multiple runs:\n", prefix);
+    for (guint i = 0; i < runs->len; i++) {
+        Run *run = g_ptr_array_index(runs, i);
+        g_autofree char *short_id = run_short_id(run);
+        if (g_str_has_prefix(run_id(run), prefix))
+            fprintf(stderr, "  %s\n", short_id);
+    }
+    return 1;
+}
+
 static int run_lookup_error(const GError *error, const char *spec)
 {
     if (error->code == RUN_ERR_NOT_FOUND)
         return cli_error("could not find a run matching '%s'\n"
                          "Try 'guild runs list' for a list.",
                 spec);
-    if (error->code == RUN_ERR_AMBIGUOUS) {
-        fprintf(stderr, "%s\n", error->message);
-        return 1;
-    }
+    if (error->code == RUN_ERR_AMBIGUOUS)
+        return ambiguous_run(spec);
     return cli_error("%s", error->message);
 }
 

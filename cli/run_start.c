@@ -63,7 +63,7 @@ static gboolean restart_is_needless(RunState *s)
 static gboolean is_needless(RunState *s)
 {
     static const char *const columns[] = {
-            "index", "operation", "started", "status_with_remote", "label", NULL};
+            "short_index", "operation", "started", "status_with_remote", "label", NULL};
     if (s->restart_run) {
         gboolean needless = restart_is_needless(s);
         if (needless)
@@ -247,7 +247,8 @@ static gboolean go_to_background(RunState *s, Op *op, Run *run, gboolean *is_par
                                      : g_build_filename(dir, "pid", NULL);
     g_autofree char *desc = run_op_desc(op);
     if (!run_flag(s->args, "quiet"))
-        log_info("%s started in background as %s (pidfile %s)", desc, run_id(run), pidfile);
+        log_info("%s started in background as %s (pidfile %s)", desc, run_id(run),
+                given ? given : pidfile);
     fflush(NULL);
     gboolean in_child;
     if (!exec_daemonize(pidfile, cli_cwd(), &in_child, error))
