@@ -12,7 +12,6 @@
 #include "engine/base/text.h"
 #include "engine/base/yaml.h"
 #include "engine/run/describe.h"
-#include "engine/run/index.h"
 #include "engine/run/manifest.h"
 #include "engine/run/scalars.h"
 
@@ -99,7 +98,7 @@ static Value *all_scalar_values(const Value *s, gboolean json)
 static Value *scalars_data(Run *run, CliArgs *args)
 {
     gboolean all = cli_flag(args, "all_scalars"), json = cli_flag(args, "json");
-    g_autoptr(Value) scalars = run_index_scalars(NULL, run);
+    g_autoptr(Value) scalars = scalars_read_value(run_dir(run));
     Value *data = value_new_map();
     for (gsize i = 0; i < value_list_size(scalars); i++) {
         const Value *s = value_list_at(scalars, i);

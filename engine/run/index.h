@@ -11,7 +11,7 @@
 
 typedef struct RunIndex RunIndex;
 
-/* Never NULL. */
+/* Never NULL. Without a store (NULL) everything is read from disk. */
 RunIndex *run_index_open(RunStore *store);
 void run_index_close(RunIndex *index);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunIndex, run_index_close)
@@ -20,7 +20,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunIndex, run_index_close)
 void run_index_load(RunIndex *index, GPtrArray *runs);
 /* Scalars of a run, list of maps {prefix, tag, first_val, first_step, last_val, last_step, min_val,
  * min_step, max_val, max_step, avg_val, total, count} in the order of the reference's index. A new
- * reference, never NULL. `index` may be NULL: read without cache. */
+ * reference, never NULL. The index remembers what it gave: open a new one to look again. */
 Value *run_index_scalars(RunIndex *index, Run *run);
 /* Attributes of the operation's definition (opdef_attrs) and those that the run logged, a map less
  * the names of run_is_core_attr(). A new reference, never NULL. */

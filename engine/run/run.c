@@ -21,7 +21,8 @@ struct Run {
     char *dir;
     OpRef *opref; /* NULL until read */
     gboolean opref_read;
-    Value *snapshot;
+    gboolean has_snapshot;
+    RunSnapshot snapshot; /* its opref is moved to the field above */
 };
 
 static const char *const status_names[] = {
@@ -52,6 +53,30 @@ Run *run_new(const char *dir, const char *id)
     return run;
 }
 
+/* After a write the snapshot may be wrong about anything. */
+static void drop_snapshot(Run *run)
+{
+    run->has_snapshot = FALSE;
+    g_clear_pointer(&run->snapshot.attrs, value_unref);
+    g_clear_pointer(&run->snapshot.unread, value_unref);
+}
+
+void run_set_snapshot(Run *run, const RunSnapshot *snapshot)
+{
+    drop_snapshot(run);
+    opref_free(run->opref);
+    run->snapshot = *snapshot;
+    run->has_snapshot = TRUE;
+    run->opref = snapshot->opref;
+    run->opref_read = TRUE;
+}
+
+/* FALSE if the snapshot says that .guild has no such thing. */
+static gboolean may_have(const Run *run, RunPresence what)
+{
+    return !run->has_snapshot || (run->snapshot.present & what);
+}
+
 Run *run_ref(Run *run)
 {
     g_atomic_int_inc(&run->refs);
@@ -65,7 +90,7 @@ void run_unref(Run *run)
     g_free(run->id);
     g_free(run->dir);
     opref_free(run->opref);
-    value_unref(run->snapshot);
+    drop_snapshot(run);
     g_free(run);
 }
 
@@ -105,21 +130,6 @@ static char *attr_path(const Run *run, const char *name)
     return g_strconcat(run->dir, "/.guild/attrs/", name, NULL);
 }
 
-/* After a write the snapshot may be wrong about anything derived from the attribute. */
-static void drop_snapshot(Run *run)
-{
-    g_clear_pointer(&run->snapshot, value_unref);
-}
-
-void run_set_snapshot(Run *run, Value *attrs, OpRef *opref)
-{
-    value_unref(run->snapshot);
-    run->snapshot = attrs;
-    opref_free(run->opref);
-    run->opref = opref;
-    run->opref_read = TRUE;
-}
-
 gboolean run_init_skel(Run *run, GError **error)
 {
     g_autofree char *attrs = run_guild_path(run, "attrs");
@@ -131,12 +141,21 @@ gboolean run_init_skel(Run *run, GError **error)
             && run_write_attr_int(run, "initialized", clock_timestamp_us(), error);
 }
 
+static gboolean has_name(const Value *names, const char *name)
+{
+    for (gsize i = 0; i < value_list_size(names); i++)
+        if (strcmp(value_get_string(value_list_at(names, i)), name) == 0)
+            return TRUE;
+    return FALSE;
+}
+
 Value *run_get_attr(Run *run, const char *name, GError **error)
 {
-    if (run->snapshot && value_map_has(run->snapshot, name)) {
-        Value *known = value_map_get(run->snapshot, name);
-        return value_is_null(known) ? NULL : value_ref(known);
-    }
+    Value *known = run->has_snapshot ? value_map_get(run->snapshot.attrs, name) : NULL;
+    if (known)
+        return value_ref(known);
+    if (run->has_snapshot && !has_name(run->snapshot.unread, name))
+        return NULL;
     g_autofree char *path = attr_path(run, name);
     g_autoptr(GError) read_error = NULL;
     gsize len;
@@ -314,6 +333,8 @@ const char *run_status_name(RunStatus status)
 
 pid_t run_pid(Run *run)
 {
+    if (!may_have(run, RUN_HAS_LOCK))
+        return 0;
     g_autofree char *path = run_guild_path(run, "LOCK");
     g_autofree char *text = fs_read(path, 4096, NULL, NULL);
     if (!text)
@@ -327,6 +348,8 @@ pid_t run_pid(Run *run)
 
 char *run_remote(Run *run)
 {
+    if (!may_have(run, RUN_HAS_REMOTE_LOCK))
+        return NULL;
     g_autofree char *path = run_guild_path(run, "LOCK.remote");
     char *text = fs_read(path, 4096, NULL, NULL);
     return text ? g_strstrip(text) : NULL;
@@ -355,6 +378,19 @@ void run_clear_marker(Run *run, const char *marker)
 
 gboolean run_has_marker(Run *run, const char *marker)
 {
+    static const struct {
+        const char *name;
+        RunPresence what;
+    } known[] = {
+            { "LOCK", RUN_HAS_LOCK },
+            { "LOCK.remote", RUN_HAS_REMOTE_LOCK },
+            { "PENDING", RUN_HAS_PENDING },
+            { "STAGED", RUN_HAS_STAGED },
+            { "proto", RUN_HAS_PROTO },
+    };
+    for (gsize i = 0; run->has_snapshot && i < G_N_ELEMENTS(known); i++)
+        if (strcmp(marker, known[i].name) == 0)
+            return may_have(run, known[i].what);
     g_autofree char *path = run_guild_path(run, marker);
     return access(path, F_OK) == 0;
 }
@@ -373,6 +409,8 @@ void run_delete_lock(Run *run)
 
 Run *run_batch_proto(Run *run)
 {
+    if (!may_have(run, RUN_HAS_PROTO))
+        return NULL;
     g_autofree char *dir = run_guild_path(run, "proto");
     g_autoptr(Run) proto = run_new(dir, NULL);
     return run_exists(proto) ? g_steal_pointer(&proto) : NULL;

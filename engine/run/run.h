@@ -5,7 +5,7 @@
  * `LOCK.remote` (name of a remote) while it executes elsewhere, `.guild/proto` in batch runs.
  *
  * A Run is a name for the directory and keeps nothing of it in memory but its opref, unless
- * run_set_snapshot() attached a copy (see index.h). It is not locked: one thread at a time. */
+ * run_set_snapshot() attached what the index knows (see index.h). It is not locked: one thread at a time. */
 #pragma once
 
 #include <sys/types.h>
@@ -98,10 +98,22 @@ void run_delete_lock(Run *run);
  * New reference. */
 Run *run_batch_proto(Run *run);
 
-/* What the index knows, so that reading costs no I/O: attribute values by name (a map; a name with a
- * null value is known to be absent) and the opref (taken over; NULL: unreadable). Any write
- * through this Run drops it. */
-void run_set_snapshot(Run *run, Value *attrs, OpRef *opref);
+/* What the index knows of a run, so that reading costs no I/O. Any write through the Run drops it. */
+typedef enum {
+    RUN_HAS_LOCK = 1 << 0,
+    RUN_HAS_REMOTE_LOCK = 1 << 1,
+    RUN_HAS_PENDING = 1 << 2,
+    RUN_HAS_STAGED = 1 << 3,
+    RUN_HAS_PROTO = 1 << 4,
+} RunPresence;
+typedef struct RunSnapshot {
+    Value *attrs;  /* map of the values that are known */
+    Value *unread; /* list of names of attributes that exist but must be read from disk */
+    guint present; /* RunPresence: what is in .guild */
+    OpRef *opref;  /* NULL: not readable */
+} RunSnapshot;
+/* Takes over what the snapshot points to. */
+void run_set_snapshot(Run *run, const RunSnapshot *snapshot);
 
 /* Frees with run_unref. */
 GPtrArray *run_array_new(void);

@@ -59,6 +59,7 @@ static char *files_digest(int dir_fd, const char *dir, GPtrArray *names)
 
 typedef struct Walk {
     GPtrArray *sources;
+    GPtrArray *dirs;  /* all folders that were looked into, or NULL */
     GHashTable *seen; /* folders entered through links, "DEV:INO": links may make circles */
 } Walk;
 
@@ -93,6 +94,8 @@ static void walk_dir(Walk *w, int parent_fd, const char *name, const char *dir, 
             close(fd);
         return;
     }
+    if (w->dirs)
+        g_ptr_array_add(w->dirs, g_strdup(dir));
     g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
     for (struct dirent *e; (e = readdir(d));) {
@@ -122,7 +125,13 @@ static void walk_dir(Walk *w, int parent_fd, const char *name, const char *dir, 
 
 GPtrArray *scalars_sources(const char *run_dir)
 {
+    return scalars_walk(run_dir, NULL);
+}
+
+GPtrArray *scalars_walk(const char *run_dir, GPtrArray *dirs)
+{
     Walk w = {
+        .dirs = dirs,
         .sources = g_ptr_array_new_with_free_func((GDestroyNotify)scalar_source_free),
         .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
     };

@@ -33,6 +33,9 @@ void scalar_source_free(ScalarSource *s);
 /* The sources of a run directory, parents before their folders, names sorted. Array of
  * ScalarSource*. Costs a walk of the directory and a stat of each event file. */
 GPtrArray *scalars_sources(const char *run_dir);
+/* The same; adds to `dirs` (char*, newly allocated; may be NULL) every folder that was looked into: as
+ * long as none of them changes no source can appear. */
+GPtrArray *scalars_walk(const char *run_dir, GPtrArray *dirs);
 /* Reads a source's files in the order of their names. Array of ScalarSummary* in the order in which
  * tags first appear. */
 GPtrArray *scalars_read_source(const ScalarSource *source);

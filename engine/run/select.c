@@ -326,7 +326,8 @@ GPtrArray *run_query_list(RunStore *store, const RunQuery *q, GError **error)
 
 GPtrArray *run_query_filter(GPtrArray *runs, const RunQuery *q, GError **error)
 {
-    return filter_runs(runs, q, NULL, error);
+    g_autoptr(RunIndex) index = run_index_open(NULL);
+    return filter_runs(runs, q, index, error);
 }
 
 /* --- RUN arguments --- */
