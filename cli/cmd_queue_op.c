@@ -219,7 +219,7 @@ static void start_all_staged(Queue *q)
 /* Sleeps; TRUE if a signal says to stop. The signals are blocked but for here and for children. */
 static gboolean wait_for_stop(gint64 seconds, const sigset_t *signals)
 {
-    struct timespec timeout = { .tv_sec = (time_t) seconds };
+    struct timespec timeout = { .tv_sec = (time_t) seconds, .tv_nsec = seconds ? 0 : 100 * 1000 * 1000 };
     int sig;
     do
         sig = sigtimedwait(signals, NULL, &timeout);

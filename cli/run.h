@@ -54,12 +54,19 @@ gboolean run_confirm(RunState *s);
 /* "train", "model:train", "train.py" as seen from the current folder. Newly allocated. */
 char *run_op_desc(const Op *op);
 
+/* The batch run with its proto, in `dir` or where it belongs (NULL). */
+Run *run_init_batch(RunState *s, const char *dir, GError **error);
+
 /* Actions; each gives the exit status. */
 int run_start(RunState *s);
 int run_print_cmd(RunState *s);
 int run_print_env(RunState *s);
 int run_print_trials(RunState *s);
 int run_save_trials(RunState *s, const char *path);
+/* An optimizer that is an operation of its own tells its trials itself: it is run in a temporary
+ * folder with variable `name` set (PRINT_TRIALS, SAVE_TRIALS, PRINT_TRIALS_CMD: see guild.batch_util). */
+int run_tmp_batch(RunState *s, const char *name, const char *value);
+gboolean run_has_own_optimizer(const RunState *s);
 int run_test_flags(RunState *s);
 int run_test_sourcecode(RunState *s);
 int run_test_output(RunState *s, const char *path, gboolean scalars);

@@ -62,6 +62,8 @@ int run_print_trials(RunState *s)
 {
     if (!s->batch_op)
         return cli_error("cannot print trials for a non-batch operation");
+    if (run_has_own_optimizer(s))
+        return run_tmp_batch(s, "PRINT_TRIALS", "1");
     GError *error = NULL;
     g_autoptr(Value) trials = run_preview_trials(s, &error);
     if (!trials)
@@ -103,10 +105,13 @@ int run_save_trials(RunState *s, const char *path)
     g_autofree char *shown = shown_path(joined);
     printf("Saving trials to %s\n", shown);
     fflush(stdout);
+    g_autofree char *expanded = fs_expanduser(joined);
+    g_autofree char *absolute = fs_abspath(expanded, NULL);
+    if (run_has_own_optimizer(s))
+        return run_tmp_batch(s, "SAVE_TRIALS", absolute);
     GError *error = NULL;
     g_autoptr(Value) trials = run_preview_trials(s, &error);
     g_autofree char *text = trials ? trial_table_for_path(trials, joined, &error) : NULL;
-    g_autofree char *expanded = fs_expanduser(joined);
     if (!text || !fs_write(expanded, text, -1, &error))
         return print_batch_error(error);
     return 0;
@@ -137,6 +142,8 @@ int run_print_cmd(RunState *s)
         return 0;
     }
     print_args((const char *const *)s->batch_op->cmd_args);
+    if (run_has_own_optimizer(s))
+        return run_tmp_batch(s, "PRINT_TRIALS_CMD", "1");
     GError *error = NULL;
     g_autoptr(Value) trials = run_preview_trials(s, &error);
     for (gsize i = 0; trials && !error && i < value_list_size(trials); i++)

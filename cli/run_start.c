@@ -88,7 +88,7 @@ static gboolean is_needless(RunState *s)
 /* Making the run. */
 
 /* The batch run and, in it, the proto of its trials. */
-static Run *init_batch_run(RunState *s, const char *dir, GError **error)
+Run *run_init_batch(RunState *s, const char *dir, GError **error)
 {
     g_autoptr(Run) run = op_init_run(s->batch_op, dir, error);
     if (!run)
@@ -106,7 +106,7 @@ static Run *init_batch_run(RunState *s, const char *dir, GError **error)
 
 static Run *init_run(RunState *s, GError **error)
 {
-    return s->batch_op ? init_batch_run(s, NULL, error) : op_init_run(s->user_op, NULL, error);
+    return s->batch_op ? run_init_batch(s, NULL, error) : op_init_run(s->user_op, NULL, error);
 }
 
 static gboolean is_busy(Run *run)
@@ -161,7 +161,7 @@ static int stage(RunState *s)
     Op *op = s->batch_op ? s->batch_op : s->user_op;
     GError *error = NULL;
     if (s->batch_op) {
-        g_autoptr(Run) made = init_batch_run(s, NULL, &error);
+        g_autoptr(Run) made = run_init_batch(s, NULL, &error);
         if (!made)
             return run_print_error(error, NULL, NULL);
     }
