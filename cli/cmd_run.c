@@ -5,12 +5,12 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/op_help.h"
+#include "cli/ophelp.h"
 
 static int print_help(RunState *s)
 {
     g_autofree char *text = run_flag(s->args, "help_model")
-            ? op_help_model_text(s->help_opdef->modeldef) : op_help_text(s->help_opdef);
+            ? ophelp_model(s->help_opdef->modeldef) : ophelp_operation(s->help_opdef);
     fputs(text, stdout);
     return 0;
 }

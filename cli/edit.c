@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/op_help.h"
 #include "cli/out.h"
+#include "engine/base/flagval.h"
 #include "engine/base/fs.h"
 #include "engine/base/text.h"
 #include "engine/base/yaml.h"
@@ -77,8 +77,12 @@ static char *flag_help(const FlagDef *f)
 {
     GString *s = g_string_new_len(f->description, strcspn(f->description, "\n"));
     if (f->choices->len) {
-        g_autofree char *choices = op_help_choices(f);
-        g_string_append_printf(s, "%sChoices: %s", s->len ? "\n" : "", choices);
+        g_string_append_printf(s, "%sChoices:", s->len ? "\n" : "");
+        for (guint i = 0; i < f->choices->len; i++) {
+            const FlagChoice *c = g_ptr_array_index(f->choices, i);
+            g_autofree char *text = c->alias ? g_strdup(c->alias) : flagval_encode(c->value);
+            g_string_append_printf(s, "%s %s", i ? "," : "", text);
+        }
     }
     return g_string_free(s, FALSE);
 }
