@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "engine/base/flagval.h"
 #include "engine/batch/trials.h"
-#include "engine/op/label.h"
 
 struct Optimizer {
     const OptimizerClass *klass;
@@ -57,13 +57,27 @@ static void random_free_state(gpointer self)
     g_free(r);
 }
 
+/* "a=1, b=null": all flags, as the message about them lists them. */
+static char *list_flags(const Value *flags)
+{
+    g_autoptr(Value) sorted = value_new_map();
+    value_map_update(sorted, flags);
+    value_map_sort(sorted);
+    GString *out = g_string_new(NULL);
+    for (gsize i = 0; i < value_map_size(sorted); i++) {
+        g_autofree char *text = flagval_format(value_map_at(sorted, i), 0);
+        g_string_append_printf(out, "%s%s=%s", i ? ", " : "", value_map_key_at(sorted, i), text);
+    }
+    return g_string_free(out, FALSE);
+}
+
 static gpointer random_new_state(const OptimizerSpec *spec, GError **error)
 {
     g_autoptr(GPtrArray) dims = dims_for_flags(spec->flags, error);
     if (!dims)
         return NULL;
     if (!dims->len) {
-        g_autofree char *desc = run_flags_desc(spec->flags);
+        g_autofree char *desc = list_flags(spec->flags);
         g_set_error(error, BATCH_ERROR, BATCH_ERROR_DIMS,
                 "flags for batch (%s) do not contain any search dimensions\n"
                 "Try specifying a range for one or more flags as NAME=[MIN:MAX].",

@@ -197,6 +197,14 @@ static Value *coerce_typed(const Value *val, const FlagDef *f, GError **error)
     return value_ref((Value *)val);
 }
 
+/* As the error of one part is, but about the whole value. */
+static Value *bad_whole(const Value *val, const FlagDef *f, GError **error)
+{
+    g_autofree char *msg = g_strdup_printf("invalid value for type '%s'", f->type);
+    g_clear_error(error);
+    return bad_value(val, f, msg, error);
+}
+
 /* A value that `arg-split` will take apart: each part must be of the type. */
 static Value *coerce_split(const Value *val, const FlagDef *f, GError **error)
 {
@@ -208,7 +216,7 @@ static Value *coerce_split(const Value *val, const FlagDef *f, GError **error)
         g_autoptr(Value) part = value_new_string(*p);
         Value *item = coerce_typed(part, f, error);
         if (!item)
-            return NULL;
+            return bad_whole(val, f, error);
         value_list_append(list, item);
     }
     g_autofree char *joined = flagval_join(list, f->arg_split);
@@ -225,7 +233,7 @@ Value *flags_coerce(const Value *val, const FlagDef *f, GError **error)
         for (gsize i = 0; i < value_list_size(val); i++) {
             Value *item = flags_coerce(value_list_at(val, i), f, error);
             if (!item)
-                return NULL;
+                return bad_whole(val, f, error);
             value_list_append(list, item);
         }
         return g_steal_pointer(&list);

@@ -257,10 +257,10 @@ static void test_random(void)
 static void test_random_errors(void)
 {
     GError *error = NULL;
-    g_assert_null(random_text("{x: 1, y: a}", 1, 0, &error));
+    g_assert_null(random_text("{x: 1, y: a, n: }", 1, 0, &error));
     g_assert_error(error, BATCH_ERROR, BATCH_ERROR_DIMS);
     g_assert_cmpstr(error->message, ==,
-            "flags for batch (x=1, y=a) do not contain any search dimensions\n"
+            "flags for batch (n=null, x=1, y=a) do not contain any search dimensions\n"
             "Try specifying a range for one or more flags as NAME=[MIN:MAX].");
     g_clear_error(&error);
     g_assert_null(optimizer_class_find("gp"));
