@@ -10,6 +10,7 @@
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/op/op.h"
+#include "engine/run/describe.h"
 #include "engine/run/lock.h"
 #include "worker/internal.h"
 
@@ -168,6 +169,24 @@ static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer ta
     over(t, cause, exit_status, why);
 }
 
+/* As the reference words it. Newly allocated. */
+static char *start_error(WTask *t, const GError *error)
+{
+    g_autofree char *op = run_format_operation(t->run);
+    return error->domain == EXEC_ERROR ? g_strdup_printf("error running %s: %s", op, error->message)
+                                       : g_strdup(error->message);
+}
+
+/* What prepare() does if the start fails at once. */
+static void on_start_failed(Exec *exec, const GError *error, gpointer task)
+{
+    WTask *t = task;
+    g_autofree char *why = start_error(t, error);
+    exec_free(g_steal_pointer(&t->exec));
+    run_delete_lock(t->run);
+    over(t, DONE_FAILED, 1, why);
+}
+
 /* Devices, threads: what the request means inside the process. */
 static char **request_env(WTask *t)
 {
@@ -232,7 +251,9 @@ static gboolean claim(WTask *t, char **status, GError **error)
 
 static gboolean start_process(WTask *t, GError **error)
 {
-    static const ExecCallbacks callbacks = { .output = on_output, .exited = on_exited };
+    /* In place it was said to have started; elsewhere that is said once its pid is known. */
+    const ExecCallbacks callbacks = { .output = on_output, .exited = on_exited,
+        .failed = t->in_place ? on_start_failed : NULL };
     OpRequest req = { .home = t->in_place ? t->w->home : place_home(t->w->place) };
     g_autoptr(Op) op = op_for_run(t->run, NULL, &req, error);
     if (!op || !op_prepare_start(op, t->run, FALSE, error))
@@ -261,7 +282,8 @@ static gboolean prepare(gpointer data)
     if (!start_process(t, &error)) {
         run_clear_marker(t->run, "PENDING");
         run_delete_lock(t->run);
-        over(t, DONE_FAILED, 1, error->message);
+        g_autofree char *why = start_error(t, error);
+        over(t, DONE_FAILED, 1, why);
         return G_SOURCE_REMOVE;
     }
     t->stage = W_RUNNING;
