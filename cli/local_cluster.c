@@ -140,8 +140,12 @@ int local_batch_run(Run *batch_run, const LocalBatchOptions *options, GError **e
     l.loop = g_main_loop_new(l.context, FALSE);
     l.progress = progress_new(options->jobs != 1 && !options->quiet);
     l.show_output = options->jobs == 1 && !options->quiet;
+    /* What trials log while they are made ready is the batch's log. */
+    LogStyle style = log_style();
+    log_set_style(LOG_STYLE_OP);
     if (open_cluster(&l, options, zmq, error) && add_job(&l, batch_run, options, error))
         run_loop(&l);
+    log_set_style(style);
     progress_free(l.progress);
     worker_free(l.worker);
     coordinator_free(l.coordinator);

@@ -186,9 +186,9 @@ gboolean out_confirm(const char *prompt, gboolean dflt)
     ssize_t n = getline(&line, &size, stdin);
     g_autofree char *answer = g_ascii_strdown(n > 0 ? line : "", -1);
     free(line);
-    if (n < 0) {
+    if (n < 0) { /* nobody answers: as the reference, this is an error and no "no" */
         fputc('\n', stderr);
-        return FALSE;
+        exit(1);
     }
     g_strstrip(answer);
     return strcmp(answer, "y") == 0 || strcmp(answer, "yes") == 0 || (dflt && !*answer);
