@@ -102,7 +102,7 @@ int run_save_trials(RunState *s, const char *path)
     g_autofree char *here = g_get_current_dir();
     g_autofree char *joined = strcmp(cli_cwd(), here) == 0 ? g_strdup(path)
                                                              : fs_join(cli_cwd(), path);
-    g_autofree char *shown = shown_path(joined);
+    g_autofree char *place = fs_abspath(joined, NULL), *shown = shown_path(place);
     printf("Saving trials to %s\n", shown);
     fflush(stdout);
     g_autofree char *expanded = fs_expanduser(joined);
