@@ -102,13 +102,14 @@ static char *option_label(const CliOption *o)
 static gboolean check_value(const CliArgs *args, const CliOption *o, const char *value)
 {
     char *end = NULL;
+    errno = 0;
     if (o->kind == OPT_INT)
         g_ascii_strtoll(value, &end, 10);
     else if (o->kind == OPT_FLOAT)
         g_ascii_strtod(value, &end);
     else
         return TRUE;
-    if (end != value && !*end)
+    if (end != value && !*end && errno != ERANGE)
         return TRUE;
     g_autofree char *label = option_label(o);
     if (o->kind == OPT_INT)
