@@ -18,6 +18,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunIndex, run_index_close)
 
 /* Gives each run a snapshot (run_set_snapshot()), from the cache where that is still true. */
 void run_index_load(RunIndex *index, GPtrArray *runs);
+/* Gets the scalars of many runs at once, which is faster than one after the other. */
+void run_index_load_scalars(RunIndex *index, GPtrArray *runs);
 /* Scalars of a run, list of maps {prefix, tag, first_val, first_step, last_val, last_step, min_val,
  * min_step, max_val, max_step, avg_val, total, count} in the order of the reference's index. A new
  * reference, never NULL. The index remembers what it gave: open a new one to look again. */

@@ -9,7 +9,7 @@
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 
-#define VERSION 1
+#define VERSION 3
 #define BUSY_TIMEOUT_MS 200
 
 struct IndexDb {
@@ -138,7 +138,7 @@ gboolean index_db_begin(IndexDb *db)
     return !db->broken && run_sql(db, "BEGIN IMMEDIATE");
 }
 
-void index_db_put(IndexDb *db, IndexTable table, const char *key, const GByteArray *bytes)
+void index_db_put(IndexDb *db, IndexTable table, const char *key, GBytes *bytes)
 {
     sqlite3_stmt **stmt = bytes ? &db->put[table] : &db->delete[table];
     const char *sql = bytes ? "INSERT OR REPLACE INTO TABLE VALUES (?1, ?2)"
@@ -147,7 +147,8 @@ void index_db_put(IndexDb *db, IndexTable table, const char *key, const GByteArr
         return;
     sqlite3_bind_text(*stmt, 1, key, -1, SQLITE_STATIC);
     if (bytes)
-        sqlite3_bind_blob(*stmt, 2, bytes->data, (int)bytes->len, SQLITE_STATIC);
+        sqlite3_bind_blob(*stmt, 2, g_bytes_get_data(bytes, NULL), (int)g_bytes_get_size(bytes),
+                SQLITE_STATIC);
     check(db, sqlite3_step(*stmt));
     sqlite3_reset(*stmt);
     sqlite3_clear_bindings(*stmt);

@@ -18,5 +18,5 @@ typedef void (*IndexRowFn)(const char *key, const guint8 *bytes, gsize len, gpoi
 void index_db_each(IndexDb *db, IndexTable table, const char *prefix, IndexRowFn fn, gpointer data);
 /* Rows that are written or (bytes NULL) deleted, in one transaction. */
 gboolean index_db_begin(IndexDb *db);
-void index_db_put(IndexDb *db, IndexTable table, const char *key, const GByteArray *bytes);
+void index_db_put(IndexDb *db, IndexTable table, const char *key, GBytes *bytes);
 void index_db_commit(IndexDb *db);

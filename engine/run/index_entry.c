@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See index_entry.h. An entry of a run is: stamp, presence, opref text, names of unread attributes,
- * map of known attributes. An entry of scalars is: stamp, list of scalars, map of logged attributes. */
+/* See index_entry.h. An entry of a run is: stamp, timestamp, presence, the five parts of the opref,
+ * names of unread attributes, map of known attributes. An entry of scalars is: stamp, map of logged
+ * attributes, list of scalars. */
 #include "engine/run/index_entry.h"
 
 #include <dirent.h>
@@ -12,9 +13,9 @@
 #include "engine/run/index_stamp.h"
 #include "engine/run/scalars.h"
 
-/* Attributes that listings and filters read of every run. */
-static const char *const known_attrs[] = { "comments", "exit_status", "flags", "initialized", "label",
-        "marked", "opdef_attrs", "sourcecode_digest", "started", "stopped", "tags", NULL };
+/* Attributes that listings and filters read of many runs. */
+static const char *const known_attrs[] = { "comments", "exit_status", "flags", "label", "marked",
+        "opdef_attrs", "started", "stopped", "tags", NULL };
 
 #define MAX_ATTR_BYTES 65536
 #define MAX_INT_DIGITS 18
@@ -31,7 +32,8 @@ static char *read_stamped(int guild_fd, const char *name, IndexStamp *stamp, gsi
         return NULL;
     char *text = NULL;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-        index_stamp_add(stamp, name, &st);
+        g_autofree char *stamp_name = g_strconcat(".guild/", name, NULL);
+        index_stamp_add(stamp, stamp_name, &st);
         gsize size = (gsize)MIN(st.st_size, MAX_ATTR_BYTES);
         text = g_malloc(size + 2);
         ssize_t n = read(fd, text, size + 1);
@@ -93,7 +95,7 @@ static int compare_names(gconstpointer a, gconstpointer b, gpointer data)
 
 static void read_attrs(int guild_fd, RunSnapshot *snapshot, IndexStamp *stamp)
 {
-    DIR *dir = open_dir_stamped(guild_fd, "attrs", "attrs", stamp);
+    DIR *dir = open_dir_stamped(guild_fd, "attrs", ".guild/attrs", stamp);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
@@ -115,51 +117,128 @@ static void read_attrs(int guild_fd, RunSnapshot *snapshot, IndexStamp *stamp)
     value_list_sort(snapshot->unread, compare_names, NULL);
 }
 
-static void put_entry(GByteArray *out, const IndexStamp *stamp, const RunSnapshot *snapshot,
-        const char *opref)
+/* The timestamp of a run that was never started is the time when it was made. */
+static gint64 timestamp_us(int guild_fd, const RunSnapshot *snapshot, IndexStamp *stamp)
 {
-    index_put_stamp(out, stamp);
-    index_put_u32(out, snapshot->present);
-    index_put_text(out, opref ? opref : "");
-    index_put_value(out, snapshot->unread);
-    index_put_value(out, snapshot->attrs);
+    gint64 started = value_map_int(snapshot->attrs, "started", 0);
+    gsize len;
+    if (started)
+        return started;
+    g_autofree char *text = read_stamped(guild_fd, "attrs/initialized", stamp, &len);
+    g_autoptr(Value) v = text ? parse_attr(text, len) : NULL;
+    return v && value_kind(v) == VALUE_INT ? value_get_int(v) : 0;
 }
 
-GByteArray *index_entry_read(Run *run)
+/* Wraps up what was read: stamp first, then `payload` (taken over). */
+static void seal(IndexEntry *entry, IndexStamp *stamp, GByteArray *payload)
+{
+    GByteArray *bytes = g_byte_array_new();
+    index_put_stamp(bytes, stamp);
+    entry->payload = bytes->len;
+    entry->keep = index_stamp_settled(stamp);
+    g_byte_array_append(bytes, payload->data, payload->len);
+    g_byte_array_unref(payload);
+    entry->bytes = g_byte_array_free_to_bytes(bytes);
+}
+
+static void put_opref(GByteArray *out, const OpRef *ref)
+{
+    index_put_text(out, ref->pkg_type);
+    index_put_text(out, ref->pkg_name);
+    index_put_text(out, ref->pkg_version);
+    index_put_text(out, ref->model_name);
+    index_put_text(out, ref->op_name);
+}
+
+static char *get_string(IndexReader *r)
+{
+    gsize len;
+    const char *text = index_get_text(r, &len);
+    return g_strndup(text ? text : "", len);
+}
+
+static OpRef *get_opref(IndexReader *r)
+{
+    OpRef *ref = g_new(OpRef, 1);
+    ref->pkg_type = get_string(r);
+    ref->pkg_name = get_string(r);
+    ref->pkg_version = get_string(r);
+    ref->model_name = get_string(r);
+    ref->op_name = get_string(r);
+    return ref;
+}
+
+void index_entry_clear(IndexEntry *entry)
+{
+    g_clear_pointer(&entry->bytes, g_bytes_unref);
+}
+
+void index_entry_read(IndexEntry *entry, Run *run)
 {
     RunSnapshot snapshot = { .attrs = value_new_map(), .unread = value_new_list() };
     IndexStamp stamp;
     index_stamp_init(&stamp);
     g_autofree char *guild_dir = run_guild_path(run, NULL);
-    g_autofree char *opref = NULL;
-    DIR *dir = open_dir_stamped(AT_FDCWD, guild_dir, ".", &stamp);
+    g_autofree char *opref_text = NULL;
+    *entry = (IndexEntry){ 0 };
+    DIR *dir = open_dir_stamped(AT_FDCWD, guild_dir, ".guild", &stamp);
     for (struct dirent *e; dir && (e = readdir(dir));)
         snapshot.present |= presence(e->d_name);
     if (dir) {
         gsize len;
         read_attrs(dirfd(dir), &snapshot, &stamp);
-        opref = read_stamped(dirfd(dir), "opref", &stamp, &len);
+        entry->timestamp_us = timestamp_us(dirfd(dir), &snapshot, &stamp);
+        /* Not stamped: writing it anew goes with other changes in .guild. */
+        IndexStamp unused;
+        index_stamp_init(&unused);
+        opref_text = read_stamped(dirfd(dir), "opref", &unused, &len);
+        index_stamp_clear(&unused);
         closedir(dir);
     }
-    snapshot.opref = opref ? opref_parse(opref, NULL) : NULL;
-    GByteArray *bytes = NULL;
-    if (snapshot.opref && index_stamp_settled(&stamp)) {
-        bytes = g_byte_array_new();
-        put_entry(bytes, &stamp, &snapshot, opref);
+    g_autoptr(OpRef) opref = opref_text ? opref_parse(opref_text, NULL) : NULL;
+    if (opref) {
+        GByteArray *payload = g_byte_array_new();
+        index_put_i64(payload, entry->timestamp_us);
+        index_put_u32(payload, snapshot.present);
+        put_opref(payload, opref);
+        index_put_value(payload, snapshot.unread);
+        index_put_value(payload, snapshot.attrs);
+        seal(entry, &stamp, payload);
     }
     index_stamp_clear(&stamp);
-    /* Without an opref the run itself is to say what is wrong with it. */
-    if (snapshot.opref) {
-        run_set_snapshot(run, &snapshot);
-    }
-    else {
-        value_unref(snapshot.attrs);
-        value_unref(snapshot.unread);
-    }
-    return bytes;
+    value_unref(snapshot.attrs);
+    value_unref(snapshot.unread);
 }
 
 /* --- restoring --- */
+
+static IndexReader reader_at(const IndexEntry *entry, gsize from)
+{
+    gsize size;
+    const guint8 *data = g_bytes_get_data(entry->bytes, &size);
+    return (IndexReader){ data + from, data + size, FALSE };
+}
+
+static gboolean check(IndexEntry *entry, IndexReader *r, Run *run, int root_fd)
+{
+    const char *name = strrchr(run_dir(run), '/');
+    *r = reader_at(entry, 0);
+    const guint8 *begin = r->at;
+    if (!name || !index_check_stamp(r, root_fd, name + 1))
+        return FALSE;
+    entry->payload = (gsize)(r->at - begin);
+    entry->keep = FALSE;
+    return TRUE;
+}
+
+gboolean index_entry_check(IndexEntry *entry, Run *run, int root_fd)
+{
+    IndexReader r;
+    if (!check(entry, &r, run, root_fd))
+        return FALSE;
+    entry->timestamp_us = index_get_i64(&r);
+    return !r.failed;
+}
 
 static gboolean all_strings(const Value *list)
 {
@@ -171,52 +250,51 @@ static gboolean all_strings(const Value *list)
     return TRUE;
 }
 
-gboolean index_entry_restore(Run *run, const guint8 *bytes, gsize len)
+/* Of the bytes from the payload on. */
+static gboolean decode_snapshot(GBytes *bytes, RunSnapshot *snapshot)
 {
-    IndexReader r = { bytes, bytes + len, FALSE };
-    g_autofree char *guild_dir = run_guild_path(run, NULL);
-    if (!index_check_stamp(&r, guild_dir))
-        return FALSE;
-    RunSnapshot snapshot = { .present = index_get_u32(&r) };
-    gsize opref_len;
-    const char *text = index_get_text(&r, &opref_len);
-    g_autofree char *opref = text ? g_strndup(text, opref_len) : NULL;
-    snapshot.unread = index_get_value(&r);
-    snapshot.attrs = index_get_value(&r);
-    snapshot.opref = opref && !r.failed ? opref_parse(opref, NULL) : NULL;
-    if (snapshot.opref && value_is_map(snapshot.attrs) && all_strings(snapshot.unread)) {
-        run_set_snapshot(run, &snapshot);
+    IndexReader r = reader_at(&(IndexEntry){ .bytes = bytes }, 0);
+    index_get_i64(&r);
+    *snapshot = (RunSnapshot){ .present = index_get_u32(&r) };
+    snapshot->opref = get_opref(&r);
+    snapshot->unread = index_get_value(&r);
+    snapshot->attrs = index_get_value(&r);
+    if (!r.failed && value_is_map(snapshot->attrs) && all_strings(snapshot->unread))
         return TRUE;
-    }
-    opref_free(snapshot.opref);
-    value_unref(snapshot.unread);
-    value_unref(snapshot.attrs);
+    g_clear_pointer(&snapshot->opref, opref_free);
+    g_clear_pointer(&snapshot->unread, value_unref);
+    g_clear_pointer(&snapshot->attrs, value_unref);
     return FALSE;
+}
+
+void index_entry_attach(const IndexEntry *entry, Run *run)
+{
+    g_autoptr(GBytes) payload = g_bytes_new_from_bytes(entry->bytes, entry->payload,
+            g_bytes_get_size(entry->bytes) - entry->payload);
+    run_set_snapshot(run, payload, decode_snapshot, entry->timestamp_us);
 }
 
 /* --- scalars --- */
 
-void index_scalars_free(IndexScalars *s)
+gboolean index_scalars_check(IndexEntry *entry, Run *run, int root_fd)
 {
-    if (!s)
-        return;
-    value_unref(s->scalars);
-    value_unref(s->attrs);
-    g_free(s);
+    IndexReader r;
+    return check(entry, &r, run, root_fd);
 }
 
-IndexScalars *index_scalars_restore(Run *run, const guint8 *bytes, gsize len)
+Value *index_scalars_attrs(const IndexEntry *entry)
 {
-    IndexReader r = { bytes, bytes + len, FALSE };
-    if (!index_check_stamp(&r, run_dir(run)))
-        return NULL;
-    IndexScalars *s = g_new0(IndexScalars, 1);
-    s->scalars = index_get_value(&r);
-    s->attrs = index_get_value(&r);
-    if (!r.failed && value_is_list(s->scalars) && value_is_map(s->attrs))
-        return s;
-    index_scalars_free(s);
-    return NULL;
+    IndexReader r = reader_at(entry, entry->payload);
+    g_autoptr(Value) attrs = index_get_value(&r);
+    return !r.failed && value_is_map(attrs) ? g_steal_pointer(&attrs) : value_new_map();
+}
+
+Value *index_scalars_list(const IndexEntry *entry)
+{
+    IndexReader r = reader_at(entry, entry->payload);
+    value_unref(index_get_value(&r));
+    g_autoptr(Value) scalars = index_get_value(&r);
+    return !r.failed && value_is_list(scalars) ? g_steal_pointer(&scalars) : value_new_list();
 }
 
 /* The path below the run's directory. */
@@ -243,7 +321,7 @@ static void stamp_event_files(Run *run, const ScalarSource *source, IndexStamp *
     }
 }
 
-IndexScalars *index_scalars_read(Run *run, GByteArray **bytes)
+void index_scalars_read(IndexEntry *entry, Run *run)
 {
     g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) sources = scalars_walk(run_dir(run), dirs);
@@ -253,16 +331,12 @@ IndexScalars *index_scalars_read(Run *run, GByteArray **bytes)
         stamp_path(run, dirs->pdata[i], &stamp);
     for (guint i = 0; i < sources->len; i++)
         stamp_event_files(run, sources->pdata[i], &stamp);
-    IndexScalars *s = g_new0(IndexScalars, 1);
-    s->scalars = sources->len ? scalars_read_value(run_dir(run)) : value_new_list();
-    s->attrs = sources->len ? scalars_read_attrs(run_dir(run)) : value_new_map();
-    *bytes = NULL;
-    if (index_stamp_settled(&stamp)) {
-        *bytes = g_byte_array_new();
-        index_put_stamp(*bytes, &stamp);
-        index_put_value(*bytes, s->scalars);
-        index_put_value(*bytes, s->attrs);
-    }
+    g_autoptr(Value) scalars = sources->len ? scalars_read_value(run_dir(run)) : value_new_list();
+    g_autoptr(Value) attrs = sources->len ? scalars_read_attrs(run_dir(run)) : value_new_map();
+    GByteArray *payload = g_byte_array_new();
+    index_put_value(payload, attrs);
+    index_put_value(payload, scalars);
+    *entry = (IndexEntry){ 0 };
+    seal(entry, &stamp, payload);
     index_stamp_clear(&stamp);
-    return s;
 }

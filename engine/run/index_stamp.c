@@ -2,6 +2,7 @@
 /* See index_stamp.h. */
 #include "engine/run/index_stamp.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <time.h>
@@ -46,7 +47,7 @@ void index_put_stamp(GByteArray *out, const IndexStamp *stamp)
     g_byte_array_append(out, stamp->items->data, stamp->items->len);
 }
 
-gboolean index_check_stamp(IndexReader *r, const char *dir)
+gboolean index_check_stamp(IndexReader *r, int root_fd, const char *dir)
 {
     char path[PATH_MAX];
     gsize dir_len = strlen(dir);
@@ -67,7 +68,8 @@ gboolean index_check_stamp(IndexReader *r, const char *dir)
         }
         memcpy(path + dir_len, name, len);
         path[dir_len + len] = '\0';
-        same = stat(path, &st) == 0 && to_ns(&st.st_ctim) == changed_ns && st.st_size == size;
+        same = fstatat(root_fd, path, &st, 0) == 0 && to_ns(&st.st_ctim) == changed_ns
+                && st.st_size == size;
     }
     return same && !r->failed;
 }

@@ -21,5 +21,6 @@ void index_stamp_add(IndexStamp *stamp, const char *name, const struct stat *st)
  * times ticks in steps): such an entry must not be kept. */
 gboolean index_stamp_settled(const IndexStamp *stamp);
 void index_put_stamp(GByteArray *out, const IndexStamp *stamp);
-/* Reads a stamp and compares it with what is below `dir` now. */
-gboolean index_check_stamp(IndexReader *r, const char *dir);
+/* Reads a stamp and compares it with what is below the folder `dir` (relative to the open folder
+ * root_fd, which makes looking much cheaper than from the root) now. */
+gboolean index_check_stamp(IndexReader *r, int root_fd, const char *dir);

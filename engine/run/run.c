@@ -21,6 +21,9 @@ struct Run {
     char *dir;
     OpRef *opref; /* NULL until read */
     gboolean opref_read;
+    GBytes *encoded; /* a snapshot that was not decoded yet, or NULL */
+    RunSnapshotFn decode;
+    gint64 timestamp_us; /* of the encoded snapshot */
     gboolean has_snapshot;
     RunSnapshot snapshot; /* its opref is moved to the field above */
 };
@@ -57,24 +60,37 @@ Run *run_new(const char *dir, const char *id)
 static void drop_snapshot(Run *run)
 {
     run->has_snapshot = FALSE;
+    g_clear_pointer(&run->encoded, g_bytes_unref);
     g_clear_pointer(&run->snapshot.attrs, value_unref);
     g_clear_pointer(&run->snapshot.unread, value_unref);
 }
 
-void run_set_snapshot(Run *run, const RunSnapshot *snapshot)
+void run_set_snapshot(Run *run, GBytes *bytes, RunSnapshotFn decode, gint64 timestamp_us)
 {
     drop_snapshot(run);
-    opref_free(run->opref);
-    run->snapshot = *snapshot;
-    run->has_snapshot = TRUE;
-    run->opref = snapshot->opref;
-    run->opref_read = TRUE;
+    run->encoded = g_bytes_ref(bytes);
+    run->decode = decode;
+    run->timestamp_us = timestamp_us;
+}
+
+static gboolean has_snapshot(Run *run)
+{
+    if (!run->encoded)
+        return run->has_snapshot;
+    g_autoptr(GBytes) bytes = g_steal_pointer(&run->encoded);
+    run->has_snapshot = run->decode(bytes, &run->snapshot);
+    if (run->has_snapshot) {
+        opref_free(run->opref);
+        run->opref = g_steal_pointer(&run->snapshot.opref);
+        run->opref_read = TRUE;
+    }
+    return run->has_snapshot;
 }
 
 /* FALSE if the snapshot says that .guild has no such thing. */
-static gboolean may_have(const Run *run, RunPresence what)
+static gboolean may_have(Run *run, RunPresence what)
 {
-    return !run->has_snapshot || (run->snapshot.present & what);
+    return !has_snapshot(run) || (run->snapshot.present & what);
 }
 
 Run *run_ref(Run *run)
@@ -151,7 +167,7 @@ static gboolean has_name(const Value *names, const char *name)
 
 Value *run_get_attr(Run *run, const char *name, GError **error)
 {
-    Value *known = run->has_snapshot ? value_map_get(run->snapshot.attrs, name) : NULL;
+    Value *known = has_snapshot(run) ? value_map_get(run->snapshot.attrs, name) : NULL;
     if (known)
         return value_ref(known);
     if (run->has_snapshot && !has_name(run->snapshot.unread, name))
@@ -264,6 +280,7 @@ Value *run_opdef_attr(Run *run, const char *name)
 
 static gboolean read_opref(Run *run, GError **error)
 {
+    has_snapshot(run);
     if (run->opref_read && run->opref)
         return TRUE;
     run->opref_read = TRUE;
@@ -285,6 +302,7 @@ OpRef *run_opref(Run *run, GError **error)
 
 const OpRef *run_peek_opref(Run *run)
 {
+    has_snapshot(run);
     if (!run->opref_read)
         read_opref(run, NULL);
     return run->opref;
@@ -357,6 +375,8 @@ char *run_remote(Run *run)
 
 gint64 run_timestamp_us(Run *run)
 {
+    if (run->encoded)
+        return run->timestamp_us;
     gint64 started = run_attr_int(run, "started", 0);
     return started ? started : run_attr_int(run, "initialized", 0);
 }
@@ -388,7 +408,7 @@ gboolean run_has_marker(Run *run, const char *marker)
             { "STAGED", RUN_HAS_STAGED },
             { "proto", RUN_HAS_PROTO },
     };
-    for (gsize i = 0; run->has_snapshot && i < G_N_ELEMENTS(known); i++)
+    for (gsize i = 0; has_snapshot(run) && i < G_N_ELEMENTS(known); i++)
         if (strcmp(marker, known[i].name) == 0)
             return may_have(run, known[i].what);
     g_autofree char *path = run_guild_path(run, marker);

@@ -112,8 +112,11 @@ typedef struct RunSnapshot {
     guint present; /* RunPresence: what is in .guild */
     OpRef *opref;  /* NULL: not readable */
 } RunSnapshot;
-/* Takes over what the snapshot points to. */
-void run_set_snapshot(Run *run, const RunSnapshot *snapshot);
+/* Attaches a snapshot that is made by `decode` from `bytes` (a reference is taken) when something but
+ * the time is first asked for. `decode` fills a snapshot, whose parts the run takes over, or gives
+ * FALSE: then the run is read from disk. */
+typedef gboolean (*RunSnapshotFn)(GBytes *bytes, RunSnapshot *snapshot);
+void run_set_snapshot(Run *run, GBytes *bytes, RunSnapshotFn decode, gint64 timestamp_us);
 
 /* Frees with run_unref. */
 GPtrArray *run_array_new(void);

@@ -300,6 +300,8 @@ static GPtrArray *filter_runs(GPtrArray *runs, const RunQuery *q, RunIndex *inde
         return NULL;
     TestFn chosen[16];
     chosen_tests(q, chosen);
+    if (tests.filter)
+        run_index_load_scalars(index, runs);
     GPtrArray *kept = run_array_new();
     for (guint i = 0; i < runs->len; i++) {
         gboolean keep = TRUE;
