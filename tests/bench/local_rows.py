@@ -9,7 +9,6 @@ import time
 from measure import (Skipped, Sample, differences, pairs, ratios, resident_bytes, scaled, timed, wait_for)
 
 NOOP = "op:\n  exec: 'true'\n  flags:\n    x: 0\n"
-TRIALS = 1000
 PYTHON = "/usr/bin/python3"
 
 
@@ -38,29 +37,30 @@ def run_size(b):
     return folders, files, size // max(files, 1)
 
 
-def _batch_rate(b, on, jobs="2"):
+def _batch_rate(b, on, trials):
     project, home = b.project(NOOP), b.folder(on)
-    took = b.run(["run", "op", f"x=range[1:{TRIALS}]", "-j", jobs, "-y"], project, home)
-    if count_runs(home) != TRIALS:
-        raise RuntimeError(f"{count_runs(home)} of {TRIALS} trials completed")
+    took = b.run(["run", "op", f"x=range[1:{trials}]", "-j", "2", "-y"], project, home)
+    if count_runs(home) != trials:
+        raise RuntimeError(f"{count_runs(home)} of {trials} trials completed")
     shutil.rmtree(home)
-    return TRIALS / took
+    return trials / took
 
 
-def _floor_rate(b, on, files, size):
+def _floor_rate(b, on, trials, files, size):
     folder = b.folder(on)
-    took = timed([os.path.join(b.tools, "floor_trials"), folder, str(TRIALS), "2", str(files), str(size)])
+    took = timed([os.path.join(b.tools, "floor_trials"), folder, str(trials), "2", str(files), str(size)])
     shutil.rmtree(folder)
-    return TRIALS / took
+    return trials / took
 
 
 def noop_trials(b, table):
     folders, files, size = run_size(b)
     print(f"(a run has {folders} folders and {files} files of {size} bytes; the floor makes 3 and {files})")
-    for where, on, bar in (("tmpfs", b.memory, 0.5), ("disk", b.disk, None)):
-        ours, floor = pairs(5 if bar else 3, lambda: _batch_rate(b, on), lambda: _floor_rate(b, on, files, size))
+    for where, on, trials, bar in (("tmpfs", b.memory, 1000, 0.5), ("disk", b.disk, 200, None)):
+        ours, floor = pairs(5 if bar else 3, lambda: _batch_rate(b, on, trials),
+                            lambda: _floor_rate(b, on, trials, files, size))
         ratio = ratios(ours, floor)
-        table.row(f"{TRIALS} no-op trials, -j 2, {where}", ours.show("/s"), floor.show("/s"), f"{ratio.median:.2f}",
+        table.row(f"{trials} no-op trials, -j 2, {where}", ours.show("/s"), floor.show("/s"), f"{ratio.median:.2f}",
                   f">= {bar}" if bar else "none", ratio.median >= bar if bar else None)
 
 
