@@ -28,6 +28,7 @@ typedef struct {
     Job *job;
     Progress *progress;
     gboolean show_output;
+    gboolean quiet; /* log lines go to the batch's output only */
     gboolean ended;
     int exit_status;
     int signal; /* the first one that asked us to stop */
@@ -38,7 +39,7 @@ static void on_line(Job *job, int level, const char *text, gpointer data)
 {
     static const char *const names[] = { "DEBUG", "INFO", "WARNING", "ERROR" };
     Local *l = data;
-    if (level < LOG_INFO && log_level() > LOG_DEBUG)
+    if (l->quiet || (level < LOG_INFO && log_level() > LOG_DEBUG))
         return;
     progress_line(l->progress, "%s: [guild] %s", names[CLAMP(level / 10 - 1, 0, 3)], text);
 }
@@ -139,6 +140,7 @@ int local_batch_run(Run *batch_run, const LocalBatchOptions *options, GError **e
     l.context = g_main_context_default();
     l.loop = g_main_loop_new(l.context, FALSE);
     l.progress = progress_new(options->jobs != 1 && !options->quiet);
+    l.quiet = options->quiet;
     l.show_output = options->jobs == 1 && !options->quiet;
     /* What trials log while they are made ready is the batch's log. */
     LogStyle style = log_style();

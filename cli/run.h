@@ -2,7 +2,8 @@
 /* `guild run`, in parts: cmd_run.c is the command; run_options.c its options and which of them exclude
  * each other; run_state.c makes of them the operations to run; run_preview.c asks the user; run_start.c
  * runs or stages; run_batch.c shows or saves trials; run_info.c answers questions about an
- * operation; run_messages.c words errors. Follows guild/commands/run_impl.py of the reference. */
+ * operation; run_remote.c hands a run to a
+ * coordinator; run_messages.c words errors. Follows guild/commands/run_impl.py of the reference. */
 #pragma once
 
 #include "cli/cli.h"
@@ -57,8 +58,18 @@ char *run_op_desc(const Op *op);
 /* The batch run with its proto, in `dir` or where it belongs (NULL). */
 Run *run_init_batch(RunState *s, const char *dir, GError **error);
 
+/* The batch run in `dir` (NULL: a new one) and, in it, the proto of its trials. */
+Run *run_init_batch(RunState *s, const char *dir, GError **error);
+/* What trials ask of a machine, a map; NULL without error for nothing in particular. */
+Value *run_resource_request(RunState *s, GError **error);
+
+/* The batch run and, in it, the proto of its trials. `dir` NULL: where the operation says. */
+Run *run_init_batch(RunState *s, const char *dir, GError **error);
+
 /* Actions; each gives the exit status. */
 int run_start(RunState *s);
+int run_start_remote(RunState *s); /* --remote */
+int run_remotely(RunState *s);
 int run_print_cmd(RunState *s);
 int run_print_env(RunState *s);
 int run_print_trials(RunState *s);

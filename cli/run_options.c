@@ -107,6 +107,14 @@ const CliOption run_own_options[] = {
         {"retries", "--retries", OPT_INT, "N",
                 "Run a trial again, up to N times, when the worker that ran it was lost. Default "
                 "is 3."},
+        {"retry_failed", "--retry-failed", OPT_INT, "N",
+                "Start a trial again, up to N times, when it failed."},
+        {"priority", "--priority", OPT_INT, "N",
+                "With --remote: run before batches of a lower priority. Default is 0."},
+        {"retry_failed", "--retry-failed", OPT_INT, "N",
+                "Run a trial again, up to N times, when it ends in error."},
+        {"priority", "--priority", OPT_INT, "N",
+                "With --remote: serve this before what has a lower priority. Default is 0."},
         {"request", "--request", OPT_STRING, "RESOURCES",
                 "What each trial asks of a machine, as in cpus=2,gpus=1,mem=8G."},
         CLI_OPTIONS_END,
@@ -223,7 +231,8 @@ static int check_values(const RunArgs *a)
         const char *key, *names;
         gint64 least;
     } limits[] = {{"max_trials", "'-m' / '--max-trials' / '--trials'", 1},
-            {"jobs", "'-j' / '--jobs'", 0}, {"retries", "'--retries'", 0}};
+            {"jobs", "'-j' / '--jobs'", 0}, {"retries", "'--retries'", 0},
+            {"retry_failed", "'--retry-failed'", 0}};
     for (gsize i = 0; i < G_N_ELEMENTS(limits); i++) {
         gint64 n = cli_int(a->cli, limits[i].key, limits[i].least);
         if (n < limits[i].least)

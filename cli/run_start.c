@@ -87,7 +87,6 @@ static gboolean is_needless(RunState *s)
 
 /* Making the run. */
 
-/* The batch run and, in it, the proto of its trials. */
 Run *run_init_batch(RunState *s, const char *dir, GError **error)
 {
     g_autoptr(Run) run = op_init_run(s->batch_op, dir, error);
@@ -202,11 +201,16 @@ static gboolean run_batch(RunState *s, Run *run, int *exit_status, GError **erro
     g_auto(GStrv) env = op_proc_env(s->batch_op, run);
     g_autoptr(Value) safe_env = op_safe_env(s->batch_op, (const char *const *)env);
     g_autoptr(Value) stage_trials = run_try_attr(run, "stage_trials");
+    g_autoptr(Value) request = run_resource_request(s, error);
+    if (!request && error && *error)
+        return FALSE;
     const LocalBatchOptions options = {
             .home = cli_home(),
             .jobs = cli_int(cli, "jobs", 1),
             .quiet = run_flag(s->args, "quiet"),
             .retries = cli_int(cli, "retries", -1),
+            .retry_failed = cli_int(cli, "retry_failed", 0),
+            .request = request,
             .stage_trials = value_truthy(stage_trials),
     };
     if (!run_write_attr(run, "env", safe_env, error))
@@ -281,12 +285,16 @@ int run_start(RunState *s)
 {
     int status = 0;
     GError *error = NULL;
+    if (run_string(s->args, "remote"))
+        return run_remotely(s);
     if (s->restart_run && is_busy(s->restart_run))
         return cli_error("cannot restart run %s because it's running\n"
                          "Use 'guild stop %s' to stop it first and try again.",
                 run_id(s->restart_run), run_id(s->restart_run));
     if (run_flag(s->args, "needed") && is_needless(s))
         return 0;
+    if (run_string(s->args, "remote"))
+        return run_start_remote(s);
     if (run_flag(s->args, "stage"))
         return stage(s);
     g_autoptr(Run) run = s->restart_run ? claim_run(s, &status, &error) : init_run(s, &error);
