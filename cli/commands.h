@@ -4,6 +4,14 @@
 
 #include "cli/cli.h"
 
+extern const CliCommand cmd_coordinator;
+extern const CliCommand cmd_worker;
+extern const CliCommand cmd_workers;
+extern const CliCommand cmd_queue;
+extern const CliCommand cmd_pull;
+extern const CliCommand cmd_push;
+extern const CliCommand cmd_sync;
+extern const CliCommand cmd_remotes;
 extern const CliCommand cmd_man;
 extern const CliCommand cmd_run;
 extern const CliCommand cmd_api;

@@ -55,21 +55,14 @@ gboolean run_confirm(RunState *s);
 /* "train", "model:train", "train.py" as seen from the current folder. Newly allocated. */
 char *run_op_desc(const Op *op);
 
-/* The batch run with its proto, in `dir` or where it belongs (NULL). */
-Run *run_init_batch(RunState *s, const char *dir, GError **error);
-
 /* The batch run in `dir` (NULL: a new one) and, in it, the proto of its trials. */
 Run *run_init_batch(RunState *s, const char *dir, GError **error);
 /* What trials ask of a machine, a map; NULL without error for nothing in particular. */
 Value *run_resource_request(RunState *s, GError **error);
 
-/* The batch run and, in it, the proto of its trials. `dir` NULL: where the operation says. */
-Run *run_init_batch(RunState *s, const char *dir, GError **error);
-
 /* Actions; each gives the exit status. */
 int run_start(RunState *s);
-int run_start_remote(RunState *s); /* --remote */
-int run_remotely(RunState *s);
+int run_remotely(RunState *s); /* --remote */
 int run_print_cmd(RunState *s);
 int run_print_env(RunState *s);
 int run_print_trials(RunState *s);

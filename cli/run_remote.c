@@ -76,7 +76,7 @@ static Run *make_run(RunState *s, const char *folder, GError **error)
     return s->batch_op ? make_batch(s, dir, error) : make_single(s, dir, error);
 }
 
-static Value *asked_request(RunState *s, GError **error)
+Value *run_resource_request(RunState *s, GError **error)
 {
     const char *text = cli_string(s->args->cli, "request");
     g_autoptr(Value) given = text ? request_parse_text(text, error) : NULL;
@@ -94,7 +94,7 @@ static Value *asked_request(RunState *s, GError **error)
 static gboolean submit(RunState *s, RemoteClient *c, Run *run, GError **error)
 {
     const CliArgs *cli = s->args->cli;
-    g_autoptr(Value) request = asked_request(s, error);
+    g_autoptr(Value) request = run_resource_request(s, error);
     if (!request)
         return FALSE;
     RemoteSubmit o = { .priority = (int)cli_int(cli, "priority", 0),
@@ -158,7 +158,7 @@ static int submit_and_watch(RunState *s, RemoteClient *c, Run *run)
     return child_exit_code(status);
 }
 
-int run_start_remote(RunState *s)
+int run_remotely(RunState *s)
 {
     GError *error = NULL;
     if (run_string(s->args, "run_dir"))

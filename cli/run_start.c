@@ -293,8 +293,6 @@ int run_start(RunState *s)
                 run_id(s->restart_run), run_id(s->restart_run));
     if (run_flag(s->args, "needed") && is_needless(s))
         return 0;
-    if (run_string(s->args, "remote"))
-        return run_start_remote(s);
     if (run_flag(s->args, "stage"))
         return stage(s);
     g_autoptr(Run) run = s->restart_run ? claim_run(s, &status, &error) : init_run(s, &error);

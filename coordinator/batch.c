@@ -409,7 +409,7 @@ static gboolean read_needs(Job *j, const Value *asked, GError **error)
     if (!own && proto)
         own = run_try_attr(proto, "request");
     j->request = request_merge(own, asked);
-    g_autoptr(Value) sync = proto ? run_try_attr(proto, "sync") : NULL;
+    const Value *sync = value_map_get(j->options, "sync");
     if (value_is_list(sync)) {
         g_autoptr(GStrvBuilder) b = g_strv_builder_new();
         for (gsize i = 0; i < value_list_size(sync); i++)
@@ -433,6 +433,7 @@ static Job *job_new(Coordinator *c, guint64 id, Run *run, const JobOptions *o, G
     j->priority = o->priority;
     j->retries = o->retries;
     j->retry_failed = o->retry_failed;
+    j->options = value_ref(o->options);
     j->want_output = o->want_output;
     j->stage_only = o->stage_only;
     j->fail_fast = value_map_bool(params, "fail_on_trial_error", FALSE);
@@ -532,7 +533,9 @@ static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
         return FALSE;
     g_autoptr(GError) err = NULL;
     JobOptions o = { .user = q->user, .priority = q->priority, .retries = q->retries,
-        .retry_failed = q->retry_failed, .request = q->request };
+        .retry_failed = q->retry_failed, .request = q->request,
+        .options = q->options, .want_output = value_map_bool(q->options, "output", FALSE),
+        .stage_only = value_map_bool(q->options, "stage_trials", FALSE) };
     Job *j = job_new(c, q->id, run, &o, &err);
     if (!j) {
         log_error("cannot go on with %s: %s", q->run, err->message);

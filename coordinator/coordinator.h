@@ -49,6 +49,7 @@ typedef struct {
     int retries;        /* -1: default */
     int retry_failed;
     Value *request;     /* NULL: the operation's own */
+    Value *options;     /* further ones by name (`sync`: list of patterns), or NULL */
     gboolean want_output; /* local -j1: tell output as it comes */
     gboolean stage_only;  /* make the trials, start none (--stage-trials) */
 } JobOptions;

@@ -338,7 +338,7 @@ gboolean server_open(Coordinator *c, const char *bind, GError **error)
     set_int(socket, ZMQ_SNDHWM, 20000);
     set_int(socket, ZMQ_RCVHWM, 20000);
     set_int(socket, ZMQ_BACKLOG, 1024);
-    set_int(socket, ZMQ_IPV6, 1);
+    set_int(socket, ZMQ_IPV6, strchr(bind, '[') != NULL);
     set_int(socket, ZMQ_HANDSHAKE_IVL, 10000);
     set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
     set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, 30);

@@ -119,7 +119,7 @@ static void queue_it(Submission *s)
     g_autoptr(Run) run = build(s, &error);
     g_autofree char *user = m->user && *m->user ? g_strdup(m->user) : g_strdup(p->key_name);
     JobOptions o = { .user = user, .priority = m->priority, .retries = m->retries,
-        .retry_failed = m->retry_failed, .request = m->request,
+        .retry_failed = m->retry_failed, .request = m->request, .options = m->options,
         .want_output = value_map_bool(m->options, "output", FALSE),
         .stage_only = value_map_bool(m->options, "stage_trials", FALSE) };
     Job *j = NULL;

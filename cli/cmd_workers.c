@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `guild workers`: who works for a coordinator, what each has and runs; `drain` and `alloc`. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/out.h"
+#include "cli/remote_client.h"
+#include "engine/base/json.h"
+
+static const CliOption remote_option[] = {
+    { "remote", "-r, --remote", OPT_STRING, "REMOTE",
+        "The coordinator (default: the one that serves this home).", "remote" },
+    CLI_OPTIONS_END,
+};
+static const CliOption list_options[] = {
+    { "json", "--json", OPT_FLAG, NULL, "Print a JSON list." },
+    CLI_OPTIONS_END,
+};
+
+static char *describe(const Value *resources)
+{
+    GString *s = g_string_new(NULL);
+    for (gsize i = 0; value_is_map(resources) && i < value_map_size(resources); i++) {
+        const char *key = value_map_key_at(resources, i);
+        const Value *v = value_map_at(resources, i);
+        g_autofree char *text = NULL;
+        if (value_is_list(v) && !value_list_size(v))
+            continue;
+        if (value_is_list(v))
+            text = g_strdup_printf("%u", (guint)value_list_size(v));
+        else if (!strcmp(key, "mem") && value_is_number(v))
+            text = g_format_size_full((guint64)value_get_float(v), G_FORMAT_SIZE_IEC_UNITS);
+        else
+            text = value_str(v);
+        g_string_append_printf(s, "%s%s=%s", s->len ? " " : "", key, text);
+    }
+    return g_string_free(s, FALSE);
+}
+
+static guint count_running(const Value *runs)
+{
+    guint n = 0;
+    for (gsize i = 0; i < value_list_size(runs); i++)
+        n += value_map_bool(value_list_at(runs, i), "running", FALSE);
+    return n;
+}
+
+static void add_worker(OutTable *table, const Value *w)
+{
+    const Value *runs = value_map_get(w, "runs");
+    char **cells = g_new0(char *, 7);
+    cells[0] = g_strdup(value_map_string(w, "name", ""));
+    cells[1] = g_strndup(value_map_string(w, "session", ""), 8);
+    cells[2] = g_strdup(value_map_string(w, "state", ""));
+    cells[3] = describe(value_map_get(w, "resources"));
+    cells[4] = g_strdup_printf("%u running", runs ? count_running(runs) : 0);
+    cells[5] = g_strdup_printf("%.1f s ago", (double)value_map_int(w, "silent_us", 0) / 1e6);
+    out_table_add(table, cells);
+    for (gsize i = 0; runs && i < value_list_size(runs); i++) {
+        const Value *run = value_list_at(runs, i);
+        if (!value_map_bool(run, "running", FALSE))
+            continue;
+        g_autofree char *devices = value_map_has(run, "devices")
+                ? value_str(value_map_get(run, "devices")) : g_strdup("");
+        g_autofree char *line = g_strdup_printf("    %s %s", value_map_string(run, "run", ""),
+                devices);
+        out_table_detail(table, g_strchomp(line));
+    }
+}
+
+static int list(CliArgs *args)
+{
+    GError *error = NULL;
+    g_autoptr(RemoteClient) c = remote_open(cli_string(args, "remote"), &error);
+    g_autoptr(Value) workers = c ? remote_call(c, "workers", NULL, &error) : NULL;
+    if (!workers)
+        return cli_gerror(error);
+    if (cli_flag(args, "json")) {
+        g_autofree char *text = json_dump(workers, 2, FALSE);
+        puts(text);
+        return 0;
+    }
+    g_autoptr(OutTable) table = out_table_new(6);
+    for (gsize i = 0; i < value_list_size(workers); i++)
+        add_worker(table, value_list_at(workers, i));
+    out_table_print(table, stdout, 0, OUT_PLAIN);
+    return 0;
+}
+
+static int drain(CliArgs *args)
+{
+    GError *error = NULL;
+    if (cli_n_positional(args) != 1)
+        return cli_usage_error(args, "give the NAME of a worker");
+    g_autoptr(Value) call = value_new_map();
+    value_map_set_string(call, "worker", cli_positional(args)[0]);
+    g_autoptr(RemoteClient) c = remote_open(cli_string(args, "remote"), &error);
+    g_autoptr(Value) n = c ? remote_call(c, "drain", call, &error) : NULL;
+    if (!n)
+        return cli_gerror(error);
+    printf("Draining %s.\n", cli_positional(args)[0]);
+    return 0;
+}
+
+static const CliOption *const drain_tables[] = { remote_option, NULL };
+static const CliCommand cmd_drain = {
+    .name = "drain",
+    .args = "NAME",
+    .summary = "Let a worker finish what it runs and exit.",
+    .help = "NAME is a worker's name or the beginning of its session. It takes no more trials.",
+    .options = drain_tables,
+    .run = drain,
+};
+static const CliCommand *const subcommands[] = { &cmd_drain, NULL };
+static const CliOption *const tables[] = { list_options, remote_option, NULL };
+
+const CliCommand cmd_workers = {
+    .name = "workers",
+    .args = "",
+    .summary = "Show the workers of a coordinator.",
+    .help = "For each worker: its name, session and state, what it has, what it runs, and when it was "
+            "last heard of.",
+    .options = tables,
+    .run = list,
+    .sub = subcommands,
+};

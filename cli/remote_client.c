@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A command's connection: see remote_client.h. Each request runs a main context of our own until its
+ * answer is there. */
+#include "cli/remote_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "engine/base/clock.h"
+#include "engine/base/fs.h"
+#include "engine/project/userconfig.h"
+#include "engine/wire/keys.h"
+#include "engine/wire/transfer.h"
+#include "engine/wire/zsource.h"
+
+#define CONNECT_MS 5000
+#define HELLO_MS 4000
+#define ANSWER_MS 90000
+/* How long a lost coordinator is waited for while a run is watched. */
+#define LOST_MS (10 * 60 * 1000)
+
+struct RemoteClient {
+    char *name, *host, *address;
+    int port;
+    AccessKey *key;
+    GMainContext *context;
+    void *zmq;
+    ZSource *z;
+    ZMonitor *monitor;
+    Transfer *xfer;
+    BlobStore *blobs;
+    gboolean welcomed, read_only;
+    char *refused;     /* what it, or the handshake, said */
+    guint64 next_id;
+    /* what is waited for */
+    guint64 waiting_id;
+    gboolean answered;
+    Value *result;
+    char *error;
+    GString *out, *err;
+    int command_status;
+    GPtrArray *files;
+    gboolean files_complete;
+    /* watching */
+    char *watched;
+    const RemoteWatcher *watcher;
+    gpointer watcher_data;
+    guint64 seen;
+    gboolean ended, interrupted;
+    int exit_status;
+};
+
+GQuark remote_error_quark(void) { return g_quark_from_static_string("guild-remote-error"); }
+const char *remote_name(RemoteClient *c) { return c->name; }
+
+/* ---- where and with what ---- */
+
+static gboolean own_coordinator(RemoteClient *c, GError **error)
+{
+    g_autofree char *path = keys_endpoint_path(cli_home());
+    g_autofree char *key = keys_local_path(cli_home());
+    g_autofree char *text = fs_read(path, 1024, NULL, NULL);
+    const char *colon = text ? strrchr(g_strstrip(text), ':') : NULL;
+    if (!colon || !g_str_has_prefix(text, "tcp://")) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONFIG,
+                "no coordinator serves %s (start one with 'guild coordinator', or name a remote "
+                "with --remote)", cli_home());
+        return FALSE;
+    }
+    c->host = g_strndup(text + 6, (gsize)(colon - text - 6));
+    c->port = atoi(colon + 1);
+    return (c->key = access_key_load(key, error)) != NULL;
+}
+
+static gboolean configured(RemoteClient *c, const Value *def, GError **error)
+{
+    const char *type = value_map_string(def, "type", "");
+    const char *file = value_map_string(def, "key", NULL);
+    if (strcmp(type, "coordinator")) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONFIG,
+                "remote '%s' is of type '%s': only 'coordinator' is supported", c->name, type);
+        return FALSE;
+    }
+    if (!file) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONFIG,
+                "remote '%s' has no 'key': the access file that 'guild coordinator authorize' made",
+                c->name);
+        return FALSE;
+    }
+    g_autofree char *path = fs_expanduser(file);
+    if (!(c->key = access_key_load(path, error)))
+        return FALSE;
+    const char *host = value_map_string(def, "host", c->key->host);
+    if (!host || !*host) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONFIG, "remote '%s' has no 'host'", c->name);
+        return FALSE;
+    }
+    c->host = g_strdup(host);
+    g_autofree char *port = value_map_has(def, "port") ? value_str(value_map_get(def, "port")) : NULL;
+    c->port = port ? atoi(port) : c->key->port ? c->key->port : WIRE_PORT;
+    return TRUE;
+}
+
+static gboolean find_remote(RemoteClient *c, GError **error)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(Value) def = c->name ? userconfig_remote(cli_cwd(), c->name, &err) : NULL;
+    if (def)
+        return configured(c, def, error);
+    if (!c->name || !strcmp(c->name, "local"))
+        return own_coordinator(c, error);
+    g_propagate_error(error, g_steal_pointer(&err));
+    return FALSE;
+}
+
+/* A first connection of our own, because libzmq doesn't say what went wrong with its. */
+static gboolean reach(RemoteClient *c, GError **error)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+    g_autofree char *port = g_strdup_printf("%d", c->port);
+    int rc = getaddrinfo(c->host, port, &hints, &found);
+    if (rc) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONNECT,
+                "cannot find host '%s' of remote '%s': %s", c->host, c->name, gai_strerror(rc));
+        return FALSE;
+    }
+    int problem = EHOSTUNREACH;
+    for (struct addrinfo *a = found; a && problem; a = a->ai_next) {
+        int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+            continue;
+        struct pollfd p = { fd, POLLOUT, 0 };
+        socklen_t len = sizeof problem;
+        problem = connect(fd, a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno;
+        if (problem == EINPROGRESS) {
+            problem = ETIMEDOUT;
+            if (poll(&p, 1, CONNECT_MS) == 1)
+                getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &len);
+        }
+        close(fd);
+    }
+    freeaddrinfo(found);
+    if (problem)
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONNECT,
+                "cannot reach the coordinator of remote '%s' at %s:%d: %s", c->name, c->host,
+                c->port, g_strerror(problem));
+    return problem == 0;
+}
+
+/* ---- messages ---- */
+
+static gboolean send_msg(MsgKind kind, const void *msg, gpointer client)
+{
+    RemoteClient *c = client;
+    g_autoptr(GBytes) body = wire_pack(kind, msg);
+    return zsource_send(c->z, NULL, body) == ZSEND_OK;
+}
+
+static void say_hello(RemoteClient *c)
+{
+    char name[256] = "client";
+    gethostname(name, sizeof name - 1);
+    MsgHello m = { .version = WIRE_VERSION, .role = (char *)"client", .name = name,
+        .software = (char *)"guild", .pid = (int)getpid() };
+    send_msg(MSG_HELLO, &m, c);
+}
+
+static void send_watch(RemoteClient *c)
+{
+    MsgWatch m = { .run = c->watched, .offset = c->seen, .output = c->watcher->output != NULL,
+        .events = TRUE };
+    send_msg(MSG_WATCH, &m, c);
+}
+
+static void on_welcome(RemoteClient *c, const MsgWelcome *m)
+{
+    c->welcomed = TRUE;
+    c->read_only = m->read_only;
+    transfer_resume(c->xfer);
+    if (c->watched)
+        send_watch(c);
+}
+
+static void on_reply(RemoteClient *c, const MsgReply *m)
+{
+    if (m->id != c->waiting_id)
+        return;
+    if (m->more) {
+        g_string_append(c->out, value_map_string(m->result, "out", ""));
+        g_string_append(c->err, value_map_string(m->result, "err", ""));
+        return;
+    }
+    c->answered = TRUE;
+    c->result = value_ref(m->result);
+    c->error = g_strdup(m->error);
+}
+
+static void on_files(RemoteClient *c, MsgFiles *m)
+{
+    if (m->id != c->waiting_id || !m->files)
+        return;
+    if (!c->files)
+        c->files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_ptr_array_set_free_func(m->files, NULL);
+    g_ptr_array_extend_and_steal(c->files, g_steal_pointer(&m->files));
+    c->files_complete = m->last;
+}
+
+static void on_event(RemoteClient *c, const MsgEvent *m)
+{
+    const RemoteWatcher *w = c->watcher;
+    if (!w || !m->what || g_strcmp0(m->run, c->watched))
+        return;
+    if (!strcmp(m->what, "log") && w->log)
+        w->log((int)value_map_int(m->data, "level", 20), value_map_string(m->data, "text", ""),
+                c->watcher_data);
+    else if (!strcmp(m->what, "progress") && w->progress)
+        w->progress(value_map_int(m->data, "done", 0), value_map_int(m->data, "running", 0),
+                value_map_int(m->data, "failed", 0), value_map_int(m->data, "left", -1),
+                c->watcher_data);
+    else if (!strcmp(m->what, "end") || !strcmp(m->what, "gone")) {
+        c->ended = TRUE;
+        c->exit_status = (int)value_map_int(m->data, "exit_status", 1);
+    }
+}
+
+static void on_output(RemoteClient *c, const MsgOutput *m)
+{
+    gsize n = 0;
+    const void *data = m->data ? g_bytes_get_data(m->data, &n) : NULL;
+    if (!c->watcher || !c->watcher->output || !n || g_strcmp0(m->run, c->watched))
+        return;
+    c->seen += n;
+    c->watcher->output(m->stream, data, n, c->watcher_data);
+}
+
+static void on_refused(RemoteClient *c, const MsgRefused *m)
+{
+    if (!m->fatal) {
+        say_hello(c);
+        return;
+    }
+    g_free(c->refused);
+    c->refused = g_strdup(m->reason ? m->reason : "no reason given");
+}
+
+static void on_message(ZSource *z, const ZMessage *zm, gpointer data)
+{
+    RemoteClient *c = data;
+    MsgKind kind;
+    void *msg = wire_unpack(zm->body, zm->body_len, &kind, NULL);
+    if (!msg)
+        return;
+    if (kind == MSG_WELCOME)
+        on_welcome(c, msg);
+    else if (kind == MSG_REFUSED)
+        on_refused(c, msg);
+    else if (kind == MSG_REPLY)
+        on_reply(c, msg);
+    else if (kind == MSG_SUBMITTED && ((MsgSubmitted *)msg)->id == c->waiting_id) {
+        c->answered = TRUE;
+        c->error = g_strdup(((MsgSubmitted *)msg)->error);
+    } else if (kind == MSG_FILES)
+        on_files(c, msg);
+    else if (kind == MSG_EVENT)
+        on_event(c, msg);
+    else if (kind == MSG_OUTPUT)
+        on_output(c, msg);
+    else if (kind == MSG_GET || kind == MSG_CHUNK || kind == MSG_MISSING)
+        transfer_handle(c->xfer, kind, msg);
+    wire_free(kind, msg);
+}
+
+static void on_monitor(int event, int value, const char *address, gpointer data)
+{
+    RemoteClient *c = data;
+    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+        say_hello(c);
+    } else if (event == ZMQ_EVENT_DISCONNECTED) {
+        c->welcomed = FALSE;
+    } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+        g_free(c->refused);
+        c->refused = g_strdup("it does not know the key");
+    }
+}
+
+/* ---- waiting ---- */
+
+static gboolean on_time(gpointer flag)
+{
+    *(gboolean *)flag = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+/* Turns the loop until *done, a refusal, or the time is up (FALSE). */
+static gboolean turn_until(RemoteClient *c, const gboolean *done, guint ms)
+{
+    gboolean late = FALSE;
+    GSource *timer = g_timeout_source_new(ms);
+    g_source_set_callback(timer, on_time, &late, NULL);
+    g_source_attach(timer, c->context);
+    while (!*done && !late && !c->refused && !c->interrupted)
+        g_main_context_iteration(c->context, TRUE);
+    g_source_destroy(timer);
+    g_source_unref(timer);
+    return *done;
+}
+
+static gboolean not_answered(RemoteClient *c, GError **error)
+{
+    if (c->refused)
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED,
+                "the coordinator of remote '%s' at %s:%d refused us: %s", c->name, c->host, c->port,
+                c->refused);
+    else
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONNECT,
+                "the coordinator of remote '%s' at %s:%d does not answer", c->name, c->host,
+                c->port);
+    return FALSE;
+}
+
+/* ---- opening ---- */
+
+static void set_int(void *socket, int option, int value)
+{
+    zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+static gboolean connect_to(RemoteClient *c, GError **error)
+{
+    gint64 max = WIRE_MAX_FRAME;
+    c->context = g_main_context_new();
+    c->zmq = zmq_ctx_new();
+    void *socket = zmq_socket(c->zmq, ZMQ_DEALER);
+    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
+    set_int(socket, ZMQ_IPV6, 1);
+    set_int(socket, ZMQ_RECONNECT_IVL, 200);
+    set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000);
+    set_int(socket, ZMQ_SNDHWM, 20000);
+    set_int(socket, ZMQ_RCVHWM, 20000);
+    keys_apply_client(socket, c->key);
+    c->monitor = zmonitor_new(c->zmq, socket, c->context, on_monitor, c);
+    c->address = g_strdup_printf(strchr(c->host, ':') ? "tcp://[%s]:%d" : "tcp://%s:%d", c->host,
+            c->port);
+    c->z = zsource_new(socket, c->context, on_message, c);
+    c->blobs = blobs_open(cli_home(), 0, error);
+    if (!c->blobs)
+        return FALSE;
+    c->xfer = transfer_new(c->blobs, send_msg, c);
+    if (zmq_connect(socket, c->address) < 0) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONNECT, "cannot connect to %s: %s",
+                c->address, zmq_strerror(zmq_errno()));
+        return FALSE;
+    }
+    if (turn_until(c, &c->welcomed, HELLO_MS))
+        return TRUE;
+    if (c->refused)
+        return not_answered(c, error);
+    g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED,
+            "%s:%d (remote '%s') does not accept the key: it is for another coordinator, or what "
+            "listens there is none", c->host, c->port, c->name);
+    return FALSE;
+}
+
+RemoteClient *remote_open(const char *name, GError **error)
+{
+    RemoteClient *c = g_new0(RemoteClient, 1);
+    c->name = g_strdup(name);
+    c->out = g_string_new(NULL);
+    c->err = g_string_new(NULL);
+    gboolean ok = find_remote(c, error);
+    if (!c->name)
+        c->name = g_strdup("local");
+    if (!ok || !reach(c, error) || !connect_to(c, error)) {
+        remote_close(c);
+        return NULL;
+    }
+    return c;
+}
+
+void remote_close(RemoteClient *c)
+{
+    if (!c)
+        return;
+    transfer_free(c->xfer);
+    zmonitor_free(c->monitor);
+    zsource_free(c->z);
+    if (c->zmq)
+        zmq_ctx_term(c->zmq);
+    blobs_close(c->blobs);
+    if (c->context)
+        g_main_context_unref(c->context);
+    access_key_free(c->key);
+    value_unref(c->result);
+    g_clear_pointer(&c->files, g_ptr_array_unref);
+    g_string_free(c->out, TRUE);
+    g_string_free(c->err, TRUE);
+    g_free(c->error);
+    g_free(c->refused);
+    g_free(c->watched);
+    g_free(c->name);
+    g_free(c->host);
+    g_free(c->address);
+    g_free(c);
+}
+
+/* ---- requests ---- */
+
+static void expect(RemoteClient *c)
+{
+    c->waiting_id = ++c->next_id;
+    c->answered = FALSE;
+    g_clear_pointer(&c->result, value_unref);
+    g_clear_pointer(&c->error, g_free);
+    g_clear_pointer(&c->files, g_ptr_array_unref);
+    c->files_complete = FALSE;
+    g_string_truncate(c->out, 0);
+    g_string_truncate(c->err, 0);
+}
+
+static gboolean await(RemoteClient *c, guint ms, GError **error)
+{
+    if (!turn_until(c, &c->answered, ms))
+        return not_answered(c, error);
+    if (!c->error)
+        return TRUE;
+    g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED, "remote '%s': %s", c->name, c->error);
+    return FALSE;
+}
+
+Value *remote_call(RemoteClient *c, const char *method, const Value *args, GError **error)
+{
+    expect(c);
+    MsgCall m = { c->waiting_id, (char *)method, (Value *)args };
+    send_msg(MSG_CALL, &m, c);
+    if (!await(c, ANSWER_MS, error))
+        return NULL;
+    return c->result ? value_ref(c->result) : value_new_null();
+}
+
+int remote_command(RemoteClient *c, const char *const *argv, GError **error)
+{
+    g_autoptr(Value) args = value_new_map();
+    value_map_set(args, "argv", value_new_strv(argv));
+    g_autoptr(Value) result = remote_call(c, "command", args, error);
+    if (!result)
+        return -1;
+    fwrite(c->out->str, 1, c->out->len, stdout);
+    fflush(stdout);
+    fwrite(c->err->str, 1, c->err->len, stderr);
+    return (int)value_map_int(result, "exit_status", 1);
+}
+
+static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)
+{
+    return strcmp(rel, ".guild/LOCK") != 0;
+}
+
+gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError **error)
+{
+    if (c->read_only) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED,
+                "the key of remote '%s' may only read", c->name);
+        return FALSE;
+    }
+    g_autoptr(GPtrArray) files = filelist_scan(run_dir(run),
+            FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL, NULL, error);
+    if (!files)
+        return FALSE;
+    expect(c);
+    TransferOffer offer = transfer_offer(c->xfer, run_dir(run), files);
+    g_autoptr(Value) options = value_new_map();
+    value_map_set(options, "output", value_new_bool(o->output));
+    value_map_set(options, "stage_trials", value_new_bool(o->stage_trials));
+    if (!value_is_null(o->sync))
+        value_map_set(options, "sync", value_ref(o->sync));
+    MsgSubmit m = { .id = c->waiting_id, .run = (char *)run_id(run), .priority = o->priority,
+        .retries = o->retries, .retry_failed = o->retry_failed, .user = (char *)g_get_user_name(),
+        .request = o->request, .options = options, .start = o->start };
+    MsgFiles head = { .id = c->waiting_id };
+    send_msg(MSG_SUBMIT, &m, c);
+    transfer_send_files(send_msg, c, &head, files);
+    /* As long as something is fetched of us, it lives. */
+    gboolean ok = FALSE;
+    for (guint64 before = G_MAXUINT64; !ok && before != transfer_bytes_out(c->xfer) && !c->refused;) {
+        before = transfer_bytes_out(c->xfer);
+        ok = turn_until(c, &c->answered, ANSWER_MS);
+    }
+    transfer_withdraw(c->xfer, offer);
+    return ok ? await(c, 0, error) : not_answered(c, error);
+}
+
+/* ---- watching ---- */
+
+static gboolean on_interrupt(gpointer client)
+{
+    ((RemoteClient *)client)->interrupted = TRUE;
+    return G_SOURCE_CONTINUE;
+}
+
+int remote_watch(RemoteClient *c, const char *run, guint64 offset, const RemoteWatcher *watcher,
+        gpointer data, GError **error)
+{
+    c->watched = g_strdup(run);
+    c->watcher = watcher;
+    c->watcher_data = data;
+    c->seen = offset;
+    GSource *sigint = g_unix_signal_source_new(SIGINT);
+    g_source_set_callback(sigint, on_interrupt, c, NULL);
+    g_source_attach(sigint, c->context);
+    send_watch(c);
+    while (!c->ended && !c->interrupted) {
+        gboolean stop = FALSE;
+        if (c->welcomed)
+            turn_until(c, &c->ended, 10000);
+        else
+            stop = !turn_until(c, &c->welcomed, LOST_MS) && !c->interrupted;
+        if (stop || c->refused) {
+            not_answered(c, error);
+            break;
+        }
+    }
+    g_source_destroy(sigint);
+    g_source_unref(sigint);
+    c->watcher = NULL;
+    g_clear_pointer(&c->watched, g_free);
+    return c->ended ? c->exit_status : c->interrupted ? -SIGINT : -1;
+}
+
+/* ---- pulling ---- */
+
+typedef struct {
+    gboolean done;
+    GError *error;
+} Fetched;
+
+static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
+{
+    Fetched *f = data;
+    f->done = TRUE;
+    f->error = error ? g_error_copy(error) : NULL;
+}
+
+/* What is known of a run, without its bulk. */
+static gboolean is_knowledge(const char *path)
+{
+    return (g_str_has_prefix(path, ".guild/") || !strcmp(path, ".guild")) &&
+            !g_str_has_prefix(path, ".guild/sourcecode") && !g_str_has_prefix(path, ".guild/output") &&
+            !g_str_has_prefix(path, ".guild/proto/.guild/sourcecode") &&
+            !g_str_has_prefix(path, ".guild/attempts");
+}
+
+/* Leaves what need not travel out of the list: what is here already. */
+static void leave_known(GPtrArray *files, const char *dir, gboolean only_guild)
+{
+    g_autoptr(GPtrArray) here = fs_is_dir(dir)
+            ? filelist_scan(dir, FILELIST_PLAIN, NULL, NULL, NULL, NULL) : NULL;
+    for (guint i = files->len; i-- > 0;) {
+        FileEntry *e = files->pdata[i];
+        FileEntry *ours = here ? filelist_find(here, e->path) : NULL;
+        if ((only_guild && !is_knowledge(e->path)) ||
+                (ours && e->kind == FILE_REGULAR && file_entry_same(ours, e)))
+            g_ptr_array_remove_index(files, i);
+    }
+}
+
+static gboolean fetch(RemoteClient *c, GPtrArray *files, GError **error)
+{
+    Fetched f = { 0 };
+    TransferWant want = transfer_want(c->xfer, files, on_fetched, &f);
+    for (guint64 before = G_MAXUINT64; !f.done && before != transfer_bytes_in(c->xfer) && !c->refused;) {
+        before = transfer_bytes_in(c->xfer);
+        turn_until(c, &f.done, ANSWER_MS);
+    }
+    if (!f.done) {
+        transfer_cancel(c->xfer, want);
+        return not_answered(c, error);
+    }
+    if (f.error)
+        g_propagate_error(error, f.error);
+    return !f.error;
+}
+
+gboolean remote_pull(RemoteClient *c, const char *run, const char *runs_dir, gboolean only_guild,
+        GError **error)
+{
+    g_autoptr(Value) args = value_new_map();
+    value_map_set_string(args, "run", run);
+    g_autoptr(Value) result = remote_call(c, "files", args, error);
+    if (!result)
+        return FALSE;
+    if (!turn_until(c, &c->files_complete, ANSWER_MS))
+        return not_answered(c, error);
+    const char *id = value_map_string(result, "run", "");
+    if (!fs_is_safe_rel(id) || strchr(id, '/')) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED, "remote '%s' gave an unsafe run id",
+                c->name);
+        return FALSE;
+    }
+    g_autofree char *dir = g_build_filename(runs_dir, id, NULL);
+    g_autoptr(GPtrArray) files = g_steal_pointer(&c->files);
+    leave_known(files, dir, only_guild);
+    if (!fs_mkdirs(dir, error) || !fetch(c, files, error))
+        return FALSE;
+    gboolean ok = filelist_build(dir, files, blobs_open_fd, c->blobs, error);
+    transfer_release(c->xfer, files);
+    return ok;
+}
