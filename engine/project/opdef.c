@@ -385,28 +385,6 @@ static gboolean read_flags(OpDef *op, const Value *data, GPtrArray *search, GErr
     return TRUE;
 }
 
-/* exec and main: a command line; a list of words is taken too. */
-static gboolean read_command(const Value *data, const char *key, const char *path, char **out,
-        GError **error)
-{
-    const Value *v = value_map_get(data, key);
-    if (!value_is_list(v)) {
-        if (!gf_get_string(data, key, path, out, error))
-            return FALSE;
-        if (*out && !**out)
-            g_clear_pointer(out, g_free);
-        return TRUE;
-    }
-    g_autoptr(GString) cmd = g_string_new(NULL);
-    for (gsize i = 0; i < value_list_size(v); i++) {
-        g_autofree char *word = value_str(value_list_at(v, i));
-        g_autofree char *quoted = g_shell_quote(word);
-        g_string_append_printf(cmd, "%s%s", i ? " " : "", quoted);
-    }
-    *out = cmd->len ? g_strdup(cmd->str) : NULL;
-    return TRUE;
-}
-
 static gboolean read_texts(OpDef *op, const Value *data, const char *path, GError **error)
 {
     const struct {
@@ -417,14 +395,15 @@ static gboolean read_texts(OpDef *op, const Value *data, const char *path, GErro
             { "description", &op->description },
             { "label", &op->label },
             { "flag-encoder", &op->flag_encoder },
+            { "exec", &op->exec },
+            { "main", &op->main },
     };
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         if (!gf_get_string(data, texts[i].name, path, texts[i].field, error))
             return FALSE;
     op->description = op->description ? g_strstrip(op->description) : g_strdup("");
-    if (!read_command(data, "exec", path, &op->exec, error) ||
-            !read_command(data, "main", path, &op->main, error))
-        return FALSE;
+    if (op->main && !*op->main)
+        g_clear_pointer(&op->main, g_free);
     if (!op->main && value_map_has(data, "notebook")) {
         g_autofree char *notebook = value_str(value_map_get(data, "notebook"));
         op->main = g_strdup_printf("guild.plugins.nbexec %s", notebook);

@@ -53,7 +53,7 @@ typedef struct OpDef {
     char *flags_dest;    /* "args", "globals", "global:N", "config:F", ... or NULL */
     Value *flags_import; /* NULL, true, or a list */
     Value *flags_import_skip;
-    char *exec;          /* a command line, or NULL */
+    char *exec;          /* a command line, NULL if not given; may be "" (which cannot run) */
     char *main;          /* "module [args]", or NULL */
     Value *steps;        /* list, or NULL */
     Value *python_requires;
