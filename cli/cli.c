@@ -4,6 +4,7 @@
 
 #include "cli/help.h"
 #include "cli/parse.h"
+#include "cli/remote_runs.h"
 #include "config.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
@@ -97,6 +98,8 @@ static int run_command(const CliCommand *command, const char *path, const char *
         g_autofree char *sub_path = g_strdup_printf("%s %s", path, words[rest]);
         status = sub ? run_command(sub, sub_path, words + rest + 1)
                      : cli_usage_error(args, "unrecognized command '%s'", words[rest]);
+    } else if (remote_runs_takes(path) && cli_given(args, "remote")) {
+        status = remote_runs(args, path, words);
     } else if (command->run) {
         status = command->run(args);
     } else {

@@ -446,17 +446,27 @@ Value *remote_call(RemoteClient *c, const char *method, const Value *args, GErro
     return c->result ? value_ref(c->result) : value_new_null();
 }
 
-int remote_command(RemoteClient *c, const char *const *argv, GError **error)
+RemoteOutput *remote_command(RemoteClient *c, const char *const *argv, GError **error)
 {
     g_autoptr(Value) args = value_new_map();
     value_map_set(args, "argv", value_new_strv(argv));
     g_autoptr(Value) result = remote_call(c, "command", args, error);
     if (!result)
-        return -1;
-    fwrite(c->out->str, 1, c->out->len, stdout);
-    fflush(stdout);
-    fwrite(c->err->str, 1, c->err->len, stderr);
-    return (int)value_map_int(result, "exit_status", 1);
+        return NULL;
+    RemoteOutput *o = g_new0(RemoteOutput, 1);
+    o->out = g_strndup(c->out->str, c->out->len);
+    o->err = g_strndup(c->err->str, c->err->len);
+    o->exit_status = (int)value_map_int(result, "exit_status", 1);
+    return o;
+}
+
+void remote_output_free(RemoteOutput *o)
+{
+    if (!o)
+        return;
+    g_free(o->out);
+    g_free(o->err);
+    g_free(o);
 }
 
 static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)

@@ -58,6 +58,11 @@ int remote_watch(RemoteClient *c, const char *run_id, guint64 offset, const Remo
 gboolean remote_pull(RemoteClient *c, const char *run_id, const char *runs_dir, gboolean only_guild,
         GError **error);
 
-/* Runs a command of `guild` on the coordinator's home and prints here what it prints there. Gives
- * its exit status; -1 with error. */
-int remote_command(RemoteClient *c, const char *const *argv, GError **error);
+/* Runs a command of `guild` (argv without "guild") on the coordinator's home. */
+typedef struct {
+    char *out, *err;
+    int exit_status;
+} RemoteOutput;
+RemoteOutput *remote_command(RemoteClient *c, const char *const *argv, GError **error);
+void remote_output_free(RemoteOutput *o);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RemoteOutput, remote_output_free)

@@ -92,6 +92,8 @@ static void write_batch_end(Job *j)
     run_write_attr_int(j->run, "exit_status", j->exit_status, NULL);
     run_write_attr_int(j->run, "stopped", clock_timestamp_us(), NULL);
     run_delete_lock(j->run);
+    g_autofree char *remote = run_guild_path(j->run, "LOCK.remote");
+    fs_remove(remote, NULL);
 }
 
 static void store_job(Job *j)
@@ -453,13 +455,22 @@ static Job *job_new(Coordinator *c, guint64 id, Run *run, const JobOptions *o, G
     return j;
 }
 
+/* Here the batch is this process. A coordinator's batch outlives it, and nobody may stop the
+ * coordinator by stopping a batch. */
+static gboolean batch_lock(Job *j, GError **error)
+{
+    g_autofree char *path = run_guild_path(j->run, "LOCK.remote");
+    return j->c->local ? run_write_lock(j->run, getpid(), error)
+                       : fs_write(path, "coordinator", -1, error);
+}
+
 static gboolean begin_batch(Job *j, GError **error)
 {
     Run *run = j->run;
     run_del_attr(run, "exit_status");
     run_del_attr(run, "stopped");
     if (!run_write_attr_int(run, "started", clock_timestamp_us(), error) ||
-            !run_write_lock(run, getpid(), error) ||
+            !batch_lock(j, error) ||
             !(j->output = run_output_open(run, NULL, NULL, error)))
         return FALSE;
     run_clear_marker(run, "STAGED");
@@ -544,7 +555,7 @@ static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
     j->submitted_us = q->submitted_us;
     j->n_asked = tasks->len;
     if (j->batch) {
-        run_write_lock(run, getpid(), NULL);
+        batch_lock(j, NULL);
         j->output = run_output_open(run, NULL, NULL, NULL);
         feed_seek(j->feed, tasks->len);
         feed_sweep(j->feed, run, tasks);

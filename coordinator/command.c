@@ -17,15 +17,15 @@ static const struct {
     const char *name;
     gboolean writes;
 } allowed[] = {
-    { "runs", FALSE }, { "ls", FALSE }, { "cat", FALSE }, { "select", FALSE }, { "diff", FALSE },
+    { "runs", FALSE }, { "ls", FALSE }, { "cat", FALSE }, { "select", FALSE },
     { "info", FALSE }, { "compare", FALSE }, { "label", TRUE }, { "tag", TRUE }, { "mark", TRUE },
     { "comment", TRUE }, { "delete", TRUE }, { "restore", TRUE }, { "purge", TRUE },
 };
 static const char *const refused_options[] = { "--archive", "-A", "--edit", "-e", "--cmd", "--table",
     "--csv", "-g", "--working", "--path-to", "-H", "--home", "-C", "--cwd", "--remote", "-r", NULL };
 static const char *const writing_runs[] = { "label", "tag", "mark", "comment", "delete", "rm",
-    "restore", "purge", "stop", "import", "export", "push", "pull", NULL };
-static const char *const local_runs[] = { "import", "export", "push", "pull", "stop", NULL };
+    "restore", "purge", "stop", "import", "export", "open", "diff", NULL };
+static const char *const local_runs[] = { "import", "export", "open", "diff", "stop", NULL };
 
 typedef struct {
     Coordinator *c;
@@ -61,7 +61,12 @@ static gboolean may_run(Peer *p, const char *const *argv, char **why)
         writes = g_strv_contains(writing_runs, argv[1]);
         known = !g_strv_contains(local_runs, argv[1]);
     }
+    gboolean paths = !strcmp(argv[0], "ls") || !strcmp(argv[0], "cat");
     for (const char *const *a = argv + 1; known && *a; a++) {
+        if (paths && (strstr(*a, "..") || strstr(*a, "=/") || **a == '/')) {
+            *why = g_strdup_printf("'%s' leads out of a run", *a);
+            return FALSE;
+        }
         g_autofree char *name = g_strndup(*a, strcspn(*a, "="));
         known = !g_strv_contains(refused_options, name);
         /* "--ar" stands for "--archive": no abbreviation of a refused one */
