@@ -469,9 +469,10 @@ void remote_output_free(RemoteOutput *o)
     g_free(o);
 }
 
+/* ENV is the environment of this machine, and may hold secrets. */
 static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)
 {
-    return strcmp(rel, ".guild/LOCK") != 0;
+    return strcmp(rel, ".guild/LOCK") != 0 && strcmp(rel, ".guild/ENV") != 0;
 }
 
 gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError **error)

@@ -134,7 +134,9 @@ static int submit_and_watch(RunState *s, RemoteClient *c, Run *run)
     if (!submit(s, c, run, &error))
         return cli_gerror(error);
     if (run_flag(s->args, "stage")) {
-        printf("%s staged on %s as %s\n", desc, remote_name(c), run_id(run));
+        printf("%s staged on %s as %s\n"
+               "To start the operation, use 'guild run -r %s --start %s'\n",
+                desc, remote_name(c), run_id(run), remote_name(c), run_id(run));
         return 0;
     }
     if (s->restart_run) {
@@ -142,15 +144,17 @@ static int submit_and_watch(RunState *s, RemoteClient *c, Run *run)
         fs_write(lock, remote_name(c), -1, NULL);
     }
     if (run_flag(s->args, "no_wait")) {
-        printf("%s is submitted to %s as %s\n", desc, remote_name(c), run_id(run));
+        printf("%s is running on %s\nTo watch use 'guild watch %s -r %s'\n", run_id(run),
+                remote_name(c), run_id(run), remote_name(c));
         return 0;
     }
     int status = watch(s, c, run, &error);
     if (error)
         return cli_gerror(error);
     if (status == -2) { /* SIGINT: ours, not the run's */
-        fprintf(stderr, "%s goes on on %s as %s\nTo stop it use 'guild stop %s -r %s'\n", desc,
-                remote_name(c), run_id(run), run_id(run), remote_name(c));
+        printf("\nDetached from remote run %s (still running)\n"
+               "To re-attach use 'guild watch %s -r %s'\n",
+                run_id(run), run_id(run), remote_name(c));
         return 130;
     }
     if (s->restart_run && !bring_back(s, c, run, &error))
