@@ -594,27 +594,28 @@ static gboolean take_struct(const Field *fields, const msgpack_object *o, void *
 static void free_fields(const Field *fields, void *base)
 {
     for (const Field *f = fields; f->name; f++) {
-        void *p = *(void **)((char *)base + f->offset);
+        /* Only fields of the kinds below are pointers; another is not even aligned as one. */
+        void **at = (void **)((char *)base + f->offset);
         switch (f->type) {
         case F_STRING:
         case F_TOKEN:
         case F_DIGEST:
-            g_free(p);
+            g_free(*at);
             break;
         case F_STRV:
-            g_strfreev(p);
+            g_strfreev(*at);
             break;
         case F_VALUE:
-            value_unref(p);
+            value_unref(*at);
             break;
         case F_BYTES:
-            if (p)
-                g_bytes_unref(p);
+            if (*at)
+                g_bytes_unref(*at);
             break;
         case F_HELD:
         case F_FILES:
-            if (p)
-                g_ptr_array_unref(p);
+            if (*at)
+                g_ptr_array_unref(*at);
             break;
         default:
             break;
