@@ -491,6 +491,7 @@ gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError 
     g_autoptr(Value) options = value_new_map();
     value_map_set(options, "output", value_new_bool(o->output));
     value_map_set(options, "stage_trials", value_new_bool(o->stage_trials));
+    value_map_set(options, "replace", value_new_bool(o->replace));
     if (!value_is_null(o->sync))
         value_map_set(options, "sync", value_ref(o->sync));
     MsgSubmit m = { .id = c->waiting_id, .run = (char *)run_id(run), .priority = o->priority,

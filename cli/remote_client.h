@@ -34,6 +34,7 @@ typedef struct {
     int retry_failed;
     Value *request;   /* or NULL */
     gboolean start;   /* FALSE: keep it staged there */
+    gboolean replace; /* it may take the place of a run that ended there (a restart) */
     gboolean output;  /* trials' output belongs to the batch's, as with -j1 */
     gboolean stage_trials;
     Value *sync;      /* patterns for what to bring back (list), or NULL */

@@ -39,6 +39,7 @@ typedef struct RunState {
     Run *restart_run, *proto_run;
     Op *user_op, *batch_op;
     OpDef *help_opdef; /* for --help-op and --help-model, which need no more */
+    char *fetched_dir; /* where a run of the remote that is restarted was copied to; or NULL */
 } RunState;
 
 /* NULL after a message; *status is then the exit status. */
@@ -63,6 +64,8 @@ Value *run_resource_request(RunState *s, GError **error);
 /* Actions; each gives the exit status. */
 int run_start(RunState *s);
 int run_remotely(RunState *s); /* --remote */
+/* A copy of the remote's run `spec` (an id or the beginning of one) in s->fetched_dir. */
+Run *run_fetch_remote(RunState *s, const char *spec, GError **error);
 int run_print_cmd(RunState *s);
 int run_print_env(RunState *s);
 int run_print_trials(RunState *s);

@@ -101,7 +101,7 @@ static gboolean submit(RunState *s, RemoteClient *c, Run *run, GError **error)
         .retries = (int)cli_int(cli, "retries", -1),
         .retry_failed = (int)cli_int(cli, "retry_failed", 0), .request = request,
         .sync = s->user_op->opdef ? s->user_op->opdef->sync : NULL,
-        .start = !run_flag(s->args, "stage"), .output = cli_int(cli, "jobs", 1) == 1,
+        .replace = s->fetched_dir != NULL, .start = !run_flag(s->args, "stage"), .output = cli_int(cli, "jobs", 1) == 1,
         .stage_trials = run_flag(s->args, "stage_trials") };
     return remote_submit(c, run, &o, error);
 }
@@ -127,6 +127,12 @@ static gboolean bring_back(RunState *s, RemoteClient *c, Run *run, GError **erro
     return remote_pull(c, run_id(run), parent, FALSE, error);
 }
 
+/* A run of our home is started there, so its results belong here. */
+static gboolean is_ours(const RunState *s)
+{
+    return s->restart_run && !s->fetched_dir;
+}
+
 static int submit_and_watch(RunState *s, RemoteClient *c, Run *run)
 {
     GError *error = NULL;
@@ -139,7 +145,7 @@ static int submit_and_watch(RunState *s, RemoteClient *c, Run *run)
                 desc, remote_name(c), run_id(run), remote_name(c), run_id(run));
         return 0;
     }
-    if (s->restart_run) {
+    if (is_ours(s)) {
         g_autofree char *lock = run_guild_path(run, "LOCK.remote");
         fs_write(lock, remote_name(c), -1, NULL);
     }
@@ -157,9 +163,22 @@ static int submit_and_watch(RunState *s, RemoteClient *c, Run *run)
                 run_id(run), run_id(run), remote_name(c));
         return 130;
     }
-    if (s->restart_run && !bring_back(s, c, run, &error))
+    if (is_ours(s) && !bring_back(s, c, run, &error))
         return cli_gerror(error);
     return child_exit_code(status);
+}
+
+Run *run_fetch_remote(RunState *s, const char *spec, GError **error)
+{
+    g_autoptr(RemoteClient) c = remote_open(run_string(s->args, "remote"), error);
+    s->fetched_dir = c ? fs_mkdtemp("guild-fetch-", error) : NULL;
+    if (!s->fetched_dir || !remote_pull(c, spec, s->fetched_dir, FALSE, error))
+        return NULL;
+    g_auto(GStrv) ids = fs_list(s->fetched_dir, error);
+    if (!ids[0])
+        return NULL;
+    g_autofree char *dir = g_build_filename(s->fetched_dir, ids[0], NULL);
+    return run_new(dir, NULL);
 }
 
 int run_remotely(RunState *s)

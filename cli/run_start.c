@@ -244,11 +244,13 @@ static gboolean go_to_background(RunState *s, Op *op, Run *run, gboolean *is_par
     *is_parent = FALSE;
     if (!given && !run_flag(s->args, "background"))
         return TRUE;
-    g_autofree char *dir = given ? NULL : fs_mkdtemp("guild-pid-", error);
-    if (!given && !dir)
-        return FALSE;
-    g_autofree char *pidfile = given ? fs_abspath(given, NULL)
-                                     : g_build_filename(dir, "pid", NULL);
+    g_autofree char *pidfile = given ? fs_abspath(given, NULL) : NULL;
+    if (!given) {
+        int fd = g_file_open_tmp("guild-pid-XXXXXX", &pidfile, error);
+        if (fd < 0)
+            return FALSE;
+        close(fd);
+    }
     g_autofree char *desc = run_op_desc(op);
     if (!run_flag(s->args, "quiet"))
         log_info("%s started in background as %s (pidfile %s)", desc, run_id(run),

@@ -29,6 +29,9 @@ void run_state_free(RunState *s)
     op_free(s->user_op);
     op_free(s->batch_op);
     g_clear_pointer(&s->help_opdef, opdef_unref);
+    if (s->fetched_dir)
+        fs_remove_tree(s->fetched_dir, NULL);
+    g_free(s->fetched_dir);
     run_store_free(s->store);
     g_free(s);
 }
@@ -94,6 +97,11 @@ static int init_runs(RunState *s)
         return 0;
     g_autoptr(GError) error = NULL;
     Run *run = find_run(s->store, spec, &error);
+    if (!run && run_string(s->args, "remote")
+            && g_error_matches(error, RUN_ERROR_DOMAIN, RUN_ERR_NOT_FOUND)) {
+        g_clear_error(&error);
+        run = run_fetch_remote(s, spec, &error);
+    }
     if (!run)
         return run_print_error(g_steal_pointer(&error), spec, NULL);
     *(restart && *restart ? &s->restart_run : &s->proto_run) = run;

@@ -90,7 +90,10 @@ static Run *build(Submission *s, GError **error)
     g_autoptr(Run) run = run_new(dir, s->m->run);
     if (fs_lexists(dir)) {
         RunStatus status = run_status(run);
-        if (job_for_run(c, s->m->run) || (status != RUN_STAGED && status != RUN_PENDING)) {
+        gboolean replace = status != RUN_RUNNING
+                && value_map_bool(s->m->options, "replace", FALSE);
+        if (job_for_run(c, s->m->run)
+                || (status != RUN_STAGED && status != RUN_PENDING && !replace)) {
             g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
                     "run %s is there already (%s)", s->m->run, run_status_name(status));
             return NULL;
