@@ -115,12 +115,13 @@ class Faults(unittest.TestCase):
         client.guild("pull", "lab", "-y", seconds=300)
         seen = []
         for run in json.loads(client.guild("runs", "--all", "--json").stdout):
-            if "i" not in (run.get("flags") or {}) or isinstance(run["flags"]["i"], (str, list)):
+            folder = os.path.join(client.home, "runs", run["id"])
+            if os.path.exists(os.path.join(folder, ".guild", "proto")):
                 continue
-            number = run["flags"]["i"]
+            with open(os.path.join(folder, ".guild", "attrs", "flags")) as f:
+                number = int(f.read().strip().removeprefix("i: "))
             seen.append(number)
             self.assertEqual(run["status"], "completed", run)
-            folder = os.path.join(client.home, "runs", run["id"])
             with open(os.path.join(folder, ".guild", "output")) as f:
                 self.assertEqual(f.read(), f"begin {number}\nend {number}\n", folder)
             with open(os.path.join(folder, "data.bin"), "rb") as f:
