@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "cli/child.h"
 #include "config.h"
@@ -16,6 +15,7 @@
 #include "engine/project/plugins.h"
 #include "engine/project/python_exe.h"
 #include "engine/project/userconfig.h"
+#include "engine/wire/lazy_zmq.h"
 
 enum { NAME_WIDTH = 26 };
 

@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "coordinator/coordinator.h"
 #include "cli/progress.h"
 #include "engine/base/log.h"
+#include "engine/wire/lazy_zmq.h"
 #include "worker/worker.h"
 
 #define ENDPOINT "inproc://guild-batch"

@@ -3,8 +3,6 @@
  * to (folders as empty ones unless resources are copied), as the reference writes them. */
 #include "cli/runs_export.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +11,7 @@
 
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/deps/lazy_archive.h"
 
 /* Copies a tree; with `follow` what links lead to instead of them. */
 typedef struct {

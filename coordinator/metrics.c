@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers for Prometheus (/metrics, text format 0.0.4) and a health check (/health) over HTTP, off by
  * default. libmicrohttpd is driven from our loop by its epoll descriptor; it has no thread. */
-#include <microhttpd.h>
 #include <string.h>
 #include <netinet/in.h>
 #include <arpa/inet.h>
 
 #include "coordinator/internal.h"
+#include "coordinator/lazy_mhd.h"
 
 struct Metrics {
     Coordinator *c;

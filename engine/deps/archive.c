@@ -7,9 +7,8 @@
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 #include "engine/deps/dep.h"
+#include "engine/deps/lazy_archive.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -6,8 +6,8 @@
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 #include "engine/deps/dep.h"
+#include "engine/deps/lazy_curl.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
 #include "engine/base/value.h"
 #include "engine/base/yaml.h"
+#include "engine/wire/lazy_zmq.h"
 
 typedef struct {
     char *name;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <glib.h>
-#include <zmq.h>
+#include "engine/wire/lazy_zmq.h"
 
 typedef struct ZSource ZSource;
 

@@ -7,11 +7,10 @@
 #include "engine/deps/archive.h"
 #include "engine/deps/dep.h"
 #include "engine/deps/fetch.h"
+#include "engine/deps/lazy_archive.h"
 #include "engine/deps/resolve.h"
 #include "engine/project/guildfile.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
