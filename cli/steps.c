@@ -76,7 +76,7 @@ static void step_free(gpointer p)
 
 typedef struct OptionScan {
     const CliArgs *args;
-    const char *run_spec;
+    GPtrArray *unused; /* keys, borrowed */
 } OptionScan;
 
 static gboolean is_used(const char *key)
@@ -87,15 +87,30 @@ static gboolean is_used(const char *key)
     return FALSE;
 }
 
-static gboolean warn_unused(const CliOption *option, gpointer data)
+static gboolean note_unused(const CliOption *option, gpointer data)
 {
     const OptionScan *scan = data;
-    if (cli_given(scan->args, option->key) && !is_used(option->key)) {
-        g_autoptr(Value) spec = value_new_string(scan->run_spec);
-        g_autofree char *repr = value_repr(spec);
-        log_warning("run parameter %s used in %s ignored", option->key, repr);
-    }
+    if (cli_given(scan->args, option->key) && !is_used(option->key))
+        g_ptr_array_add(scan->unused, (gpointer) option->key);
     return FALSE;
+}
+
+static gint compare_keys(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Options that make no sense for a step are said to be ignored. */
+static void warn_unused(const CliCommand *run, const CliArgs *args, const char *run_spec)
+{
+    g_autoptr(GPtrArray) unused = g_ptr_array_new();
+    OptionScan scan = { args, unused };
+    cli_each_option(run->options, note_unused, &scan);
+    g_ptr_array_sort(unused, compare_keys);
+    g_autoptr(Value) spec = value_new_string(run_spec);
+    g_autofree char *repr = value_repr(spec);
+    for (guint i = 0; i < unused->len; i++)
+        log_warning("run parameter %s used in %s ignored", (char *) unused->pdata[i], repr);
 }
 
 /* What `guild run` would read from the options of `args`. */
@@ -352,8 +367,7 @@ static Step *step_new(const Value *data, const ParentInfo *parent, GError **erro
         invalid(error, "invalid run spec '%s'", run_spec);
         return NULL;
     }
-    OptionScan scan = { args, run_spec };
-    cli_each_option(run->options, warn_unused, &scan);
+    warn_unused(run, args, run_spec);
     Step *step = g_new0(Step, 1);
     if (!init_step(step, data, run_spec, args, parent, error))
         g_clear_pointer(&step, step_free);
