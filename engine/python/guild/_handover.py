@@ -7,22 +7,35 @@ the program's; the modules only hand over to it, under the same process id.
 """
 
 import os
+import re
 import shutil
 import sys
 
 
-def find_guild():
-    """Path of the program: what made the run, else what this package was installed with."""
-    exe = os.environ.get("GUILD_EXE")
-    if exe and os.access(exe, os.X_OK):
-        return exe
+def _programs():
+    """Where the program may be: what started this run, what made it, what this package was
+    installed with, PATH."""
+    yield os.environ.get("GUILD_EXE")
+    # A run that is started by other means still knows the environment it was made for.
+    for name in ("ENV", "attrs/env"):
+        try:
+            with open(os.path.join(os.environ["RUN_DIR"], ".guild", name)) as f:
+                found = re.search("^(?:export )?GUILD_EXE(?:=|: )(.+)$", f.read(), re.M)
+        except (KeyError, OSError, ValueError):
+            continue
+        yield found and found.group(1).strip("'\"")
     prefix = os.path.abspath(__file__)
     for _ in range(5):  # PREFIX/share/guild/python/guild/_handover.py
         prefix = os.path.dirname(prefix)
-    exe = os.path.join(prefix, "bin", "guild")
-    if os.access(exe, os.X_OK):
-        return exe
-    return shutil.which("guild")
+    yield os.path.join(prefix, "bin", "guild")
+    yield shutil.which("guild")
+
+
+def find_guild():
+    for exe in _programs():
+        if exe and os.access(exe, os.X_OK):
+            return exe
+    return None
 
 
 def hand_over(*args):
