@@ -57,7 +57,7 @@ struct Exec {
     gboolean exited, drained; /* the child is gone; its output is no longer waited for */
     gboolean finished;
     int status;
-    gboolean stopping, killed;
+    gboolean stopping, killed, limit_hit;
     SpawnJob *job;     /* the child is being started */
     gboolean stop_asked; /* meanwhile */
     gint64 stop_grace_us;
@@ -239,6 +239,8 @@ static gboolean on_stop_tick(gpointer data)
         find_tree(exec);
     if (exec->known->len && due) {
         exec->killed = TRUE;
+        if (exec->limit_hit && !exec->exited)
+            log_warning("Process did not terminate (pid %i), killing", (int)exec->pid);
         signal_tree(exec, SIGKILL);
     } else if (exec->exited && (!exec->known->len || exec->killed)) {
         clear_source(&exec->stop_source);
@@ -254,6 +256,7 @@ static gboolean on_time_limit(gpointer data)
     double minutes = (double)(clock_monotonic_us() - exec->started_us) / 60e6;
     log_info("Stopping process early (pid %i) - %.1f minute(s) elapsed", (int)exec->pid, minutes);
     clear_source(&exec->limit_source);
+    exec->limit_hit = TRUE;
     exec_stop(exec, exec->spec->stop_grace_us ? exec->spec->stop_grace_us : 30 * G_USEC_PER_SEC);
     return G_SOURCE_REMOVE;
 }
