@@ -63,7 +63,16 @@ static Run *make_single(RunState *s, const char *dir, GError **error)
 {
     g_free(s->user_op->run_dir);
     s->user_op->run_dir = g_strdup(dir);
-    return op_stage(s->user_op, run_flag(s->args, "force_deps"), error);
+    g_autoptr(Run) run = op_stage(s->user_op, run_flag(s->args, "force_deps"), error);
+    if (!run)
+        return NULL;
+    /* What it printed before it was started again would be shown again. */
+    static const char *const old[] = { "output", "output.index" };
+    for (gsize i = 0; i < G_N_ELEMENTS(old); i++) {
+        g_autofree char *path = run_guild_path(run, old[i]);
+        fs_remove(path, NULL);
+    }
+    return g_steal_pointer(&run);
 }
 
 /* In `folder`, or the run that is to be started where it is. */
