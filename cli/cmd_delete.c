@@ -39,10 +39,12 @@ static int apply_delete(GPtrArray *runs, RunsChoice *choice)
         if (status != 0)
             return status;
     }
+    g_autoptr(RunStore) home = run_store_open(cli_home(), NULL);
     for (guint i = 0; i < runs->len; i++) {
         g_autoptr(GError) error = NULL;
+        /* Runs of an archive go to the trash of the home too. */
         gboolean ok = permanent ? run_store_purge(choice->store, runs->pdata[i], &error)
-                                : run_store_delete(choice->store, runs->pdata[i], &error);
+                                : run_store_delete(home, runs->pdata[i], &error);
         if (!ok)
             return cli_gerror(g_steal_pointer(&error));
     }
@@ -53,9 +55,11 @@ static int apply_delete(GPtrArray *runs, RunsChoice *choice)
 
 static int delete(CliArgs *args)
 {
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
+    if (choice.scratch && !choice.remote)
+        return cli_error("runs in the zip file '%s' can't be deleted", cli_string(args, "archive"));
     gboolean permanent = cli_flag(args, "permanent");
     const RunsOp op = {
             .action = "delete",

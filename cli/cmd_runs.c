@@ -85,21 +85,16 @@ static gboolean check_args(CliArgs *args)
 {
     static const char *const incompatible[] = { "comments", "verbose", "comments", "json", "json",
             "verbose", "archive", "deleted", "all", "limit", NULL };
-    if (!runs_check_incompatible(args, incompatible))
-        return FALSE;
-    if (cli_given(args, "limit") && cli_int(args, "limit", 0) < 1) {
-        cli_usage_error(args, "invalid value for -n / --limit: %s is not in the range x>=1",
-                cli_string(args, "limit"));
-        return FALSE;
-    }
-    return TRUE;
+    return runs_check_incompatible(args, incompatible);
 }
 
 static int list_runs(CliArgs *args)
 {
+    if (!runs_check_limit(args))
+        return 2;
     if (!check_args(args))
         return 1;
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_flag(args, "deleted"))
@@ -145,6 +140,7 @@ static const CliCommand *const subcommands[] = {
         &cmd_comment,
         &cmd_delete,
         &cmd_diff,
+        &cmd_archive,
         &cmd_export,
         &cmd_import,
         &cmd_label,

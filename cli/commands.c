@@ -16,6 +16,7 @@ const CliCommand *const cli_commands[] = {
         &cmd_compare,
         &cmd_diff,
         &cmd_open,
+        &cmd_archive,
         &cmd_export,
         &cmd_import,
         &cmd_watch,

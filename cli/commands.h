@@ -18,6 +18,7 @@ extern const CliCommand cmd_api;
 extern const CliCommand cmd_batch;
 extern const CliCommand cmd_queue_op;
 extern const CliCommand cmd_steps;
+extern const CliCommand cmd_archive;
 extern const CliCommand cmd_cat;
 extern const CliCommand cmd_comment;
 extern const CliCommand cmd_compare;

@@ -1,9 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `guild` program as a Python module, as in `main: guild.main runs list`; see guild._handover."""
-
-import sys
-
-from guild._handover import hand_over
-
-if __name__ == "__main__":
-    hand_over(*sys.argv[1:])
+"""A main module that does nothing, whatever its arguments: for an operation of which only the run is
+wanted. The program itself is `guild`, not a module."""
