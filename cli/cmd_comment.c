@@ -189,7 +189,7 @@ static int comment(CliArgs *args)
     if (!runs_check_incompatible(args, incompatible)
             || !runs_check_incompatible(args, remote_incompatible))
         return 1;
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_flag(args, "list"))

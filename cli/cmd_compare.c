@@ -142,10 +142,7 @@ static gboolean check_args(CliArgs *args)
     static const char *const incompatible[] = { "table", "csv", "table", "tool", "csv", "tool", NULL };
     if (!runs_check_incompatible(args, incompatible))
         return FALSE;
-    if (cli_given(args, "limit") && cli_int(args, "limit", 0) < 1)
-        cli_usage_error(args, "invalid value for -n / --limit: %s is not in the range x>=1",
-                cli_string(args, "limit"));
-    else if (cli_given(args, "strict_cols") && cli_given(args, "cols"))
+    if (cli_given(args, "strict_cols") && cli_given(args, "cols"))
         cli_error("--cols cannot be used with --strict-cols");
     else if (cli_given(args, "tool"))
         cli_error("unknown compare tool '%s' - use --csv and open the file with it",
@@ -167,11 +164,14 @@ static GPtrArray *without_batches(GPtrArray *runs /* taken over */)
 
 static int compare(CliArgs *args)
 {
+    if (!runs_check_limit(args))
+        return 2;
     if (!check_args(args))
         return 1;
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, TRUE))
         return choice.status;
+    choice.terse = TRUE;
     g_autoptr(GPtrArray) runs = runs_choice_selected(&choice, cli_positional(args));
     if (!runs)
         return choice.status;

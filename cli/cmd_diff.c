@@ -201,9 +201,7 @@ static gboolean check_args(CliArgs *args)
         return FALSE;
     guint n = cli_n_positional(args);
     gboolean one_run = cli_given(args, "dir") || cli_flag(args, "working");
-    if (n > 2)
-        cli_usage_error(args, "unexpected argument '%s'", cli_positional(args)[2]);
-    else if (n == 2 && one_run)
+    if (n == 2 && one_run)
         cli_error("cannot specify second RUN and --%s", cli_given(args, "dir") ? "dir" : "working");
     else if (n == 1 && !one_run)
         cli_error("diff requires two runs\nTry specifying a second RUN or 'guild diff --help' for "
@@ -215,9 +213,11 @@ static gboolean check_args(CliArgs *args)
 
 static int diff(CliArgs *args)
 {
+    if (!runs_check_max_args(args, 2))
+        return 2;
     if (!check_args(args))
         return 1;
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, TRUE))
         return choice.status;
     const char *const *run_args = cli_positional(args);

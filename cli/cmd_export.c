@@ -50,7 +50,7 @@ static int export_runs(CliArgs *args)
 {
     if (cli_n_positional(args) == 0)
         return cli_usage_error(args, "missing argument for LOCATION");
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     g_autofree char *preview =
@@ -88,7 +88,7 @@ static int import_runs(CliArgs *args)
     const char *archive = cli_positional(args)[0];
     if (!archive)
         return cli_usage_error(args, "missing argument for ARCHIVE");
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init_archive(&choice, args, archive))
         return choice.status;
     if (choice.scratch && cli_flag(args, "move"))

@@ -12,6 +12,7 @@
 #include "engine/base/text.h"
 #include "engine/base/yaml.h"
 #include "engine/run/describe.h"
+#include "engine/run/index.h"
 #include "engine/run/manifest.h"
 #include "engine/run/scalars.h"
 
@@ -98,7 +99,8 @@ static Value *all_scalar_values(const Value *s, gboolean json)
 static Value *scalars_data(Run *run, CliArgs *args)
 {
     gboolean all = cli_flag(args, "all_scalars"), json = cli_flag(args, "json");
-    g_autoptr(Value) scalars = scalars_read_value(run_dir(run));
+    g_autoptr(RunIndex) index = run_index_open(NULL);
+    g_autoptr(Value) scalars = run_index_scalars(index, run);
     Value *data = value_new_map();
     for (gsize i = 0; i < value_list_size(scalars); i++) {
         const Value *s = value_list_at(scalars, i);
@@ -334,11 +336,11 @@ static void print_info(const Value *data)
 
 static int info(CliArgs *args)
 {
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
-    if (cli_n_positional(args) > 1)
-        return cli_usage_error(args, "unexpected argument '%s'", cli_positional(args)[1]);
+    if (!runs_check_max_args(args, 1))
+        return 2;
     g_autoptr(Run) run = runs_choice_one(&choice, cli_positional(args)[0]);
     if (!run)
         return choice.status;

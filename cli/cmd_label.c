@@ -142,7 +142,7 @@ static int label(CliArgs *args)
             "clear", "prepend", "remove", NULL };
     if (!runs_check_required(args, one_of) || !runs_check_incompatible(args, incompatible))
         return 1;
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     g_autofree char *preview = preview_text(args);

@@ -244,9 +244,9 @@ static int ls(CliArgs *args)
     const char *path = cli_string(args, "path");
     if (path && g_path_is_absolute(path))
         return cli_error("PATH must be relative\nTry 'guild ls --help' for more information.");
-    if (cli_n_positional(args) > 1)
-        return cli_usage_error(args, "unexpected argument '%s'", cli_positional(args)[1]);
-    g_auto(RunsChoice) choice;
+    if (!runs_check_max_args(args, 1))
+        return 2;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, TRUE))
         return choice.status;
     if (choice.remote && cli_flag(args, "full_path"))

@@ -33,7 +33,7 @@ static int apply_unmark(GPtrArray *runs, RunsChoice *choice)
 
 static int mark(CliArgs *args)
 {
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_n_positional(args) == 0)

@@ -83,9 +83,9 @@ static int open_run(CliArgs *args)
     const char *path_arg = cli_string(args, "path");
     if (path_arg && g_path_is_absolute(path_arg))
         return cli_error("PATH must be relative\nTry 'guild open --help' for more information.");
-    if (cli_n_positional(args) > 1)
-        return cli_usage_error(args, "unexpected argument '%s'", cli_positional(args)[1]);
-    g_auto(RunsChoice) choice;
+    if (!runs_check_max_args(args, 1))
+        return 2;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_check_incompatible(args, incompatible))
         return 1;
     if (!runs_choice_init(&choice, args, TRUE))

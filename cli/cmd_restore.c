@@ -24,7 +24,7 @@ static int apply_restore(GPtrArray *runs, RunsChoice *choice)
 
 static int restore(CliArgs *args)
 {
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     choice.query.where = RUN_STORE_TRASH;

@@ -9,6 +9,7 @@
 #include "cli/colspec.h"
 #include "cli/runs_args.h"
 #include "cli/runs_format.h"
+#include "engine/base/log.h"
 #include "engine/base/yaml.h"
 #include "engine/run/index.h"
 
@@ -63,11 +64,16 @@ static int print_extreme(RunsChoice *choice, GPtrArray *runs, const char *spec, 
         return cli_error("invalid col spec '%s': %s", spec, error->message);
     if (columns->len > 1)
         return cli_error("invalid col spec '%s': multiple cols not supported", spec);
+    const ColSpec *column = columns->pdata[0];
+    if (column->kind == COLSPEC_SCALAR && column->named_as)
+        log_warning("ignoring 'as %s' in scalar", column->named_as);
     g_autoptr(RunIndex) index = run_index_open(choice->store);
+    if (column->kind == COLSPEC_SCALAR)
+        run_index_load_scalars(index, runs);
     Run *best = NULL;
     g_autoptr(Value) best_value = NULL;
     for (guint i = 0; i < runs->len; i++) {
-        g_autoptr(Value) v = colspec_value(columns->pdata[0], runs->pdata[i], index);
+        g_autoptr(Value) v = colspec_value(column, runs->pdata[i], index);
         int c = best ? colspec_compare(v, best_value) : 0;
         if (best && (highest ? c <= 0 : c >= 0))
             continue;
@@ -91,7 +97,7 @@ static int select_runs(CliArgs *args)
     static const char *const incompatible[] = { "short_id", "attr", "min", "max", NULL };
     if (!runs_check_incompatible(args, incompatible))
         return 1;
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     const char *min = cli_string(args, "min"), *max = cli_string(args, "max");

@@ -32,7 +32,7 @@ static int apply_stop(GPtrArray *runs, RunsChoice *choice)
 
 static int stop(CliArgs *args)
 {
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (cli_int(args, "timeout", 0) < 0)
         return cli_usage_error(args, "invalid value for --timeout: %s is not in the range x>=0",
                 cli_string(args, "timeout"));

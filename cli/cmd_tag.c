@@ -136,7 +136,7 @@ static int tag(CliArgs *args)
             "list_all", NULL };
     if (!runs_check_required(args, one_of) || !runs_check_incompatible(args, incompatible))
         return 1;
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_flag(args, "list_all"))

@@ -78,16 +78,6 @@ static void add_cells(Builder *b, RunCells *cells, int section, const char *text
     }
 }
 
-/* A column whose name needs no parsing: flag, attribute, scalar. */
-static void add_named_cell(Builder *b, RunCells *cells, ColSpecKind kind, const char *name)
-{
-    const ColSpec spec = { .kind = kind, .name = (char *)name };
-    Cell *cell = g_new0(Cell, 1);
-    cell->heading = colspec_header(&spec);
-    cell->value = colspec_value(&spec, cells->run, b->index);
-    g_ptr_array_add(cells->sections[1], cell);
-}
-
 /* `compare` of the operation as its guildfile has it now; NULL without one. */
 static Value *guildfile_compare(const OpRef *ref)
 {
@@ -146,6 +136,15 @@ static GPtrArray *scalar_tags(Builder *b, Run *run)
     return tags;
 }
 
+/* Names are read as column specs, as the reference reads them. */
+static void add_named_cells(Builder *b, RunCells *cells, const char *prefix, GPtrArray *names)
+{
+    for (guint i = 0; i < names->len; i++) {
+        g_autofree char *text = g_strconcat(prefix, names->pdata[i], NULL);
+        add_cells(b, cells, 1, text);
+    }
+}
+
 /* The step of `loss` if there is one, else of the first scalar, then all of them. */
 static void add_scalar_cells(Builder *b, RunCells *cells)
 {
@@ -153,14 +152,10 @@ static void add_scalar_cells(Builder *b, RunCells *cells)
     if (tags->len == 0)
         return;
     gboolean loss = g_ptr_array_find_with_equal_func(tags, "loss", g_str_equal, NULL);
-    const ColSpec step = { .kind = COLSPEC_SCALAR, .name = loss ? (char *)"loss" : tags->pdata[0],
-            .step = TRUE };
-    Cell *cell = g_new0(Cell, 1);
-    cell->heading = g_strdup("step");
-    cell->value = colspec_value(&step, cells->run, b->index);
-    g_ptr_array_add(cells->sections[1], cell);
-    for (guint i = 0; i < tags->len; i++)
-        add_named_cell(b, cells, COLSPEC_SCALAR, tags->pdata[i]);
+    const char *tag = loss ? "loss" : tags->pdata[0];
+    g_autofree char *step = g_strconcat(tag, " step as step", NULL);
+    add_cells(b, cells, 1, step);
+    add_named_cells(b, cells, "", tags);
 }
 
 static void add_op_cells(Builder *b, RunCells *cells)
@@ -175,12 +170,10 @@ static void add_op_cells(Builder *b, RunCells *cells)
     }
     g_autoptr(Value) flags = run_try_attr(cells->run, "flags");
     g_autoptr(GPtrArray) names = sorted_keys(flags);
-    for (guint i = 0; i < names->len; i++)
-        add_named_cell(b, cells, COLSPEC_FLAG, names->pdata[i]);
+    add_named_cells(b, cells, "=", names);
     g_autoptr(Value) attrs = run_index_attrs(b->index, cells->run);
     g_autoptr(GPtrArray) attr_names = sorted_keys(attrs);
-    for (guint i = 0; i < attr_names->len; i++)
-        add_named_cell(b, cells, COLSPEC_ATTR, attr_names->pdata[i]);
+    add_named_cells(b, cells, ".", attr_names);
     add_scalar_cells(b, cells);
 }
 

@@ -169,6 +169,21 @@ void runs_choice_clear(RunsChoice *choice)
     g_clear_pointer(&choice->scratch, g_free);
 }
 
+/* Where users find help: options of `guild runs` are those of `guild runs list`. */
+static const char *help_path(CliArgs *args)
+{
+    const char *path = cli_args_path(args);
+    return strcmp(path, "guild runs") == 0 ? "guild runs list" : path;
+}
+
+static int no_such_run(RunsChoice *choice, const char *arg)
+{
+    if (choice->terse)
+        return cli_error("could not find a run matching '%s'\nTry 'guild runs list' for a list.", arg);
+    return cli_error("could not find a run matching '%s'\nTry 'guild runs list' for a list or '%s "
+                     "--help' for more information.", arg, help_path(choice->args));
+}
+
 GPtrArray *runs_choice_filtered(RunsChoice *choice)
 {
     g_autoptr(GError) error = NULL;
@@ -178,7 +193,7 @@ GPtrArray *runs_choice_filtered(RunsChoice *choice)
     gboolean range = g_str_has_prefix(error->message, "invalid RANGE");
     if (range)
         choice->status = cli_error("%s\nTry '%s --help' for help specifying time ranges.",
-                error->message, cli_args_path(choice->args));
+                error->message, help_path(choice->args));
     else
         choice->status = cli_gerror(g_steal_pointer(&error));
     return NULL;
@@ -191,8 +206,9 @@ static GPtrArray *select_or_report(RunsChoice *choice, GPtrArray *runs, const ch
     if (selected)
         return selected;
     if (g_error_matches(error, RUN_ERROR_DOMAIN, RUN_ERR_NOT_FOUND)) {
-        choice->status = cli_error("%s\nTry 'guild runs list' for a list or '%s --help' for more "
-                                   "information.", error->message, cli_args_path(choice->args));
+        const char *quote = strchr(error->message, '\'');
+        g_autofree char *arg = g_strndup(quote + 1, strlen(quote) - 2);
+        choice->status = no_such_run(choice, arg);
     }
     else {
         fprintf(stderr, "%s\n", error->message);
@@ -222,10 +238,9 @@ Run *runs_choice_one(RunsChoice *choice, const char *run_arg)
         return NULL;
     if (selected->len == 1)
         return run_ref(selected->pdata[0]);
-    if (selected->len == 0)
-        choice->status = cli_error("could not find a run matching '%s'\nTry 'guild runs list' for a "
-                                   "list or '%s --help' for more information.", args[0],
-                cli_args_path(choice->args));
+    if (selected->len == 0) {
+        choice->status = no_such_run(choice, args[0]);
+    }
     else {
         fprintf(stderr, "'%s' matches multiple runs:\n", args[0]);
         for (guint i = 0; i < selected->len; i++)
@@ -248,7 +263,7 @@ gboolean runs_check_incompatible(CliArgs *args, const char *const *pairs)
             continue;
         g_autofree char *first = long_name(pairs[0]), *second = long_name(pairs[1]);
         cli_error("%s and %s cannot both be specified\nTry '%s --help' for more information.", first,
-                second, cli_args_path(args));
+                second, help_path(args));
         return FALSE;
     }
     return TRUE;
@@ -268,4 +283,23 @@ gboolean runs_check_required(CliArgs *args, const char *const *keys)
                 cli_args_path(args));
     g_string_free(names, TRUE);
     return given;
+}
+
+gboolean runs_check_max_args(CliArgs *args, guint max)
+{
+    guint n = cli_n_positional(args);
+    if (n <= max)
+        return TRUE;
+    g_autofree char *extra = g_strjoinv(" ", (char **)cli_positional(args) + max);
+    cli_usage_error(args, "unexpected extra argument%s '%s'", n - max > 1 ? "s" : "", extra);
+    return FALSE;
+}
+
+gboolean runs_check_limit(CliArgs *args)
+{
+    if (!cli_given(args, "limit") || cli_int(args, "limit", 0) >= 1)
+        return TRUE;
+    cli_usage_error(args, "Invalid value for '-n' / '--limit': %s is not in the range x>=1.",
+            cli_string(args, "limit"));
+    return FALSE;
 }

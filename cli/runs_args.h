@@ -34,6 +34,7 @@ typedef struct RunsChoice {
     RunQuery query;
     char *scratch;      /* a temporary folder to remove, or NULL */
     const char *remote; /* NULL: here */
+    gboolean terse;     /* errors about RUN don't point to the command's help */
     int status;         /* exit status after an error was printed */
 } RunsChoice;
 
@@ -66,3 +67,7 @@ Run *runs_choice_one(RunsChoice *choice, const char *run_arg);
 gboolean runs_check_incompatible(CliArgs *args, const char *const *pairs);
 /* FALSE with a message unless one of the options was given. */
 gboolean runs_check_required(CliArgs *args, const char *const *keys);
+/* FALSE with a message if there are more than `max` arguments. */
+gboolean runs_check_max_args(CliArgs *args, guint max);
+/* FALSE with a message if the option -n / --limit was given and is below 1. */
+gboolean runs_check_limit(CliArgs *args);

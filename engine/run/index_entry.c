@@ -321,6 +321,14 @@ static void stamp_event_files(Run *run, const ScalarSource *source, IndexStamp *
     }
 }
 
+/* By prefix, then tag: the order in which the reference's index gives them. */
+static int compare_scalars(gconstpointer a, gconstpointer b, gpointer data)
+{
+    (void)data;
+    int c = strcmp(value_map_string(a, "prefix", ""), value_map_string(b, "prefix", ""));
+    return c ? c : strcmp(value_map_string(a, "tag", ""), value_map_string(b, "tag", ""));
+}
+
 void index_scalars_read(IndexEntry *entry, Run *run)
 {
     g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
@@ -333,6 +341,7 @@ void index_scalars_read(IndexEntry *entry, Run *run)
         stamp_event_files(run, sources->pdata[i], &stamp);
     g_autoptr(Value) scalars = sources->len ? scalars_read_value(run_dir(run)) : value_new_list();
     g_autoptr(Value) attrs = sources->len ? scalars_read_attrs(run_dir(run)) : value_new_map();
+    value_list_sort(scalars, compare_scalars, NULL);
     GByteArray *payload = g_byte_array_new();
     index_put_value(payload, attrs);
     index_put_value(payload, scalars);
