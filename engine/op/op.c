@@ -4,6 +4,7 @@
  * oprun.c. */
 #include "engine/op/op.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -385,21 +386,31 @@ static gboolean uses_param(const OpCmd *cmd, const char *ref)
     return FALSE;
 }
 
+static char *usable_python(char *exe, GError **error)
+{
+    if (!exe || !strchr(exe, '/') || access(exe, X_OK) == 0)
+        return exe;
+    g_set_error(error, OP_ERROR, OP_ERROR_CMD,
+            "cannot run the Python interpreter %s: %s (see $GUILD_PYTHON_EXE)", exe,
+            g_strerror(errno));
+    g_free(exe);
+    return NULL;
+}
+
 /* What `${python_exe}` and `${guild_python_exe}` stand for; looked for only where a command asks. */
 static gboolean add_python_params(Op *op, Value *params, GError **error)
 {
-    if (uses_param(op->op_cmd, "${python_exe}")) {
-        g_autofree char *exe = value_truthy(op->python_requires)
-                ? python_find(op->python_requires, error) : python_exe(error);
+    static const char *const names[] = {"python_exe", "guild_python_exe"};
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *ref = g_strdup_printf("${%s}", names[i]);
+        if (!uses_param(op->op_cmd, ref))
+            continue;
+        gboolean required = i == 0 && value_truthy(op->python_requires);
+        g_autofree char *exe = usable_python(
+                required ? python_find(op->python_requires, error) : python_exe(error), error);
         if (!exe)
             return FALSE;
-        value_map_set_string(params, "python_exe", exe);
-    }
-    if (uses_param(op->op_cmd, "${guild_python_exe}")) {
-        g_autofree char *exe = python_exe(error);
-        if (!exe)
-            return FALSE;
-        value_map_set_string(params, "guild_python_exe", exe);
+        value_map_set_string(params, names[i], exe);
     }
     return TRUE;
 }
