@@ -128,7 +128,9 @@ static Value *cmd_flag_for_flagdef(const OpDef *opdef, const FlagDef *f)
         set_if_truthy(data, "arg-skip", f->arg_skip);
     else if (opdef->default_flag_arg_skip)
         value_map_set(data, "arg-skip", value_new_bool(TRUE));
-    set_if_truthy(data, "arg-switch", f->arg_switch);
+    /* A switch that false turns on is kept too: without it a restart would pass the value. */
+    if (!value_is_null(f->arg_switch))
+        value_map_set(data, "arg-switch", value_ref(f->arg_switch));
     if (!value_is_null(f->arg_split))
         value_map_set(data, "arg-split", value_ref(f->arg_split));
     set_if_text(data, "env-name", f->env_name);
