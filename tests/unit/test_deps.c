@@ -395,6 +395,62 @@ static void test_config(Fixture *f, gconstpointer unused)
     assert_error_has(error, "'v.a' cannot be nested: conflicts with {'v': 3}");
 }
 
+/* ---- for another machine ---- */
+
+static gboolean resolve_with(Fixture *f, const char *source_yaml, const DepsContext *ctx, GError **error)
+{
+    g_autofree char *text = g_strdup_printf("[{name: r, location: %s, sources: [%s]}]", f->dir,
+            source_yaml);
+    g_autoptr(Value) data = yaml_parse(text, -1, NULL, NULL);
+    g_autoptr(GPtrArray) deps = deps_for_data(data, error);
+    return deps && deps_resolve(deps, f->run, ctx, error);
+}
+
+/* What a batch's proto packs is enough for its trials, wherever they run. */
+static void test_pack(Fixture *f, gconstpointer unused)
+{
+    static const char source[] = "{file: '${a}-${b}.txt', rename: '.* it'}";
+    const DepsContext submit = { .store = f->store, .filter = DEPS_NOT_OPERATIONS, .for_batch = TRUE };
+    const DepsContext start = { .store = f->store };
+    g_autofree char *one = put(f, "x-1.txt", "x1");
+    g_autofree char *two = put(f, "x-2.txt", "x2");
+    g_autoptr(Value) lists = yaml_parse("{a: x, b: [1, 2], c: [3, 4]}", -1, NULL, NULL);
+    g_assert_true(run_write_attr(f->run, "flags", lists, NULL));
+    GError *error = NULL;
+    g_assert_true(resolve_with(f, source, &submit, &error));
+    g_assert_no_error(error);
+    g_assert_true(fs_remove(one, NULL) && fs_remove(two, NULL));
+    g_autoptr(Value) flags = yaml_parse("{a: x, b: 2, c: 3}", -1, NULL, NULL);
+    g_assert_true(run_write_attr(f->run, "flags", flags, NULL));
+    g_assert_true(resolve_with(f, source, &start, &error));
+    g_assert_no_error(error);
+    g_autofree char *target = g_build_filename(run_dir(f->run), "it", NULL);
+    g_autofree char *text = fs_read(target, 0, NULL, NULL);
+    g_assert_cmpstr(text, ==, "x2");
+    g_autoptr(Value) missing = yaml_parse("{a: [x, y], b: 1}", -1, NULL, NULL);
+    g_assert_true(run_write_attr(f->run, "flags", missing, NULL));
+    g_assert_false(resolve_with(f, source, &submit, &error));
+    assert_error_has(error, "cannot find source file '");
+}
+
+/* What was resolved before the run was sent is not resolved again where it starts, but is at a restart. */
+static void test_done(Fixture *f, gconstpointer unused)
+{
+    static const char source[] = "{file: a.txt, always-resolve: yes, replace-existing: yes}";
+    const DepsContext submit = { .store = f->store, .filter = DEPS_NOT_OPERATIONS };
+    const DepsContext start = { .store = f->store };
+    g_autofree char *path = put(f, "a.txt", "1");
+    g_autofree char *target = g_build_filename(run_dir(f->run), "a.txt", NULL);
+    g_assert_true(resolve_with(f, source, &submit, NULL));
+    g_assert_true(fs_write(path, "2", -1, NULL));
+    g_assert_true(resolve_with(f, source, &start, NULL));
+    g_autofree char *first = fs_read(target, 0, NULL, NULL);
+    g_assert_cmpstr(first, ==, "1");
+    g_assert_true(resolve_with(f, source, &start, NULL));
+    g_autofree char *second = fs_read(target, 0, NULL, NULL);
+    g_assert_cmpstr(second, ==, "2");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -412,6 +468,8 @@ int main(int argc, char **argv)
         { "/deps/fetch/file", test_fetch_file },
         { "/deps/fetch/stalls", test_fetch_stalls },
         { "/deps/config", test_config },
+        { "/deps/pack", test_pack },
+        { "/deps/done", test_done },
     };
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
         g_test_add(tests[i].name, Fixture, NULL, setup, tests[i].fn, teardown);

@@ -106,8 +106,9 @@ static void aliases_stand_for_names(void)
 {
     check("{long-name: {alias: n}}", "n=3", "{long-name: 3}");
     g_autofree char *both = resolve("{x: {alias: xx}}", "x=3 xx=4", FALSE);
-    g_assert_cmpstr(both, ==, "cannot specify both alias 'x' and name for flag 'xx'\n"
-                              "Use --force-flags to skip this check.");
+    g_assert_cmpstr(both, ==,
+            "cannot specify both alias 'x' and name for flag 'xx'\n"
+            "Use --force-flags to skip this check.");
 }
 
 static void functions_pass_every_check(void)

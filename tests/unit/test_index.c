@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The index of runs: a cache that is never believed when the files say otherwise. */
-#include "run_fixture.h"
+#include "tests/unit/run_fixture.h"
 
 #include <string.h>
 

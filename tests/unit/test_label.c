@@ -75,7 +75,7 @@ int main(int argc, char **argv)
     g_test_add_func("/label/template-applies-filters", template_applies_filters);
     g_test_add_func("/label/template-never-hands-odd-formats-to-printf",
             template_never_hands_odd_formats_to_printf);
-    g_test_add_func("/label/trial-description-keeps-full-values",
-            trial_description_keeps_full_values);
+    g_test_add_func(
+            "/label/trial-description-keeps-full-values", trial_description_keeps_full_values);
     return g_test_run();
 }

@@ -77,8 +77,8 @@ static void globals_get_yaml(void)
 
 static void encodings_replace_values(void)
 {
-    check("{exec: 'x ${flag_args}', flags: {a: {arg-encoding: {true: enabled, false: disabled}}}}", "{a: no}",
-            "x --a disabled");
+    check("{exec: 'x ${flag_args}', flags: {a: {arg-encoding: {true: enabled, false: disabled}}}}",
+            "{a: no}", "x --a disabled");
 }
 
 static void environment_has_flags_and_more(void)
@@ -114,8 +114,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/opcmd/exec-resolves-references", exec_resolves_references);
     g_test_add_func("/opcmd/main-runs-the-module", main_runs_the_module);
-    g_test_add_func("/opcmd/flag-arguments-follow-the-definition",
-            flag_arguments_follow_the_definition);
+    g_test_add_func(
+            "/opcmd/flag-arguments-follow-the-definition", flag_arguments_follow_the_definition);
     g_test_add_func("/opcmd/split-arguments-become-several", split_arguments_become_several);
     g_test_add_func("/opcmd/globals-get-yaml", globals_get_yaml);
     g_test_add_func("/opcmd/encodings-replace-values", encodings_replace_values);

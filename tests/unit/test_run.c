@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Run directories: attributes, opref, status, manifest, lock, store. */
-#include "run_fixture.h"
+#include "tests/unit/run_fixture.h"
 
 #include <string.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which runs a command means. */
-#include "run_fixture.h"
+#include "tests/unit/run_fixture.h"
 
 #include <string.h>
 

@@ -126,7 +126,8 @@ static void rules_print_as_the_reference_prints_them(void)
 {
     g_auto(OpFixture) f = op_fixture("op: {main: x, sourcecode: [{include: {dir: d}}]}", project);
     g_autoptr(SourceSelect) select = sourcecode_select_for_opdef(f.op);
-    static const char *const expected[] = {"exclude dir .*", "exclude dir * containing .guild-nocopy",
+    static const char *const expected[] = {"exclude dir .*",
+            "exclude dir * containing .guild-nocopy",
             "include text * size < 1048577, max match 100", "exclude dir __pycache__",
             "exclude dir * containing bin/activate", "exclude dir * containing Scripts/activate",
             "exclude dir build", "exclude dir dist", "exclude dir *.egg-info", "include dir d"};
@@ -155,8 +156,7 @@ int main(int argc, char **argv)
             {"python-leaves-out-environments", python_leaves_out_environments},
             {"rules-of-the-project-come-last", rules_of_the_project_come_last},
             {"files-come-before-folders", files_come_before_folders},
-            {"count-is-limited", count_is_limited},
-            {"links-that-loop-end", links_that_loop_end},
+            {"count-is-limited", count_is_limited}, {"links-that-loop-end", links_that_loop_end},
             {"copy-notes-files-in-the-manifest", copy_notes_files_in_the_manifest},
             {"rules-print-as-the-reference-prints-them", rules_print_as_the_reference_prints_them}};
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++) {
