@@ -73,8 +73,6 @@ static void stop(Local *l, int signal)
     l->n_signals++;
     if (l->signal == 0) {
         l->signal = signal;
-        progress_line(l->progress, "INFO: [guild] Stopping batch (pending trials can be started as "
-                                   "needed)");
         if (l->job)
             coordinator_stop_job(l->coordinator, l->job, STOP_GRACE_US, TRUE);
         return;

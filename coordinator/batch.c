@@ -341,8 +341,16 @@ void job_task_ended(Task *t, int exit_status, const char *error)
 
 /* ---- stopping ---- */
 
+static void stop_running(Task *t, gint64 grace_us, gboolean say)
+{
+    if (say && t->job->batch)
+        job_say(t->job, LOG_INFO, "Stopping trial %s", t->run_id);
+    task_stop(t, grace_us);
+}
+
 void coordinator_stop_job(Coordinator *c, Job *j, gint64 grace_us, gboolean stage_rest)
 {
+    gboolean first = grace_us >= 0 && !j->stopping;
     j->stopping = TRUE;
     if (!stage_rest || !j->feed) {
         j->asked_all = TRUE;
@@ -359,8 +367,10 @@ void coordinator_stop_job(Coordinator *c, Job *j, gint64 grace_us, gboolean stag
         else if (t->stage == TS_GIVEN)
             task_recall(t);
         else if (grace_us >= 0)
-            task_stop(t, grace_us);
+            stop_running(t, grace_us, first);
     }
+    if (first && j->batch)
+        job_say(j, LOG_INFO, "Stopping batch (pending trials can be started as needed)");
     if (j->exit_status == 0 && grace_us >= 0)
         j->exit_status = -15;
     job_pump(j);
