@@ -8,6 +8,9 @@
 #include "engine/base/log.h"
 #include "worker/internal.h"
 
+/* A HELLO that is not answered is repeated after so long, then with growing pauses. */
+#define HELLO_AGAIN_US (G_USEC_PER_SEC / 4)
+
 struct Link {
     Worker *w;
     AccessKey *key; /* NULL: inproc */
@@ -89,7 +92,7 @@ static void on_welcome(Link *l, const MsgWelcome *m)
     gboolean first = !l->ever_up;
     l->up = l->ever_up = TRUE;
     l->lease_us = m->lease_us > 0 ? m->lease_us : 30 * G_USEC_PER_SEC;
-    l->pause_us = 0;
+    l->pause_us = HELLO_AGAIN_US;
     w->in_place = m->in_place;
     g_free(l->instance);
     l->instance = g_strdup(m->instance);
@@ -135,7 +138,9 @@ static void on_refused(Link *l, const MsgRefused *m)
         return;
     }
     l->up = FALSE;
-    say_hello(l);
+    /* It answers so to each message that was on its way when it was restarted: one HELLO is enough. */
+    if (clock_monotonic_us() - l->said_us > HELLO_AGAIN_US)
+        say_hello(l);
 }
 
 static void on_message(ZSource *z, const ZMessage *zm, gpointer data)
@@ -275,7 +280,7 @@ void link_tick(Link *l, gint64 now_us)
         l->said_us = now_us;
         send_now(l, MSG_PING, &ping);
     } else if (!l->up && l->handshaken && now_us - l->said_us >= l->pause_us) {
-        l->pause_us = CLAMP(l->pause_us * 2, G_USEC_PER_SEC, 10 * G_USEC_PER_SEC);
+        l->pause_us = CLAMP(l->pause_us * 2, HELLO_AGAIN_US, 10 * G_USEC_PER_SEC);
         say_hello(l);
     }
 }

@@ -2,6 +2,8 @@
 /* One task at the worker: its files fetched and its directory built (unless it runs in place), its
  * process started when there is room, what it prints sent on, its end reported until somebody
  * acknowledges it. */
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -239,14 +241,13 @@ static gboolean claim(WTask *t, char **status, GError **error)
         return FALSE;
     }
     RunStatus now = run_status(t->run);
-    if (now != RUN_PENDING && now != RUN_STAGED) {
-        *status = g_strdup(run_status_name(now));
+    pid_t pid = run_pid(t->run); /* of somebody who is making it ready */
+    gboolean busy = pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM);
+    if (busy || (now != RUN_PENDING && now != RUN_STAGED)) {
+        *status = g_strdup(run_status_name(busy ? RUN_RUNNING : now));
         return FALSE;
     }
-    if (!run_write_lock(t->run, getpid(), error))
-        return FALSE;
-    run_clear_marker(t->run, "PENDING");
-    return TRUE;
+    return run_write_lock(t->run, getpid(), error);
 }
 
 static gboolean start_process(WTask *t, GError **error)
@@ -256,7 +257,8 @@ static gboolean start_process(WTask *t, GError **error)
         .failed = t->in_place ? on_start_failed : NULL };
     OpRequest req = { .home = t->in_place ? t->w->home : place_home(t->w->place) };
     g_autoptr(Op) op = op_for_run(t->run, NULL, &req, error);
-    if (!op || !op_prepare_start(op, t->run, FALSE, error))
+    g_autoptr(Run) run = op ? op_init_run(op, t->dir, error) : NULL;
+    if (!run || !op_prepare_start(op, t->run, FALSE, error))
         return FALSE;
     g_auto(GStrv) env = request_env(t);
     ExecSpec *spec = exec_spec_for_op(op, t->run, TRUE, 0, (const char *const *)env);

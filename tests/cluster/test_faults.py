@@ -97,6 +97,9 @@ class Faults(unittest.TestCase):
             self.check_results()
         except AssertionError:
             print(self.cluster.logs())
+            print(self.cluster.head.guild("runs", "--all", ok=None).stdout)
+            print(client.guild("queue", "--remote", "lab", ok=None).stdout)
+            print(client.guild("workers", "--remote", "lab", ok=None).stdout)
             raise
 
     def wait_for_end(self, batch):
@@ -107,7 +110,7 @@ class Faults(unittest.TestCase):
             states = {run["id"]: run["status"] for run in json.loads(listed.stdout)}
             return states.get(batch) == "completed"
 
-        hosts.wait_for(ended, "the batch ends", 60 + TRIALS, step=0.5)
+        hosts.wait_for(ended, "the batch ends", 30 + TRIALS / 4, step=0.5)
 
     def check_results(self):
         """Brings everything home and looks at each trial's flags, status, output and files."""
