@@ -9,8 +9,8 @@
 
 static int print_help(RunState *s)
 {
-    g_autofree char *text = run_flag(s->args, "help_model")
-            ? ophelp_model(s->help_opdef->modeldef) : ophelp_operation(s->help_opdef);
+    g_autofree char *text = run_flag(s->args, "help_model") ? ophelp_model(s->help_opdef->modeldef)
+                                                            : ophelp_operation(s->help_opdef);
     fputs(text, stdout);
     return 0;
 }
@@ -61,14 +61,16 @@ const CliCommand cmd_run = {
         .name = "run",
         .args = "[[MODEL:]OPERATION] [FLAG=VAL]...",
         .summary = "Run an operation.",
-        .help = "OPERATION is an operation of guild.yml in the current folder, or a Python or other "
+        .help = "OPERATION is an operation of guild.yml in the current folder, or a Python or "
+                "other "
                 "executable script. Without one the project's default operation is run, or, with "
                 "--restart or --proto, that of the run.\n\n"
                 "A list of values, as in lr=[0.1,0.01], a range, as in lr=range[1:3], or a search "
                 "space, as in lr=uniform[0.1:0.5], makes a batch: one run, a trial, for each "
                 "combination of values. @FILE takes the trials from a CSV, JSON or YAML file. With "
                 "-j N, N trials run at a time.\n\n"
-                "A run can be staged, with --stage, and started later, with --start. --restart runs "
+                "A run can be staged, with --stage, and started later, with --start. --restart "
+                "runs "
                 "something again in its own directory; flags may be given anew.\n\n"
                 "With --remote the operation runs on the machines of a coordinator.",
         .options = tables,

@@ -59,8 +59,8 @@ char *edit_text(const char *text, const char *extension, gboolean strip_comments
         return NULL;
     g_autofree char *name = g_strconcat("edit", extension, NULL);
     g_autofree char *path = g_build_filename(dir, name, NULL);
-    g_autofree char *with_newline = g_str_has_suffix(text, "\n") ? g_strdup(text)
-                                                                   : g_strconcat(text, "\n", NULL);
+    g_autofree char *with_newline =
+            g_str_has_suffix(text, "\n") ? g_strdup(text) : g_strconcat(text, "\n", NULL);
     char *edited = NULL;
     if (fs_write(path, with_newline, -1, error) && run_editor(path, error))
         edited = fs_read(path, 0, NULL, error);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild run`, in parts: cmd_run.c is the command; run_options.c its options and which of them exclude
- * each other; run_state.c makes of them the operations to run; run_preview.c asks the user; run_start.c
- * runs or stages; run_batch.c shows or saves trials; run_info.c answers questions about an
- * operation; run_remote.c hands a run to a
- * coordinator; run_messages.c words errors. Follows guild/commands/run_impl.py of the reference. */
+/* `guild run`, in parts: cmd_run.c is the command; run_options.c its options and which of them
+ * exclude each other; run_state.c makes of them the operations to run; run_preview.c asks the user;
+ * run_start.c runs or stages; run_batch.c shows or saves trials; run_info.c answers questions about
+ * an operation; run_remote.c hands a run to a coordinator; run_messages.c words errors. Follows
+ * guild/commands/run_impl.py of the reference. */
 #pragma once
 
 #include "cli/cli.h"
@@ -16,8 +16,8 @@ extern const CliOption run_own_options[];
 
 typedef struct RunArgs {
     const CliArgs *cli;
-    char *opspec; /* NULL: the default operation, or that of a run */
-    char **flags; /* FLAG=VAL and @FILE */
+    char *opspec;  /* NULL: the default operation, or that of a run */
+    char **flags;  /* FLAG=VAL and @FILE */
     Value *params; /* map: every option of run_options, for attribute `run_params` */
 } RunArgs;
 
@@ -26,7 +26,10 @@ RunArgs *run_args_new(const CliArgs *cli);
 void run_args_free(RunArgs *a);
 /* 0, or an exit status after a message: options that exclude each other, values out of range. */
 int run_args_check(const RunArgs *a);
-static inline gboolean run_flag(const RunArgs *a, const char *key) { return cli_flag(a->cli, key); }
+static inline gboolean run_flag(const RunArgs *a, const char *key)
+{
+    return cli_flag(a->cli, key);
+}
 static inline const char *run_string(const RunArgs *a, const char *key)
 {
     return cli_string(a->cli, key);
@@ -46,9 +49,9 @@ typedef struct RunState {
 RunState *run_state_new(RunArgs *args, int *status);
 void run_state_free(RunState *s);
 
-/* Prints the error as the reference words it and frees it; gives the exit status. `opspec` is what was
- * looked for and `for_run` the run it was needed for, where the error may be about an operation that
- * is not found; both may be NULL. */
+/* Prints the error as the reference words it and frees it; gives the exit status. `opspec` is what
+ * was looked for and `for_run` the run it was needed for, where the error may be about an operation
+ * that is not found; both may be NULL. */
 int run_print_error(GError *error, const char *opspec, Run *for_run);
 
 /* Asks on the terminal; TRUE to go on. */
@@ -71,7 +74,8 @@ int run_print_env(RunState *s);
 int run_print_trials(RunState *s);
 int run_save_trials(RunState *s, const char *path);
 /* An optimizer that is an operation of its own tells its trials itself: it is run in a temporary
- * folder with variable `name` set (PRINT_TRIALS, SAVE_TRIALS, PRINT_TRIALS_CMD: see guild.batch_util). */
+ * folder with variable `name` set (PRINT_TRIALS, SAVE_TRIALS, PRINT_TRIALS_CMD: see
+ * guild.batch_util). */
 int run_tmp_batch(RunState *s, const char *name, const char *value);
 gboolean run_has_own_optimizer(const RunState *s);
 int run_test_flags(RunState *s);

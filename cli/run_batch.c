@@ -40,9 +40,13 @@ static Optimizer *new_optimizer(RunState *s, GError **error)
                 "cannot list trials: %s chooses them while they run", name);
         return NULL;
     }
-    const OptimizerSpec spec = {.flags = user->flag_vals, .user_flags = user->user_flag_vals,
-            .rows = user->batch_trials, .options = batch->flag_vals, .seed = batch->random_seed,
-            .max_trials = batch->max_trials, .objective = batch->objective};
+    const OptimizerSpec spec = {.flags = user->flag_vals,
+            .user_flags = user->user_flag_vals,
+            .rows = user->batch_trials,
+            .options = batch->flag_vals,
+            .seed = batch->random_seed,
+            .max_trials = batch->max_trials,
+            .objective = batch->objective};
     return optimizer_new(klass, &spec, error);
 }
 
@@ -87,8 +91,8 @@ static gboolean has_trials_extension(const char *path)
 {
     g_autofree char *base = g_path_get_basename(path);
     const char *dot = strrchr(base, '.');
-    return !dot || dot == base || g_ascii_strcasecmp(dot, ".csv") == 0
-            || g_ascii_strcasecmp(dot, ".json") == 0;
+    return !dot || dot == base || g_ascii_strcasecmp(dot, ".csv") == 0 ||
+           g_ascii_strcasecmp(dot, ".json") == 0;
 }
 
 int run_save_trials(RunState *s, const char *path)
@@ -100,8 +104,8 @@ int run_save_trials(RunState *s, const char *path)
         return cli_error("Unsupported extension '%s' - use '.csv', '.json', or no extension", dot);
     }
     g_autofree char *here = g_get_current_dir();
-    g_autofree char *joined = strcmp(cli_cwd(), here) == 0 ? g_strdup(path)
-                                                             : fs_join(cli_cwd(), path);
+    g_autofree char *joined =
+            strcmp(cli_cwd(), here) == 0 ? g_strdup(path) : fs_join(cli_cwd(), path);
     g_autofree char *place = fs_abspath(joined, NULL), *shown = shown_path(place);
     printf("Saving trials to %s\n", shown);
     fflush(stdout);

@@ -9,7 +9,7 @@
 #include <glob.h>
 #include <string.h>
 
-G_DEFINE_QUARK(guild-run-check-error, run_check_error)
+G_DEFINE_QUARK(guild - run - check - error, run_check_error)
 
 enum { DIFF_CONTEXT = 3, DIFF_MAX_CELLS = 16 * 1000 * 1000 };
 
@@ -35,7 +35,8 @@ static GRegex *compile(const char *pattern, GError **error)
     GRegex *re = g_regex_new(pattern, G_REGEX_NEWLINE_LF, 0, NULL);
     if (!re) {
         g_autofree char *repr = repr_of(pattern);
-        g_set_error(error, RUN_CHECK_ERROR, RUN_CHECK_INVALID, "invalid regular expression: %s", repr);
+        g_set_error(
+                error, RUN_CHECK_ERROR, RUN_CHECK_INVALID, "invalid regular expression: %s", repr);
     }
     return re;
 }
@@ -63,8 +64,8 @@ static guint32 *lcs_table(char **a, gsize n, char **b, gsize m)
     for (gsize i = n; i-- > 0;)
         for (gsize j = m; j-- > 0;)
             t[i * (m + 1) + j] = strcmp(a[i], b[j]) == 0
-                    ? t[(i + 1) * (m + 1) + j + 1] + 1
-                    : MAX(t[(i + 1) * (m + 1) + j], t[i * (m + 1) + j + 1]);
+                                         ? t[(i + 1) * (m + 1) + j + 1] + 1
+                                         : MAX(t[(i + 1) * (m + 1) + j], t[i * (m + 1) + j + 1]);
     return t;
 }
 
@@ -80,7 +81,7 @@ static GArray *diff_lines(char **a, gsize n, char **b, gsize m)
     GArray *lines = g_array_new(FALSE, FALSE, sizeof(DiffLine));
     gsize i = 0, j = 0;
     while (i < n || j < m) {
-        DiffLine line = { ' ', NULL, i, j };
+        DiffLine line = {' ', NULL, i, j};
         if (i < n && j < m && !strcmp(a[i], b[j])) {
             line.text = a[i++];
             j++;
@@ -211,8 +212,8 @@ static gboolean check_file(const Value *data, Run *run, const char *path, GError
     if (!re)
         return FALSE;
     g_autofree char *valid = text_to_utf8(text, -1);
-    return g_regex_match(re, valid, 0, NULL)
-            || failed(error, "could not find pattern %s in run %s file %s", repr, run_id(run), rel);
+    return g_regex_match(re, valid, 0, NULL) ||
+           failed(error, "could not find pattern %s in run %s file %s", repr, run_id(run), rel);
 }
 
 static gboolean check_files(const Value *data, Run *run, const char *pattern, GError **error)
@@ -220,7 +221,7 @@ static gboolean check_files(const Value *data, Run *run, const char *pattern, GE
     g_autofree char *repr = repr_of(pattern);
     log_info("checking run %s files %s", run_id(run), repr);
     g_autofree char *full = fs_join(run_dir(run), pattern);
-    glob_t found = { 0 };
+    glob_t found = {0};
     gboolean ok = glob(full, 0, NULL, &found) == 0 && found.gl_pathc > 0;
     if (!ok)
         failed(error, "no files matching %s in run %s", pattern, run_id(run));
@@ -244,6 +245,6 @@ gboolean run_check(const Value *data, Run *run, GError **error)
     if (!re)
         return FALSE;
     g_autofree char *valid = text_to_utf8(text, -1);
-    return g_regex_match(re, valid, 0, NULL)
-            || failed(error, "could not find pattern %s in run %s output", repr, run_id(run));
+    return g_regex_match(re, valid, 0, NULL) ||
+           failed(error, "could not find pattern %s in run %s output", repr, run_id(run));
 }

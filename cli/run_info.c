@@ -187,8 +187,8 @@ int run_test_output(RunState *s, const char *path, gboolean scalars)
         fprintf(stderr, "Output %s disabled, nothing to test\n", scalars ? "scalars" : "attrs");
         return 0;
     }
-    g_autoptr(OutputRules) rules = output_rules_new(
-            scalars ? OUTPUT_RULES_SCALARS : OUTPUT_RULES_ATTRS, config);
+    g_autoptr(OutputRules) rules =
+            output_rules_new(scalars ? OUTPUT_RULES_SCALARS : OUTPUT_RULES_ATTRS, config);
     gboolean typed = strcmp(path, "-") == 0 && isatty(STDIN_FILENO);
     if (typed)
         out_note("Type patterns and press Enter to test. Use Ctrl-c or empty line to exit.");

@@ -29,8 +29,8 @@ static int guildfile_error(const GError *error)
 
 static int opspec_error(const GError *error, const char *opspec, Run *for_run)
 {
-    gboolean missing = error->code == OPSPEC_ERROR_NO_MODEL
-            || error->code == OPSPEC_ERROR_NO_DEFAULT;
+    gboolean missing =
+            error->code == OPSPEC_ERROR_NO_MODEL || error->code == OPSPEC_ERROR_NO_DEFAULT;
     if (missing && for_run)
         return cli_error("cannot find definition for operation '%s' in run %s\n"
                          "This is required when setting flags or using '--force-sourcecode' "
@@ -70,8 +70,8 @@ int run_print_error(GError *err, const char *opspec, Run *for_run)
 {
     g_autoptr(GError) error = err;
     fflush(stdout);
-    gboolean is_text = g_error_matches(error, FLAGS_ERROR, FLAGS_ERROR_MISSING)
-            || g_error_matches(error, FLAGS_ERROR, FLAGS_ERROR_CHOICE);
+    gboolean is_text = g_error_matches(error, FLAGS_ERROR, FLAGS_ERROR_MISSING) ||
+                       g_error_matches(error, FLAGS_ERROR, FLAGS_ERROR_CHOICE);
     if (is_text) {
         fprintf(stderr, "%s\n", error->message);
         return 1;

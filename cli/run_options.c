@@ -10,8 +10,7 @@ const CliOption run_options[] = {
         {"tags", "-t, --tag", OPT_MULTI, "TAG", "Give the run a tag. May be used more than once."},
         {"comment", "-c, --comment", OPT_STRING, "COMMENT", "Add a comment to the run."},
         {"edit_comment", "-ec, --edit-comment", OPT_FLAG, NULL, "Type the comment in an editor."},
-        {"edit_flags", "-e, --edit-flags", OPT_FLAG, NULL,
-                "Review and change flags in an editor."},
+        {"edit_flags", "-e, --edit-flags", OPT_FLAG, NULL, "Review and change flags in an editor."},
         {"run_dir", "-d, --run-dir", OPT_STRING, "DIR",
                 "Run in DIR instead of a directory in the Guild home.", "dir"},
         {"stage", "--stage", OPT_FLAG, NULL, "Stage the operation, don't start it."},
@@ -74,12 +73,12 @@ const CliOption run_options[] = {
                 "file"},
         {"keep_run", "--keep-run", OPT_FLAG, NULL,
                 "Keep the run even if its operation says 'delete-on-success'."},
-        {"keep_batch", "--keep-batch", OPT_FLAG, NULL,
-                "Keep the batch run when it has succeeded."},
+        {"keep_batch", "--keep-batch", OPT_FLAG, NULL, "Keep the batch run when it has succeeded."},
         {"additional_deps", "-D, --dep", OPT_MULTI, "PATH",
                 "Link PATH into the run. May be used more than once.", "file"},
         {"break_", "--break", OPT_MULTI, "LOCATION",
-                "Set a breakpoint in a Python operation: LINE, FILE:LINE or MODULE.FUNCTION. May be "
+                "Set a breakpoint in a Python operation: LINE, FILE:LINE or MODULE.FUNCTION. May "
+                "be "
                 "used more than once."},
         {"break_on_error", "--break-on-error", OPT_FLAG, NULL,
                 "Enter Python's debugger where a Python operation fails."},
@@ -191,10 +190,10 @@ static gboolean is_set(const RunArgs *a, const char *key)
 static int check_incompatible(const RunArgs *a)
 {
     static const char *const pairs[][2] = {{"minimize", "maximize"}, {"no_gpus", "gpus"},
-            {"optimize", "optimizer"}, {"print_cmd", "print_env"},
-            {"print_trials", "stage_trials"}, {"stage", "background"}, {"stage", "pidfile"},
-            {"remote", "background"}, {"remote", "pidfile"}, {"remote", "edit_flags"},
-            {"remote", "edit_comment"}, {"remote", "break_"}, {"remote", "break_on_error"}};
+            {"optimize", "optimizer"}, {"print_cmd", "print_env"}, {"print_trials", "stage_trials"},
+            {"stage", "background"}, {"stage", "pidfile"}, {"remote", "background"},
+            {"remote", "pidfile"}, {"remote", "edit_flags"}, {"remote", "edit_comment"},
+            {"remote", "break_"}, {"remote", "break_on_error"}};
     for (gsize i = 0; i < G_N_ELEMENTS(pairs); i++) {
         if (!is_set(a, pairs[i][0]) || !is_set(a, pairs[i][1]))
             continue;
@@ -213,8 +212,8 @@ static int check_restart(const RunArgs *a)
             {"help_op", "--help-op"}, {"opspec", "OPERATION"}, {"optimize", "--optimize"},
             {"optimizer", "--optimizer"}, {"proto", "--proto"}, {"run_dir", "--run-dir"},
             {"test_output_scalars", "--test-output-scalars"},
-            {"test_output_attrs", "--test-output-attrs"},
-            {"test_sourcecode", "--test-sourcecode"}, {"test_flags", "--test-flags"}};
+            {"test_output_attrs", "--test-output-attrs"}, {"test_sourcecode", "--test-sourcecode"},
+            {"test_flags", "--test-flags"}};
     if (!is_set(a, "restart"))
         return 0;
     for (gsize i = 0; i < G_N_ELEMENTS(with_restart); i++)
@@ -237,8 +236,8 @@ static int check_values(const RunArgs *a)
         gint64 n = cli_int(a->cli, limits[i].key, limits[i].least);
         if (n < limits[i].least)
             return cli_usage_error(a->cli,
-                    "Invalid value for %s: %" G_GINT64_FORMAT " is not in the range x>=%"
-                    G_GINT64_FORMAT ".",
+                    "Invalid value for %s: %" G_GINT64_FORMAT
+                    " is not in the range x>=%" G_GINT64_FORMAT ".",
                     limits[i].names, n, limits[i].least);
     }
     const char *id = run_string(a, "run_id");

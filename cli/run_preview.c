@@ -119,8 +119,7 @@ gboolean run_confirm(RunState *s)
     g_autofree char *what = subject(s);
     g_autofree char *batch = batch_suffix(s);
     const char *remote = run_string(s->args, "remote");
-    gboolean note = value_map_size(s->user_op->flag_vals)
-            && value_truthy(s->user_op->batch_trials);
+    gboolean note = value_map_size(s->user_op->flag_vals) && value_truthy(s->user_op->batch_trials);
     g_autoptr(GString) text = g_string_new(NULL);
     g_string_printf(text, "You are about to %s %s%s%s%s%s\n", action(s), what, batch,
             remote ? " on " : "", remote ? remote : "",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild run --remote`: the run directory is made here, as for a staged run, with everything that it
- * needs of this machine in it, and sent to the coordinator; then it is watched to its end. */
+/* `guild run --remote`: the run directory is made here, as for a staged run, with everything that
+ * it needs of this machine in it, and sent to the coordinator; then it is watched to its end. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,13 +40,18 @@ static void on_progress(gint64 done, gint64 running, gint64 failed, gint64 left,
             (guint)failed);
 }
 
-/* Dependencies that can be had only here go into the run before it leaves; operations are resolved where
- * their runs are. */
+/* Dependencies that can be had only here go into the run before it leaves; operations are resolved
+ * where their runs are. */
 static gboolean bring_dependencies(RunState *s, Run *run, GError **error)
 {
-    DepsContext ctx = { .store = s->store, .filter = DEPS_NOT_OPERATIONS,
-        .continue_on_error = run_flag(s->args, "force_deps") };
-    return deps_resolve(s->user_op->deps, run, &ctx, error);
+    DepsContext ctx = {.store = s->store,
+            .filter = DEPS_NOT_OPERATIONS,
+            .for_batch = TRUE,
+            .continue_on_error = run_flag(s->args, "force_deps")};
+    if (deps_resolve(s->user_op->deps, run, &ctx, error))
+        return TRUE;
+    g_prefix_error(error, "run failed because a dependency was not met: ");
+    return FALSE;
 }
 
 static Run *make_batch(RunState *s, const char *dir, GError **error)
@@ -67,7 +72,7 @@ static Run *make_single(RunState *s, const char *dir, GError **error)
     if (!run)
         return NULL;
     /* What it printed before it was started again would be shown again. */
-    static const char *const old[] = { "output", "output.index" };
+    static const char *const old[] = {"output", "output.index"};
     for (gsize i = 0; i < G_N_ELEMENTS(old); i++) {
         g_autofree char *path = run_guild_path(run, old[i]);
         fs_remove(path, NULL);
@@ -80,8 +85,8 @@ static Run *make_run(RunState *s, const char *folder, GError **error)
 {
     const char *given = run_string(s->args, "run_id");
     g_autofree char *id = given ? g_strdup(given) : run_new_id();
-    g_autofree char *dir = s->restart_run ? g_strdup(run_dir(s->restart_run))
-                                          : g_build_filename(folder, id, NULL);
+    g_autofree char *dir =
+            s->restart_run ? g_strdup(run_dir(s->restart_run)) : g_build_filename(folder, id, NULL);
     return s->batch_op ? make_batch(s, dir, error) : make_single(s, dir, error);
 }
 
@@ -106,20 +111,23 @@ static gboolean submit(RunState *s, RemoteClient *c, Run *run, GError **error)
     g_autoptr(Value) request = run_resource_request(s, error);
     if (!request)
         return FALSE;
-    RemoteSubmit o = { .priority = (int)cli_int(cli, "priority", 0),
-        .retries = (int)cli_int(cli, "retries", -1),
-        .retry_failed = (int)cli_int(cli, "retry_failed", 0), .request = request,
-        .sync = s->user_op->opdef ? s->user_op->opdef->sync : NULL,
-        .replace = s->fetched_dir != NULL, .start = !run_flag(s->args, "stage"), .output = cli_int(cli, "jobs", 1) == 1,
-        .stage_trials = run_flag(s->args, "stage_trials") };
+    RemoteSubmit o = {.priority = (int)cli_int(cli, "priority", 0),
+            .retries = (int)cli_int(cli, "retries", -1),
+            .retry_failed = (int)cli_int(cli, "retry_failed", 0),
+            .request = request,
+            .sync = s->user_op->opdef ? s->user_op->opdef->sync : NULL,
+            .replace = s->fetched_dir != NULL,
+            .start = !run_flag(s->args, "stage"),
+            .output = cli_int(cli, "jobs", 1) == 1,
+            .stage_trials = run_flag(s->args, "stage_trials")};
     return remote_submit(c, run, &o, error);
 }
 
 static int watch(RunState *s, RemoteClient *c, Run *run, GError **error)
 {
-    static const RemoteWatcher watcher = { on_output, on_log, on_progress };
-    Shown shown = { .progress = progress_new(s->batch_op != NULL && run_flag(s->args, "quiet")),
-        .quiet = run_flag(s->args, "quiet") };
+    static const RemoteWatcher watcher = {on_output, on_log, on_progress};
+    Shown shown = {.progress = progress_new(s->batch_op != NULL && run_flag(s->args, "quiet")),
+            .quiet = run_flag(s->args, "quiet")};
     int status = remote_watch(c, run_id(run), 0, &watcher, &shown, error);
     progress_free(shown.progress);
     return status;

@@ -11,6 +11,7 @@
 #include "cli/runs_format.h"
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
+#include "engine/deps/resolve.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/batch/optimizer.h"
@@ -111,16 +112,16 @@ static Run *init_run(RunState *s, GError **error)
 static gboolean is_busy(Run *run)
 {
     pid_t pid = run_pid(run);
-    return run_status(run) == RUN_RUNNING
-            || (pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM));
+    return run_status(run) == RUN_RUNNING ||
+           (pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM));
 }
 
 /* Restarting takes the run under the home's lock, so that of several processes that want to start
  * it one does: our pid is in its LOCK from then on. */
 static Run *claim_run(RunState *s, int *status, GError **error)
 {
-    g_autoptr(HomeLock) lock = home_lock_acquire(cli_home(), RUN_LOCK_STATUS, LOCK_TIMEOUT_MS,
-            error);
+    g_autoptr(HomeLock) lock =
+            home_lock_acquire(cli_home(), RUN_LOCK_STATUS, LOCK_TIMEOUT_MS, error);
     if (error && *error)
         return NULL;
     if (is_busy(s->restart_run)) {
@@ -129,6 +130,7 @@ static Run *claim_run(RunState *s, int *status, GError **error)
                 run_id(s->restart_run), run_id(s->restart_run));
         return NULL;
     }
+    deps_forget_done(s->restart_run);
     Run *run = init_run(s, error);
     if (run)
         run_write_lock(run, getpid(), NULL);
@@ -191,8 +193,8 @@ static int finish(RunState *s, Op *op, Run *run, int exit_status)
 /* The trials of a built-in batch operation run in this process. */
 static gboolean runs_in_process(RunState *s)
 {
-    return s->batch_op && strcmp(s->batch_op->opref->pkg_type, "builtin") == 0
-            && optimizer_class_find(s->batch_op->opref->op_name);
+    return s->batch_op && strcmp(s->batch_op->opref->pkg_type, "builtin") == 0 &&
+           optimizer_class_find(s->batch_op->opref->op_name);
 }
 
 static gboolean run_batch(RunState *s, Run *run, int *exit_status, GError **error)
@@ -221,15 +223,15 @@ static gboolean run_batch(RunState *s, Run *run, int *exit_status, GError **erro
 
 static gboolean run_process(RunState *s, Op *op, Run *run, int *exit_status, GError **error)
 {
-    ExecSpec *spec = exec_spec_for_op(op, run, run_flag(s->args, "quiet"),
-            cli_float(s->args->cli, "stop_after", 0), NULL);
+    ExecSpec *spec = exec_spec_for_op(
+            op, run, run_flag(s->args, "quiet"), cli_float(s->args->cli, "stop_after", 0), NULL);
     g_autoptr(GError) err = NULL;
     if (exec_run_foreground(spec, exit_status, &err))
         return TRUE;
     if (g_error_matches(err, EXEC_ERROR, EXEC_ERROR_SPAWN)) {
         g_autofree char *desc = run_op_desc(op);
-        g_set_error(error, EXEC_ERROR, EXEC_ERROR_SPAWN, "error running %s: %s", desc,
-                err->message);
+        g_set_error(
+                error, EXEC_ERROR, EXEC_ERROR_SPAWN, "error running %s: %s", desc, err->message);
     } else {
         g_propagate_error(error, g_steal_pointer(&err));
     }
@@ -237,8 +239,7 @@ static gboolean run_process(RunState *s, Op *op, Run *run, int *exit_status, GEr
 }
 
 /* --background, --pidfile: the rest happens in a process of its own. */
-static gboolean go_to_background(RunState *s, Op *op, Run *run, gboolean *is_parent,
-        GError **error)
+static gboolean go_to_background(RunState *s, Op *op, Run *run, gboolean *is_parent, GError **error)
 {
     const char *given = run_string(s->args, "pidfile");
     *is_parent = FALSE;
@@ -268,8 +269,8 @@ static int execute(RunState *s, Op *op, Run *run)
     GError *error = NULL;
     gboolean is_parent;
     int exit_status = 0;
-    if (!op_prepare_start(op, run, run_flag(s->args, "force_deps"), &error)
-            || !go_to_background(s, op, run, &is_parent, &error)) {
+    if (!op_prepare_start(op, run, run_flag(s->args, "force_deps"), &error) ||
+            !go_to_background(s, op, run, &is_parent, &error)) {
         run_delete_lock(run);
         return run_print_error(error, NULL, NULL);
     }

@@ -97,8 +97,8 @@ static int init_runs(RunState *s)
         return 0;
     g_autoptr(GError) error = NULL;
     Run *run = find_run(s->store, spec, &error);
-    if (!run && run_string(s->args, "remote")
-            && g_error_matches(error, RUN_ERROR_DOMAIN, RUN_ERR_NOT_FOUND)) {
+    if (!run && run_string(s->args, "remote") &&
+            g_error_matches(error, RUN_ERROR_DOMAIN, RUN_ERR_NOT_FOUND)) {
         g_clear_error(&error);
         run = run_fetch_remote(s, spec, &error);
     }
@@ -114,8 +114,8 @@ static int init_runs(RunState *s)
 static gboolean is_missing_optimizer(const OpDef *opdef)
 {
     const OpRef *ref = opdef->opref;
-    return ref && g_strcmp0(ref->pkg_type, "builtin") == 0
-            && g_strcmp0(ref->model_name, "skopt") == 0 && !optimizer_class_find(ref->op_name);
+    return ref && g_strcmp0(ref->pkg_type, "builtin") == 0 &&
+           g_strcmp0(ref->model_name, "skopt") == 0 && !optimizer_class_find(ref->op_name);
 }
 
 static OpDef *find_opdef(const char *opspec, Run *for_run, int *status)
@@ -162,8 +162,8 @@ static Value *read_batch_files(const char *const *paths, GError **error)
         g_autofree char *path = fs_join(cli_cwd(), expanded);
         if (!fs_exists(path)) {
             g_autofree char *shown = fs_join(shown_cwd(), expanded);
-            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "batch file %s does not exist",
-                    shown);
+            g_set_error(
+                    error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "batch file %s does not exist", shown);
             return NULL;
         }
         g_autoptr(Value) more = batchfile_read(path, error);
@@ -232,8 +232,8 @@ static gboolean get_comment(RunState *s, const char *key, const char *edit_key, 
 static int note_run_dir(RunState *s)
 {
     const char *dir = run_string(s->args, "run_dir");
-    if (!dir || s->restart_run || run_string(s->args, "run_id") || run_flag(s->args, "stage")
-            || g_strcmp0(g_getenv("NO_WARN_RUNDIR"), "1") == 0)
+    if (!dir || s->restart_run || run_string(s->args, "run_id") || run_flag(s->args, "stage") ||
+            g_strcmp0(g_getenv("NO_WARN_RUNDIR"), "1") == 0)
         return 0;
     g_autofree char *abs = fs_abspath(dir, NULL);
     out_note("Run directory is '%s' (results will not be visible to Guild)", abs);
@@ -280,8 +280,8 @@ static int init_user_op(RunState *s)
     g_auto(GStrv) assigns = NULL, files = NULL;
     flags_split_args((const char *const *)s->args->flags, &assigns, &files);
     g_autoptr(GError) error = NULL;
-    g_autoptr(Value) trials = files[0]
-            ? read_batch_files((const char *const *)files, &error) : NULL;
+    g_autoptr(Value) trials =
+            files[0] ? read_batch_files((const char *const *)files, &error) : NULL;
     if (error)
         return cli_gerror(g_steal_pointer(&error));
     g_autofree char *comment = NULL;
@@ -402,8 +402,8 @@ static int check_batch(RunState *s, gboolean is_batch, const OpDef *opdef)
         log_warning("not a batch run - ignoring --max-trials");
     if (run_flag(s->args, "stage_trials") && opdef && !opdef->can_stage_trials)
         return cli_error("operation '%s' does not support --stage-trials", opdef->fullname);
-    gboolean comment = run_string(s->args, "batch_comment")
-            || run_flag(s->args, "edit_batch_comment");
+    gboolean comment =
+            run_string(s->args, "batch_comment") || run_flag(s->args, "edit_batch_comment");
     if (!is_batch && comment)
         log_warning("operation is not a batch - ignoring batch comment");
     return 0;

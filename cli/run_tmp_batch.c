@@ -10,8 +10,8 @@
 
 gboolean run_has_own_optimizer(const RunState *s)
 {
-    return s->batch_op && !(strcmp(s->batch_op->opref->pkg_type, "builtin") == 0
-                             && optimizer_class_find(s->batch_op->opref->op_name));
+    return s->batch_op && !(strcmp(s->batch_op->opref->pkg_type, "builtin") == 0 &&
+                                  optimizer_class_find(s->batch_op->opref->op_name));
 }
 
 /* The process of the batch run, without a trace in attributes or output. */
@@ -19,7 +19,8 @@ static int run_process(RunState *s, Run *run, const char *name, const char *valu
 {
     g_auto(GStrv) env = op_proc_env(s->batch_op, run);
     env = g_environ_setenv(g_steal_pointer(&env), name, value, TRUE);
-    int status = child_run((const char *const *) s->batch_op->cmd_args, env, run_dir(run), NULL, error);
+    int status =
+            child_run((const char *const *)s->batch_op->cmd_args, env, run_dir(run), NULL, error);
     return child_exit_code(status);
 }
 

@@ -10,7 +10,7 @@
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 
-G_DEFINE_QUARK(guild-flags-error, flags_error)
+G_DEFINE_QUARK(guild - flags - error, flags_error)
 
 /* Arguments. */
 
@@ -72,14 +72,14 @@ gboolean flags_normalize_aliases(const OpDef *opdef, Value *flags, gboolean forc
 {
     for (guint i = 0; opdef->flags && i < opdef->flags->len; i++) {
         const FlagDef *f = g_ptr_array_index(opdef->flags, i);
-        if (!f->alias || !*f->alias || strcmp(f->alias, f->name) == 0
-                || !value_map_has(flags, f->alias))
+        if (!f->alias || !*f->alias || strcmp(f->alias, f->name) == 0 ||
+                !value_map_has(flags, f->alias))
             continue;
         if (value_map_has(flags, f->name)) {
             if (force)
                 continue;
             /* The reference has the names in this order. */
-        g_set_error(error, FLAGS_ERROR, FLAGS_ERROR_ALIAS,
+            g_set_error(error, FLAGS_ERROR, FLAGS_ERROR_ALIAS,
                     "cannot specify both alias '%s' and name for flag '%s'\n"
                     "Use --force-flags to skip this check.",
                     f->name, f->alias);
@@ -177,8 +177,8 @@ static const struct {
 static Value *bad_value(const Value *v, const FlagDef *f, const char *msg, GError **error)
 {
     g_autofree char *text = value_str(v);
-    g_set_error(error, FLAGS_ERROR, FLAGS_ERROR_VALUE, "invalid value %s for %s: %s", text,
-            f->name, msg);
+    g_set_error(error, FLAGS_ERROR, FLAGS_ERROR_VALUE, "invalid value %s for %s: %s", text, f->name,
+            msg);
     return NULL;
 }
 
@@ -208,8 +208,8 @@ static Value *bad_whole(const Value *val, const FlagDef *f, GError **error)
 /* A value that `arg-split` will take apart: each part must be of the type. */
 static Value *coerce_split(const Value *val, const FlagDef *f, GError **error)
 {
-    g_autofree char *encoded = value_is_string(val) ? g_strdup(value_get_string(val))
-                                                     : flagval_encode(val);
+    g_autofree char *encoded =
+            value_is_string(val) ? g_strdup(value_get_string(val)) : flagval_encode(val);
     g_auto(GStrv) parts = flagval_split(encoded, f->arg_split);
     g_autoptr(Value) list = value_new_list();
     for (char **p = parts; p && *p; p++) {
@@ -225,8 +225,8 @@ static Value *coerce_split(const Value *val, const FlagDef *f, GError **error)
 
 Value *flags_coerce(const Value *val, const FlagDef *f, GError **error)
 {
-    if (value_is_null(val) || !f || !f->type || !*f->type || strcmp(f->type, "auto") == 0
-            || flagval_is_function(val))
+    if (value_is_null(val) || !f || !f->type || !*f->type || strcmp(f->type, "auto") == 0 ||
+            flagval_is_function(val))
         return val ? value_ref((Value *)val) : value_new_null();
     if (value_is_list(val)) {
         g_autoptr(Value) list = value_new_list();
@@ -333,8 +333,8 @@ static gboolean check_range(const Value *v, const FlagDef *f, GError **error)
         const Value *limit = limits[i].limit;
         if (value_is_null(limit))
             continue;
-        gboolean numbers = (value_is_number(v) || value_kind(v) == VALUE_BOOL)
-                && (value_is_number(limit) || value_kind(limit) == VALUE_BOOL);
+        gboolean numbers = (value_is_number(v) || value_kind(v) == VALUE_BOOL) &&
+                           (value_is_number(limit) || value_kind(limit) == VALUE_BOOL);
         if (!numbers && value_kind(v) != value_kind(limit)) {
             bad_value(v, f, "expected a number", error);
             return FALSE;
@@ -376,8 +376,8 @@ static gboolean check_value(const Value *v, const FlagDef *f, GError **error)
     }
     if (!value_truthy(f->arg_split) || value_is_null(v))
         return check_single(v, f, error);
-    g_autofree char *encoded = value_is_string(v) ? g_strdup(value_get_string(v))
-                                                   : flagval_encode(v);
+    g_autofree char *encoded =
+            value_is_string(v) ? g_strdup(value_get_string(v)) : flagval_encode(v);
     g_auto(GStrv) parts = flagval_split(encoded, f->arg_split);
     for (char **p = parts; p && *p; p++) {
         g_autoptr(Value) part = flagval_decode(*p, NULL, f->name, error);
@@ -408,8 +408,7 @@ static gboolean check_required(const OpDef *opdef, const Value *flags, GError **
         rows[n++][1] = line;
     }
     if (n) {
-        g_autoptr(GString) s = g_string_new(
-                "Operation requires the following missing flags:\n\n");
+        g_autoptr(GString) s = g_string_new("Operation requires the following missing flags:\n\n");
         flags_append_table(s, rows, n, 2);
         g_string_append_printf(s,
                 "\nRun the command again with these flags or try 'guild run %s --help-op' for "
@@ -452,9 +451,10 @@ static void apply_choices(const OpDef *opdef, const Value *user_flags, Value *fl
             continue;
         for (guint j = 0; j < f->choices->len; j++) {
             const FlagChoice *c = g_ptr_array_index(f->choices, j);
-            gboolean hit = c->alias && *c->alias
-                    ? value_is_string(val) && strcmp(c->alias, value_get_string(val)) == 0
-                    : value_equal(c->value, val);
+            gboolean hit =
+                    c->alias && *c->alias
+                            ? value_is_string(val) && strcmp(c->alias, value_get_string(val)) == 0
+                            : value_equal(c->value, val);
             if (!hit)
                 continue;
             if (c->alias && *c->alias)

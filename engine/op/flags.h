@@ -9,8 +9,8 @@
 
 #define FLAGS_ERROR flags_error_quark()
 GQuark flags_error_quark(void);
-/* Messages of FLAGS_ERROR_MISSING and FLAGS_ERROR_CHOICE are whole texts with a table in them, to be
- * shown as they are; the others follow "guild: ". */
+/* Messages of FLAGS_ERROR_MISSING and FLAGS_ERROR_CHOICE are whole texts with a table in them, to
+ * be shown as they are; the others follow "guild: ". */
 typedef enum {
     FLAGS_ERROR_ASSIGN,  /* an argument is no NAME=VALUE */
     FLAGS_ERROR_UNKNOWN, /* no such flag */
@@ -30,8 +30,7 @@ Value *flags_parse_assigns(const char *const *assigns, const OpDef *opdef, GErro
 
 /* `user_flags` completed with defaults, coerced, checked, with choices applied. `force`: undefined
  * flags and bad values are let through. New map; NULL on error. */
-Value *flags_for_opdef(const OpDef *opdef, const Value *user_flags, gboolean force,
-        GError **error);
+Value *flags_for_opdef(const OpDef *opdef, const Value *user_flags, gboolean force, GError **error);
 
 /* Renames aliases to names in place. With `force` a flag given both ways keeps both. */
 gboolean flags_normalize_aliases(const OpDef *opdef, Value *flags, gboolean force, GError **error);

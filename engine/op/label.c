@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Labels of runs; see label.h. A template is text with `${NAME|FILTER|FILTER:ARG}` tokens. Filters see
- * the flag's value; what they leave untouched is formatted as in the default label. */
+/* Labels of runs; see label.h. A template is text with `${NAME|FILTER|FILTER:ARG}` tokens. Filters
+ * see the flag's value; what they leave untouched is formatted as in the default label. */
 #include "engine/op/label.h"
 
 #include <stdlib.h>
@@ -9,86 +9,26 @@
 #include "engine/base/flagval.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/run/describe.h"
 
 #define FLOAT_DIGITS 5
 #define PATH_LEN 20
 
-/* Names of a path; a leading '/' (or a repeated one) stays with the name behind it. */
-static GPtrArray *path_names(const char *path)
-{
-    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-    const char *p = path;
-    while (*p) {
-        const char *start = p;
-        p += strspn(p, "/");
-        p += strcspn(p, "/");
-        g_ptr_array_add(names, g_strndup(start, p - start));
-        if (*p == '/')
-            p++;
-    }
-    return names;
-}
-
-/* The path with names in its middle replaced by an ellipsis until it is shorter than PATH_LEN: the last
- * name always stays; of the others, the outer ones do, left and right in turn. */
-static char *shorten_path(const char *path)
-{
-    if (g_utf8_strlen(path, -1) <= PATH_LEN)
-        return g_strdup(path);
-    g_autoptr(GPtrArray) names = path_names(path);
-    if (names->len < 2)
-        return g_strdup(path);
-    guint left = 0, right = names->len - 1; /* what is kept: [0, left) and [right, len) */
-    glong len_left = 0, len_right = g_utf8_strlen(g_ptr_array_index(names, right), -1) + 1;
-    gboolean take_right = FALSE;
-    const char *first = g_ptr_array_index(names, 0);
-    if (first[0] != '/') {
-        len_left = g_utf8_strlen(first, -1) + 1;
-        left = 1;
-        take_right = TRUE;
-    }
-    for (; left < right; take_right = !take_right) {
-        const char *name = g_ptr_array_index(names, take_right ? right - 1 : left);
-        glong len = g_utf8_strlen(name, -1);
-        if (len_left + len_right + len + 1 >= PATH_LEN)
-            break;
-        *(take_right ? &len_right : &len_left) += len + 1;
-        take_right ? right-- : left++;
-    }
-    GString *s = g_string_new(NULL);
-    for (guint i = 0; i < left; i++)
-        g_string_append_printf(s, "%s/", (char *)g_ptr_array_index(names, i));
-    if (!left)
-        g_string_append_c(s, '/');
-    g_string_append(s, "\342\200\246");
-    for (guint i = right; i < names->len; i++)
-        g_string_append_printf(s, "/%s", (char *)g_ptr_array_index(names, i));
-    if (g_utf8_strlen(s->str, -1) >= g_utf8_strlen(path, -1))
-        g_string_assign(s, path);
-    return g_string_free(s, FALSE);
-}
-
 static gboolean is_path(const Value *v)
 {
-    return value_is_string(v) && strchr(value_get_string(v), '/')
-            && fs_exists(value_get_string(v));
+    return value_is_string(v) && strchr(value_get_string(v), '/') && fs_exists(value_get_string(v));
 }
 
-/* A value as labels show it. `wrap`: texts with blanks are quoted. */
+/* A value as labels show it; `shorten`: long floats and paths are cut. */
 static char *format_flag(const Value *v, gboolean shorten)
 {
-    g_autofree char *text = NULL;
-    if (shorten && is_path(v))
-        text = shorten_path(value_get_string(v));
-    else if (shorten && value_kind(v) == VALUE_FLOAT)
-        text = flagval_encode_short(v, FLOAT_DIGITS);
-    else
-        text = flagval_encode(v);
-    if (value_is_string(v) && text[0] != '\'' && text[0] != '"' && strchr(text, ' ')) {
-        g_autoptr(Value) quoted = value_new_string(text);
-        return value_repr(quoted);
-    }
-    return g_steal_pointer(&text);
+    if (!shorten || !is_path(v))
+        return flagval_format(v, shorten ? FLOAT_DIGITS : 0);
+    g_autofree char *text = run_shorten_path(value_get_string(v), PATH_LEN);
+    if (!strchr(text, ' '))
+        return g_steal_pointer(&text);
+    g_autoptr(Value) quoted = value_new_string(text);
+    return value_repr(quoted);
 }
 
 static char *join_assigns(const Value *flag_vals, gboolean shorten, const char *delim)
@@ -103,8 +43,8 @@ static char *join_assigns(const Value *flag_vals, gboolean shorten, const char *
         if (value_is_null(v))
             continue;
         g_autofree char *text = format_flag(v, shorten);
-        g_string_append_printf(s, "%s%s=%s", s->len ? delim : "", value_map_key_at(sorted, i),
-                text);
+        g_string_append_printf(
+                s, "%s%s=%s", s->len ? delim : "", value_map_key_at(sorted, i), text);
     }
     return g_string_free(s, FALSE);
 }

@@ -1,41 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a definition or a run, and the user's options, to an operation; see op.h. The steps and their
- * order are those of the reference's run_impl._state_init_user_op. How it becomes a run directory is in
- * oprun.c. */
+/* From a definition or a run, and the user's options, to an operation; see op.h. The steps and
+ * their order are those of the reference's run_impl._state_init_user_op. How it becomes a run
+ * directory is in oprun.c. */
 #include "engine/op/op.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/base/clock.h"
-#include "engine/base/flagval.h"
 #include "engine/base/fs.h"
-#include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/deps/dep.h"
 #include "engine/op/flags.h"
 #include "engine/op/label.h"
+#include "engine/op/op_internal.h"
 #include "engine/op/python_find.h"
 #include "engine/project/guildfile.h"
 #include "engine/project/home.h"
 #include "engine/project/plugins.h"
 #include "engine/project/python_exe.h"
 
-#define DEFAULT_OBJECTIVE "loss"
-#define SKOPT_FLAG_ENCODER "guild.plugins.skopt:encode_flag_for_optimizer"
-
-G_DEFINE_QUARK(guild-op-error, op_error)
-
-/* Attributes that an operation's `run-attrs` may not set. */
-static const char *const core_attrs[] = {"cmd", "deps", "env", "exit_status", "flags", "host", "id",
-        "initialized", "label", "op", "opdef_attrs", "platform", "plugins", "random_seed",
-        "run_params", "sourcecode_digest", "started", "stopped", "user", "user_flags",
-        "vcs_commit", "pip_freeze", "r_sys_info", "r_packages_loaded", NULL};
-
-/* Options that a restart takes anew when they are given. */
-static const char *const respecifiable_params[] = {
-        "force_sourcecode", "gpus", "label", "needed", "tags", NULL};
+G_DEFINE_QUARK(guild - op - error, op_error)
 
 void op_free(Op *op)
 {
@@ -108,8 +93,7 @@ static gboolean init_user_flags(Op *op, const OpRequest *req, GError **error)
 static void init_plugins(Op *op)
 {
     op->plugins = plugins_for_opdef(op->opdef);
-    value_map_set(op->run_attrs, "plugins",
-            value_new_strv((const char *const *)op->plugins));
+    value_map_set(op->run_attrs, "plugins", value_new_strv((const char *const *)op->plugins));
 }
 
 /* Configuration: label, tags, what is kept in attribute `op`. */
@@ -144,7 +128,8 @@ static void init_config_for_opdef(Op *op, const OpRequest *req)
     }
     op->flags_extra = extra;
     Value *requires = value_truthy(d->python_requires) ? d->python_requires
-                                                       : m ? m->python_requires : NULL;
+                      : m                              ? m->python_requires
+                                                       : NULL;
     op->python_requires = value_ref(requires);
     op->label_template = label_template_for(req);
     if (!op->label_template)
@@ -193,8 +178,8 @@ static gboolean apply_config_data(Op *op, const Value *data, GError **error)
     op->output_attrs = data_ref(data, "output-attrs");
     const Value *sourcecode = value_map_get(data, "sourcecode");
     op->sourcecode_root = g_strdup(value_map_string(sourcecode, "root", NULL));
-    op->sourcecode_dest = g_strdup(value_map_string(sourcecode, "dest",
-            value_map_string(data, "sourcecode-root", NULL))); /* before 0.9 */
+    op->sourcecode_dest = g_strdup(value_map_string(
+            sourcecode, "dest", value_map_string(data, "sourcecode-root", NULL))); /* before 0.9 */
     op->flags_extra = data_ref(data, "flags-extra");
     GPtrArray *deps = deps_for_data(value_map_get(data, "deps"), &err);
     if (!deps)
@@ -227,8 +212,8 @@ static gboolean init_config_for_run(Op *op, const OpRequest *req, GError **error
     add_tags(op->tags, req->tags);
     if (req->comment && *req->comment)
         op->comment = g_strdup(req->comment);
-    op->delete_on_success = value_truthy(value_map_get(data, "delete-on-success"))
-            && !req->keep_run;
+    op->delete_on_success =
+            value_truthy(value_map_get(data, "delete-on-success")) && !req->keep_run;
     return TRUE;
 }
 
@@ -249,7 +234,8 @@ static void init_sourcecode_paths(Op *op, const OpRequest *req)
 
 /* Flag values. */
 
-/* A run id that a dependency would be resolved with, where the user gave no flag or a part of it. */
+/* A run id that a dependency would be resolved with, where the user gave no flag or a part of it.
+ */
 static void apply_dep_run(const char *id, const char *flag, Value *flags)
 {
     Value *val = value_map_get(flags, flag);
@@ -397,7 +383,8 @@ static char *usable_python(char *exe, GError **error)
     return NULL;
 }
 
-/* What `${python_exe}` and `${guild_python_exe}` stand for; looked for only where a command asks. */
+/* What `${python_exe}` and `${guild_python_exe}` stand for; looked for only where a command asks.
+ */
 static gboolean add_python_params(Op *op, Value *params, GError **error)
 {
     static const char *const names[] = {"python_exe", "guild_python_exe"};
@@ -444,8 +431,8 @@ static gboolean init_cmd(Op *op, const OpRequest *req, GError **error)
     if (!add_python_params(op, params, error))
         return FALSE;
     Value *env = NULL;
-    if (!op_cmd_generate(op->op_cmd, op->flag_vals, params, req->force_flags, &op->cmd_args, &env,
-                error))
+    if (!op_cmd_generate(
+                op->op_cmd, op->flag_vals, params, req->force_flags, &op->cmd_args, &env, error))
         return FALSE;
     replace(&op->cmd_env, env);
     ensure_package_on_path(op);
@@ -494,8 +481,7 @@ static gboolean init_deps(Op *op, const OpRequest *req, GError **error)
         GPtrArray *deps = deps_for_opdef(op->opdef, op->flag_vals, &err);
         if (!deps) {
             g_set_error(error, OP_ERROR, OP_ERROR_OPDEF,
-                    "invalid definition for operation '%s': %s", op->opdef->fullname,
-                    err->message);
+                    "invalid definition for operation '%s': %s", op->opdef->fullname, err->message);
             return FALSE;
         }
         g_ptr_array_unref(op->deps);
@@ -508,131 +494,6 @@ static gboolean init_deps(Op *op, const OpRequest *req, GError **error)
         g_ptr_array_add(op->deps, dep);
     }
     return TRUE;
-}
-
-/* Objective of a batch: what the user said, else what the user's operation says. */
-static void init_batch_config(Op *op, const OpRequest *req)
-{
-    op->max_trials = req->max_trials;
-    if (!op->max_trials && op->run)
-        op->max_trials = run_attr_int(op->run, "max_trials", 0);
-    else if (!op->max_trials && op->opdef)
-        op->max_trials = op->opdef->default_max_trials;
-    op->objective = g_strdup(req->objective);
-    if (op->run) {
-        g_autoptr(Value) own = run_get_attr(op->run, "stage_trials", NULL);
-        Value *stage = req->stage_trials ? value_new_bool(TRUE)
-                                         : own ? value_ref(own) : value_new_null();
-        value_map_set(op->op_cmd_run_attrs, "stage_trials", stage);
-    } else if (req->stage_trials) {
-        value_map_set(op->op_cmd_run_attrs, "stage_trials", value_new_bool(TRUE));
-    }
-}
-
-static Value *or_null(Value *v)
-{
-    return v ? value_ref(v) : value_new_null();
-}
-
-static Value *text_or_null(const char *text)
-{
-    return text ? value_new_string(text) : value_new_null();
-}
-
-static Value *config_data(const Op *op)
-{
-    Value *data = value_new_map();
-    value_map_set(data, "flag-null-labels", or_null(op->flag_null_labels));
-    value_map_set(data, "op-cmd", op_cmd_as_data(op->op_cmd));
-    value_map_set(data, "python-requires", or_null(op->python_requires));
-    value_map_set(data, "label-template", text_or_null(op->label_template));
-    value_map_set(data, "output-scalars", or_null(op->output_scalars));
-    value_map_set(data, "output-attrs", or_null(op->output_attrs));
-    value_map_set(data, "deps", deps_as_data(op->deps));
-    Value *sourcecode = value_new_map();
-    value_map_set(sourcecode, "dest", text_or_null(op->sourcecode_dest));
-    if (op->sourcecode_root && *op->sourcecode_root)
-        value_map_set_string(sourcecode, "root", op->sourcecode_root);
-    value_map_set(data, "sourcecode", sourcecode);
-    value_map_set(data, "flags-extra", or_null(op->flags_extra));
-    value_map_set(data, "delete-on-success", value_new_bool(op->delete_on_success));
-    return data;
-}
-
-static Value *first_comment(const char *text)
-{
-    Value *item = value_new_map();
-    value_map_set_string(item, "user", g_getenv("USER") ? g_getenv("USER") : "");
-    value_map_set_string(item, "host", op_host_name());
-    value_map_set_string(item, "body", text);
-    value_map_set_int(item, "time", clock_timestamp_us());
-    Value *list = value_new_list();
-    value_list_append(list, item);
-    return list;
-}
-
-static Value *merged_params(const OpRequest *req)
-{
-    Value *params = value_new_map();
-    if (value_is_map(req->kept_params))
-        value_map_update(params, req->kept_params);
-    for (gsize i = 0; i < value_map_size(req->run_params); i++) {
-        const char *name = value_map_key_at(req->run_params, i);
-        Value *v = value_map_at(req->run_params, i);
-        gboolean anew = value_truthy(v) && g_strv_contains(respecifiable_params, name);
-        if (anew || !value_map_has(params, name))
-            value_map_set(params, name, value_ref(v));
-    }
-    return params;
-}
-
-static void add_opdef_attrs(Op *op)
-{
-    const Value *attrs = op->opdef ? op->opdef->run_attrs : NULL;
-    if (!value_is_map(attrs))
-        return;
-    Value *safe = value_new_map();
-    for (gsize i = 0; i < value_map_size(attrs); i++) {
-        const char *name = value_map_key_at(attrs, i);
-        if (g_strv_contains(core_attrs, name))
-            log_warning("Invalid run attribute '%s' (reserved attribute) - ignoring", name);
-        else
-            value_map_set(safe, name, value_ref(value_map_at(attrs, i)));
-    }
-    if (value_map_size(safe))
-        value_map_set(op->run_attrs, "opdef_attrs", safe);
-    else
-        value_unref(safe);
-}
-
-static void init_run_attrs(Op *op, const OpRequest *req)
-{
-    Value *a = op->run_attrs;
-    if (*op->label)
-        value_map_set_string(a, "label", op->label);
-    if (value_list_size(op->tags))
-        value_map_set(a, "tags", value_ref(op->tags));
-    if (op->comment && *op->comment)
-        value_map_set(a, "comments", first_comment(op->comment));
-    if (value_truthy(op->batch_trials))
-        value_map_set(a, "trials", value_ref(op->batch_trials));
-    value_map_set(a, "flags", value_ref(op->flag_vals));
-    value_map_set(a, "user_flags", value_ref(op->user_flag_vals));
-    if (req->run_params)
-        value_map_set(a, "run_params", merged_params(req));
-    value_map_set_int(a, "random_seed", op->random_seed);
-    if (op->max_trials)
-        value_map_set_int(a, "max_trials", op->max_trials);
-    if (op->objective && *op->objective)
-        value_map_set_string(a, "objective", op->objective);
-    value_map_set(a, "op", config_data(op));
-    if (!op->run) {
-        value_map_set_string(a, "host", op_host_name());
-        value_map_set_string(a, "user", g_getenv("USER") ? g_getenv("USER") : "");
-        value_map_set(a, "platform", op_platform_info(op->home));
-    }
-    value_map_update(a, op->op_cmd_run_attrs);
-    add_opdef_attrs(op);
 }
 
 static gboolean init_core(Op *op, const OpRequest *req, GError **error)
@@ -648,7 +509,7 @@ static gboolean init_core(Op *op, const OpRequest *req, GError **error)
     init_random_seed(op, req);
     if (!init_deps(op, req, error))
         return FALSE;
-    init_run_attrs(op, req);
+    op_init_run_attrs(op, req);
     return TRUE;
 }
 
@@ -670,7 +531,7 @@ static Op *op_init(Op *new_op, const OpRequest *req, GError **error)
     if (op->opdef && !init_op_cmd(op, req, error))
         return NULL;
     if (req->is_batch)
-        init_batch_config(op, req);
+        op_init_batch_config(op, req);
     return init_core(op, req, error) ? g_steal_pointer(&op) : NULL;
 }
 
@@ -689,45 +550,4 @@ Op *op_for_run(Run *run, OpDef *opdef, const OpRequest *req, GError **error)
     if (opdef)
         op->opdef = opdef_ref(opdef);
     return op_init(op, req, error);
-}
-
-/* What an optimizer is told about a flag that the user left to it: its choices, or a function over
- * its range that begins with the default. */
-static Value *encode_search_space(const FlagDef *f, const Value *val)
-{
-    if (f->choices->len) {
-        Value *list = value_new_list();
-        for (guint i = 0; i < f->choices->len; i++)
-            value_list_append(list,
-                    value_ref(((FlagChoice *)g_ptr_array_index(f->choices, i))->value));
-        return list;
-    }
-    if (value_is_null(f->min) || value_is_null(f->max))
-        return value_ref((Value *)val);
-    g_autofree char *low = flagval_encode(f->min);
-    g_autofree char *high = flagval_encode(f->max);
-    g_autofree char *initial = value_is_null(val) ? NULL : flagval_encode(val);
-    g_autofree char *text = g_strdup_printf("%s[%s:%s%s%s]",
-            f->distribution ? f->distribution : "uniform", low, high, initial ? ":" : "",
-            initial ? initial : "");
-    return value_new_string(text);
-}
-
-void op_encode_flags_for_batch(Op *user_op, const Op *batch_op)
-{
-    if (batch_op->run || !batch_op->opdef || !user_op->opdef
-            || g_strcmp0(batch_op->opdef->flag_encoder, SKOPT_FLAG_ENCODER) != 0)
-        return;
-    for (gsize i = 0; i < value_map_size(user_op->flag_vals); i++) {
-        const char *name = value_map_key_at(user_op->flag_vals, i);
-        const FlagDef *f = opdef_flag(user_op->opdef, name);
-        if (f && !value_map_has(user_op->user_flag_vals, name))
-            value_map_set(user_op->flag_vals, name,
-                    encode_search_space(f, value_map_at(user_op->flag_vals, i)));
-    }
-}
-
-gboolean op_is_likely_optimizer(const Op *op)
-{
-    return strcmp(op->opref->op_name, "+") != 0 && strcmp(op->opref->op_name, "random") != 0;
 }

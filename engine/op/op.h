@@ -38,15 +38,15 @@ typedef struct OpRequest {
     const char *run_dir, *run_id; /* absolute directory, or an id below `home`/runs */
     gint64 random_seed;           /* 0: the run's own, else a new one */
     const char *const *deps;      /* paths */
-    Value *run_params;  /* every option, for attribute `run_params`; NULL: a run keeps its own */
-    Value *kept_params; /* of the run that is restarted: of these, `run_params` only replaces what may
-                           be given anew (label, tags, gpus, ...); may be NULL */
-    const char *home;   /* NULL: home_current() */
-    const char *cwd;    /* for relative paths; NULL: the process's */
-    Value *preset_flags;          /* an optimizer's own settings; may be NULL */
-    gboolean is_batch;            /* this is the batch operation: the next four count */
-    gint64 max_trials;            /* 0: the run's own, else the definition's default */
-    const char *objective;        /* "loss", "-accuracy" */
+    Value *run_params;   /* every option, for attribute `run_params`; NULL: a run keeps its own */
+    Value *kept_params;  /* of the run that is restarted: of these, `run_params` only replaces what
+                            may  be given anew (label, tags, gpus, ...); may be NULL */
+    const char *home;    /* NULL: home_current() */
+    const char *cwd;     /* for relative paths; NULL: the process's */
+    Value *preset_flags; /* an optimizer's own settings; may be NULL */
+    gboolean is_batch;   /* this is the batch operation: the next four count */
+    gint64 max_trials;   /* 0: the run's own, else the definition's default */
+    const char *objective; /* "loss", "-accuracy" */
     gboolean stage_trials;
     gboolean run_is_proto; /* op_for_run(): a new run like this one, not a restart of it */
     /* --edit-flags: gives the edited map, or NULL with an error. */
@@ -56,16 +56,16 @@ typedef struct OpRequest {
 
 typedef struct Op {
     OpRef *opref;
-    OpDef *opdef;        /* borrowed reference kept; NULL for a restart without new flags */
-    Run *run;            /* the run it was made from, or NULL */
+    OpDef *opdef; /* borrowed reference kept; NULL for a restart without new flags */
+    Run *run;     /* the run it was made from, or NULL */
     gboolean run_is_proto;
     gboolean force_sourcecode;
     char *home;
 
     Value *user_flag_vals, *flag_vals; /* maps */
     Value *flag_null_labels;
-    Value *flags_extra;                /* or NULL */
-    Value *batch_trials;               /* list or NULL */
+    Value *flags_extra;  /* or NULL */
+    Value *batch_trials; /* list or NULL */
 
     OpCmd *op_cmd;
     Value *op_cmd_run_attrs; /* map */
@@ -73,7 +73,7 @@ typedef struct Op {
     Value *cmd_env;          /* map of strings */
     Value *private_env;      /* list of names that attribute `env` leaves out, or NULL */
     Value *python_requires;
-    char **plugins;          /* NULL if unknown (a restart) */
+    char **plugins; /* NULL if unknown (a restart) */
 
     char *run_dir; /* NULL: a new id below the home */
     char *sourcecode_root, *sourcecode_dest;
@@ -111,8 +111,8 @@ Run *op_stage(Op *op, gboolean force_deps, GError **error);
  * error), sets `started`. */
 gboolean op_prepare_start(Op *op, Run *run, gboolean force_deps, GError **error);
 
-/* The environment of the process: ours, the operation's, the run's. NULL-terminated NAME=VALUE, by name,
- * newly allocated. */
+/* The environment of the process: ours, the operation's, the run's. NULL-terminated NAME=VALUE, by
+ * name, newly allocated. */
 char **op_proc_env(Op *op, Run *run);
 /* The part of such an environment that attribute `env` may show: no secrets. A map. */
 Value *op_safe_env(Op *op, const char *const *env);

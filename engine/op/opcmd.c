@@ -16,7 +16,7 @@
 #define MAIN_EXEC "${python_exe} -um guild.op_main ${main_args} -- ${flag_args}"
 #define STEPS_EXEC "${guild_python_exe} -um guild.steps_main"
 
-G_DEFINE_QUARK(guild-opcmd-error, opcmd_error)
+G_DEFINE_QUARK(guild - opcmd - error, opcmd_error)
 
 void op_cmd_free(OpCmd *cmd)
 {
@@ -153,8 +153,8 @@ static void cmd_env_for_opdef(const OpDef *opdef, const Value *extra_env, Value 
         value_map_set_string(env, "HANDLE_KEYBOARD_INTERRUPT", "1");
 }
 
-OpCmd *op_cmd_for_opdef(const OpDef *opdef, const Value *extra_env, Value **run_attrs,
-        GError **error)
+OpCmd *op_cmd_for_opdef(
+        const OpDef *opdef, const Value *extra_env, Value **run_attrs, GError **error)
 {
     g_autoptr(OpCmd) cmd = cmd_new();
     if (run_attrs)
@@ -166,8 +166,8 @@ OpCmd *op_cmd_for_opdef(const OpDef *opdef, const Value *extra_env, Value **run_
         const FlagDef *f = g_ptr_array_index(opdef->flags, i);
         value_map_set(cmd->flags, f->name, cmd_flag_for_flagdef(opdef, f));
     }
-    cmd->flags_dest = g_strdup(opdef->flags_dest && *opdef->flags_dest ? opdef->flags_dest
-                                                                         : "args");
+    cmd->flags_dest =
+            g_strdup(opdef->flags_dest && *opdef->flags_dest ? opdef->flags_dest : "args");
     gboolean is_steps = !(opdef->exec && *opdef->exec) && !(opdef->main && *opdef->main);
     if (run_attrs && is_steps) {
         *run_attrs = value_new_map();
@@ -208,8 +208,8 @@ OpCmd *op_cmd_for_data(const Value *data, GError **error)
         g_ptr_array_add(cmd->args, value_str(value_list_at(args, i)));
     const Value *env = value_map_get(data, "cmd-env");
     const Value *flags = value_map_get(data, "cmd-flags");
-    if ((value_truthy(env) && !value_is_map(env))
-            || (value_truthy(flags) && !value_is_map(flags))) {
+    if ((value_truthy(env) && !value_is_map(env)) ||
+            (value_truthy(flags) && !value_is_map(flags))) {
         bad_data(error, "cmd-env and cmd-flags must be maps");
         return NULL;
     }
@@ -270,9 +270,8 @@ static char *encode_for_args(const Value *val, const Value *arg_split)
 
 static gboolean dest_is_globals(const char *dest)
 {
-    return dest
-            && (strcmp(dest, "globals") == 0 || g_str_has_prefix(dest, "global:")
-                    || g_str_has_prefix(dest, "dict:") || g_str_has_prefix(dest, "namespace:"));
+    return dest && (strcmp(dest, "globals") == 0 || g_str_has_prefix(dest, "global:") ||
+                           g_str_has_prefix(dest, "dict:") || g_str_has_prefix(dest, "namespace:"));
 }
 
 static char *encode_flag_arg(const Value *val, const char *dest, const Value *cmd_flag)
@@ -305,12 +304,12 @@ static gboolean has_arg(GPtrArray *args, const char *arg)
 }
 
 /* `arg-split`: one value becomes several arguments; for Python globals a list in YAML. */
-static void add_split_args(GPtrArray *args, const char *option, const Value *val,
-        const char *dest, const Value *cmd_flag)
+static void add_split_args(GPtrArray *args, const char *option, const Value *val, const char *dest,
+        const Value *cmd_flag)
 {
     const Value *split = value_map_get(cmd_flag, "arg-split");
     g_autofree char *encoded = value_is_string(val) ? g_strdup(value_get_string(val))
-                                                     : encode_flag_arg(val, dest, cmd_flag);
+                                                    : encode_flag_arg(val, dest, cmd_flag);
     g_auto(GStrv) parts = flagval_split(encoded, split);
     gboolean globals = g_strcmp0(dest, "globals") == 0;
     if (!parts || (!globals && !parts[0]))
@@ -329,8 +328,8 @@ static void add_split_args(GPtrArray *args, const char *option, const Value *val
     g_ptr_array_add(args, yaml_dump_flow(list));
 }
 
-static void add_flag_args(GPtrArray *args, const char *name, const Value *val,
-        const char *dest, const Value *cmd_flag)
+static void add_flag_args(GPtrArray *args, const char *name, const Value *val, const char *dest,
+        const Value *cmd_flag)
 {
     if (value_truthy(value_map_get(cmd_flag, "arg-skip")))
         return;
@@ -367,8 +366,8 @@ static Value *sorted_map(const Value *map)
     return sorted;
 }
 
-static void add_all_flag_args(const OpCmd *cmd, GPtrArray *args, const Value *flag_vals,
-        gboolean force)
+static void add_all_flag_args(
+        const OpCmd *cmd, GPtrArray *args, const Value *flag_vals, gboolean force)
 {
     g_autoptr(Value) sorted = sorted_map(flag_vals);
     g_autoptr(Value) no_settings = value_new_map();
@@ -431,8 +430,8 @@ static Value *generate_env(const OpCmd *cmd, const Value *flag_vals, GError **er
     g_autoptr(Value) env = value_new_map();
     for (gsize i = 0; i < value_map_size(cmd->env); i++) {
         const char *name = value_map_key_at(cmd->env, i);
-        g_autofree char *raw = encode_env(value_map_at(cmd->env, i),
-                value_map_get(cmd->flags, name));
+        g_autofree char *raw =
+                encode_env(value_map_at(cmd->env, i), value_map_get(cmd->flags, name));
         g_autoptr(Value) v = resolve(raw, flag_vals, error);
         if (!v)
             return NULL;

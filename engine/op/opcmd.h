@@ -25,8 +25,8 @@ typedef struct OpCmd {
 
 /* `extra_env` (map) is merged over the operation's `env`. `run_attrs` receives a map of attributes
  * that the run must get beside (for steps), or NULL. */
-OpCmd *op_cmd_for_opdef(const OpDef *opdef, const Value *extra_env, Value **run_attrs,
-        GError **error);
+OpCmd *op_cmd_for_opdef(
+        const OpDef *opdef, const Value *extra_env, Value **run_attrs, GError **error);
 OpCmd *op_cmd_for_data(const Value *data, GError **error);
 Value *op_cmd_as_data(const OpCmd *cmd);
 void op_cmd_free(OpCmd *cmd);

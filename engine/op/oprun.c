@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An operation becomes a run directory, and that is made ready to be executed; see op.h. The order in
- * which markers and attributes appear is the reference's (guild/op.py), since others watch them. */
+/* An operation becomes a run directory, and that is made ready to be executed; see op.h. The order
+ * in which markers and attributes appear is the reference's (guild/op.py), since others watch them.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,8 +18,8 @@
 #include "engine/project/guildfile.h"
 
 /* What a new run takes over from the one it is modelled on. */
-static const char *const proto_attrs[] = {"sourcecode_digest", "vcs_commit", "host", "user",
-        "platform", "plugins", "pip_freeze"};
+static const char *const proto_attrs[] = {
+        "sourcecode_digest", "vcs_commit", "host", "user", "platform", "plugins", "pip_freeze"};
 
 static gboolean env_is(const char *name, const char *value)
 {
@@ -35,8 +36,8 @@ static gboolean write_attrs(Op *op, Run *run, GError **error)
     if (!run_write_attr(run, "cmd", cmd, error))
         return FALSE;
     for (gsize i = 0; i < value_map_size(op->run_attrs); i++)
-        if (!run_write_attr(run, value_map_key_at(op->run_attrs, i),
-                    value_map_at(op->run_attrs, i), error))
+        if (!run_write_attr(
+                    run, value_map_key_at(op->run_attrs, i), value_map_at(op->run_attrs, i), error))
             return FALSE;
     return TRUE;
 }
@@ -47,8 +48,8 @@ char **op_local_dep_paths(const Op *op)
     for (guint i = 0; i < op->deps->len; i++) {
         const Dep *dep = g_ptr_array_index(op->deps, i);
         for (guint j = 0; j < dep->resdef->sources->len; j++) {
-            const char *p = ressource_project_local_path(
-                    g_ptr_array_index(dep->resdef->sources, j));
+            const char *p =
+                    ressource_project_local_path(g_ptr_array_index(dep->resdef->sources, j));
             if (p && *p)
                 g_ptr_array_add(paths, fs_normpath(p));
         }
@@ -63,8 +64,7 @@ static gboolean copy_sourcecode(Op *op, Run *run, GError **error)
     if (env_is("NO_SOURCECODE", "1") || !d->guildfile || !d->guildfile->dir)
         return TRUE;
     g_autoptr(SourceSelect) select = sourcecode_select_for_opdef(d);
-    g_autofree char *dest = fs_join(run_dir(run),
-            op->sourcecode_dest ? op->sourcecode_dest : ".");
+    g_autofree char *dest = fs_join(run_dir(run), op->sourcecode_dest ? op->sourcecode_dest : ".");
     g_autofree char *normal = fs_normpath(dest);
     g_auto(GStrv) ignore = op_local_dep_paths(op);
     return sourcecode_copy(select, run, normal, (const char *const *)ignore, error);
@@ -78,8 +78,8 @@ static gboolean touch_manifest(Run *run, GError **error)
 
 static gboolean init_from_project(Op *op, Run *run, GError **error)
 {
-    if (!touch_manifest(run, error) || !copy_sourcecode(op, run, error)
-            || !sourcecode_write_digest(run, error))
+    if (!touch_manifest(run, error) || !copy_sourcecode(op, run, error) ||
+            !sourcecode_write_digest(run, error))
         return FALSE;
     const char *dir = op->opdef->guildfile ? op->opdef->guildfile->dir : NULL;
     if (env_is("NO_VCS_COMMIT", "1") || !dir)
@@ -183,9 +183,9 @@ Run *op_stage(Op *op, gboolean force_deps, GError **error)
     g_autoptr(Run) run = op_init_run(op, NULL, error);
     if (!run)
         return NULL;
-    gboolean ok = write_env_file(op, run, error)
-            && resolve_deps(op, run, TRUE, force_deps, error)
-            && run_set_marker(run, "STAGED", error);
+    gboolean ok = write_env_file(op, run, error) &&
+                  resolve_deps(op, run, TRUE, force_deps, error) &&
+                  run_set_marker(run, "STAGED", error);
     run_clear_marker(run, "PENDING");
     if (!ok || !set_started(run, error))
         return NULL;
@@ -288,7 +288,8 @@ static char **merge_env(char **own, const Value *over)
     GPtrArray *env = g_ptr_array_new();
     while (*own || i < size) {
         g_autofree char *entry = i < size ? g_strconcat(value_map_key_at(over, i), "=",
-                value_get_string(value_map_at(over, i)), NULL) : NULL;
+                                                    value_get_string(value_map_at(over, i)), NULL)
+                                          : NULL;
         int c = !*own ? 1 : !entry ? -1 : compare_names(*own, entry);
         while (*own && c < 0) {
             g_ptr_array_add(env, g_strdup(*own++));

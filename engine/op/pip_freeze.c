@@ -54,8 +54,8 @@ static gboolean still_true(const Value *cached)
         const Value *then = value_map_at(dirs, i);
         if (!value_is_string(then) || stat(value_map_key_at(dirs, i), &st) < 0)
             return FALSE;
-        g_autofree char *now = g_strdup_printf("%lld",
-                (long long)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
+        g_autofree char *now = g_strdup_printf(
+                "%lld", (long long)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
         if (strcmp(now, value_get_string(then)) != 0)
             return FALSE;
     }
@@ -98,5 +98,6 @@ Value *pip_freeze(const char *home)
     if (fs_mkdirs(dir, NULL))
         fs_write_atomic(path, dump, -1, 0644, NULL);
     return value_is_list(value_map_get(answer, "packages"))
-            ? value_ref(value_map_get(answer, "packages")) : NULL;
+                   ? value_ref(value_map_get(answer, "packages"))
+                   : NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attributes `host` and `platform`: what the reference learns from Python's platform module. Most of it
- * the kernel tells; the interpreter's own version text needs the interpreter, which is asked once
- * and remembered below HOME/cache by its path, size and time. */
+/* Attributes `host` and `platform`: what the reference learns from Python's platform module. Most
+ * of it the kernel tells; the interpreter's own version text needs the interpreter, which is asked
+ * once and remembered below HOME/cache by its path, size and time. */
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -29,21 +29,21 @@ static char *cache_path(const char *home, const char *exe)
     struct stat st;
     if (stat(exe, &st) < 0)
         return NULL;
-    g_autofree char *key = g_strdup_printf("%s %lld %lld", exe, (long long)st.st_size,
-            (long long)st.st_mtime);
+    g_autofree char *key =
+            g_strdup_printf("%s %lld %lld", exe, (long long)st.st_size, (long long)st.st_mtime);
     g_autofree char *name = digest_md5(key, strlen(key));
     return g_build_filename(home, "cache", "python-version", name, NULL);
 }
 
 static char *ask_version(const char *exe)
 {
-    const char *argv[] = {exe, "-c", "import sys; print(sys.version.replace('\\n', ''), end='')",
-            NULL};
+    const char *argv[] = {
+            exe, "-c", "import sys; print(sys.version.replace('\\n', ''), end='')", NULL};
     g_autofree char *out = NULL;
     int status;
     if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &out, NULL,
-                &status, NULL)
-            || status != 0)
+                &status, NULL) ||
+            status != 0)
         return NULL;
     return g_steal_pointer(&out);
 }
@@ -73,8 +73,8 @@ Value *op_platform_info(const char *home)
     struct utsname u;
     g_autofree char *uname_text = NULL;
     if (uname(&u) == 0)
-        uname_text = g_strdup_printf("%s %s %s %s %s ", u.sysname, u.nodename, u.release,
-                u.version, u.machine);
+        uname_text = g_strdup_printf(
+                "%s %s %s %s %s ", u.sysname, u.nodename, u.release, u.version, u.machine);
     g_autofree char *architecture = g_strdup_printf("%dbit ELF", (int)(8 * sizeof(void *)));
     g_autofree char *version = python_version(home);
     value_map_set_string(info, "architecture", architecture);

@@ -85,8 +85,8 @@ char *python_find(const Value *requires, GError **error)
     g_autoptr(GPtrArray) fits = g_ptr_array_new();
     for (char **n = names; n && *n; n++) {
         const char *version = g_str_has_prefix(*n, "python") ? *n + 6 : "";
-        if (*version && version[strspn(version, "0123456789.")] == '\0'
-                && python_version_fits(version, spec))
+        if (*version && version[strspn(version, "0123456789.")] == '\0' &&
+                python_version_fits(version, spec))
             g_ptr_array_add(fits, *n);
     }
     if (fits->len) {

@@ -9,6 +9,6 @@
  * OP_ERROR_CMD if none does. Newly allocated path. */
 char *python_find(const Value *requires, GError **error);
 
-/* TRUE if `version` ("3.11") is within `spec`, a comma-separated list of ==, !=, <=, >=, <, >, ~= and
- * a version each; a bare version means ==. */
+/* TRUE if `version` ("3.11") is within `spec`, a comma-separated list of ==, !=, <=, >=, <, >, ~=
+ * and a version each; a bare version means ==. */
 gboolean python_version_fits(const char *version, const char *spec);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The copy of a project's source code into a run; see sourcecode.h. Which files those are is decided
- * in sourceselect.c. */
+/* The copy of a project's source code into a run; see sourcecode.h. Which files those are is
+ * decided in sourceselect.c. */
 #include "engine/op/sourcecode.h"
 
 #include <errno.h>
@@ -11,8 +11,8 @@
 #include "engine/base/log.h"
 #include "engine/run/manifest.h"
 
-static const char sourcecode_hint[] =
-        " To control which files are copied, define 'sourcecode' for the operation in a Guild file.";
+static const char sourcecode_hint[] = " To control which files are copied, define 'sourcecode' for "
+                                      "the operation in a Guild file.";
 
 typedef struct Copy {
     Run *run;

@@ -12,18 +12,18 @@ typedef enum { SELECT_ANY, SELECT_TEXT, SELECT_BINARY, SELECT_DIR } SelectType;
 
 typedef struct SelectRule {
     gboolean include;
-    char **patterns;        /* fnmatch, against the base name unless the pattern has a '/' */
+    char **patterns; /* fnmatch, against the base name unless the pattern has a '/' */
     SelectType type;
-    char *sentinel;         /* a directory applies if it holds a match of this */
-    gint64 size_lt;         /* bytes; 0: any */
-    guint max_matches;      /* 0: any number */
+    char *sentinel;          /* a directory applies if it holds a match of this */
+    gint64 size_lt;          /* bytes; 0: any */
+    guint max_matches;       /* 0: any number */
     GHashTable *git_ignored; /* not NULL: everything but these applies, patterns are unused */
-    guint matches;          /* how often it applied so far */
+    guint matches;           /* how often it applied so far */
 } SelectRule;
 
 typedef struct SourceSelect {
-    char *root;       /* absolute directory that paths are relative to */
-    GPtrArray *rules; /* SelectRule* */
+    char *root;        /* absolute directory that paths are relative to */
+    GPtrArray *rules;  /* SelectRule* */
     gboolean disabled; /* no file can be selected */
 } SourceSelect;
 
@@ -32,8 +32,8 @@ guint sourcecode_max_count(void);
 #define SOURCECODE_EXCESS_COUNT "max matches"
 #define SOURCECODE_EXCESS_SIZE "size"
 
-/* What happens to each file on the way. `rel` is relative to the root. `excess` is not NULL if only a
- * safety limit of the default rules left the file out: SOURCECODE_EXCESS_*. skip may be NULL. */
+/* What happens to each file on the way. `rel` is relative to the root. `excess` is not NULL if only
+ * a safety limit of the default rules left the file out: SOURCECODE_EXCESS_*. skip may be NULL. */
 typedef struct SourceHandler {
     gboolean (*copy)(const char *root, const char *rel, gpointer data, GError **error);
     void (*skip)(const char *root, const char *rel, const char *excess, gpointer data);

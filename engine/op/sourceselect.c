@@ -56,8 +56,8 @@ void sourcecode_select_free(SourceSelect *select)
     g_free(select);
 }
 
-static SelectRule *add_rule(SourceSelect *s, gboolean include, SelectType type,
-        const char *const *patterns)
+static SelectRule *add_rule(
+        SourceSelect *s, gboolean include, SelectType type, const char *const *patterns)
 {
     SelectRule *r = g_new0(SelectRule, 1);
     r->include = include;
@@ -138,8 +138,8 @@ static void add_config_rules(SourceSelect *s, const FileSelectDef *def)
         const FileSelectSpec *spec = g_ptr_array_index(def->specs, i);
         g_autoptr(GPtrArray) patterns = g_ptr_array_new_with_free_func(g_free);
         for (char **p = spec->patterns; p && *p; p++)
-            g_ptr_array_add(patterns,
-                    spec->patterns_type ? g_strdup(*p) : glob_for_pattern(s->root, *p));
+            g_ptr_array_add(
+                    patterns, spec->patterns_type ? g_strdup(*p) : glob_for_pattern(s->root, *p));
         g_ptr_array_add(patterns, NULL);
         add_rule(s, spec->include, type_for_name(spec->patterns_type),
                 (const char *const *)patterns->pdata);
@@ -282,10 +282,9 @@ static gboolean rule_applies(SelectRule *r, const char *full, const char *rel, c
     return applies;
 }
 
-/* Whether the file is selected. If not, and the default rules alone decided, *excess says if it was for
- * a safety limit. */
-static gboolean select_file(SourceSelect *s, const char *full, const char *rel,
-        const char **excess)
+/* Whether the file is selected. If not, and the default rules alone decided, *excess says if it was
+ * for a safety limit. */
+static gboolean select_file(SourceSelect *s, const char *full, const char *rel, const char **excess)
 {
     gboolean selected = FALSE;
     guint file_rules = 0;
@@ -300,8 +299,8 @@ static gboolean select_file(SourceSelect *s, const char *full, const char *rel,
         if (rule_applies(r, full, rel, &failed))
             selected = r->include;
     }
-    gboolean only_default = file_rules == 1 && last->include
-            && last->size_lt == max_bytes() + 1 && last->max_matches == sourcecode_max_count();
+    gboolean only_default = file_rules == 1 && last->include && last->size_lt == max_bytes() + 1 &&
+                            last->max_matches == sourcecode_max_count();
     *excess = only_default ? failed : NULL;
     return selected;
 }
@@ -321,7 +320,7 @@ typedef struct Walk {
     SourceSelect *select;
     const char *const *ignore;
     const SourceHandler *handler;
-    struct stat stop_at;      /* a folder that is never entered: the run itself */
+    struct stat stop_at;          /* a folder that is never entered: the run itself */
     struct stat above[MAX_DEPTH]; /* folders on the way here, to see loops of links */
 } Walk;
 
@@ -343,8 +342,8 @@ static gboolean is_loop(const Walk *w, guint depth, const struct stat *st)
 static gboolean visit_file(Walk *w, const char *full, const char *rel, GError **error)
 {
     const char *excess = NULL;
-    gboolean selected = !(w->ignore && g_strv_contains(w->ignore, rel))
-            && select_file(w->select, full, rel, &excess);
+    gboolean selected = !(w->ignore && g_strv_contains(w->ignore, rel)) &&
+                        select_file(w->select, full, rel, &excess);
     if (selected)
         return w->handler->copy(w->select->root, rel, w->handler->data, error);
     if (w->handler->skip)

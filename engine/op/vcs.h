@@ -6,8 +6,9 @@
 
 #include <glib.h>
 
-/* "git:<hash>", with a '*' behind it if the work tree has changes. NULL if `dir` is in no repository,
- * it has no commit, or git can't be run (a warning is logged where the reference does). */
+/* "git:<hash>", with a '*' behind it if the work tree has changes. NULL if `dir` is in no
+ * repository, it has no commit, or git can't be run (a warning is logged where the reference does).
+ */
 char *vcs_commit(const char *dir);
 
 /* Relative paths of files and directories that git ignores below `dir`, with the patterns of

@@ -131,10 +131,9 @@ static char *join_shortened(GPtrArray *left, GPtrArray *right)
     return g_string_free(out, FALSE);
 }
 
-/* Keeps the last part, then takes parts from both ends in turn while they fit. */
-static char *shorten_path(const char *path)
+char *run_shorten_path(const char *path, guint max_chars)
 {
-    if (g_utf8_strlen(path, -1) <= SHORT_DIR_CHARS)
+    if (g_utf8_strlen(path, -1) <= max_chars)
         return g_strdup(path);
     g_autoptr(GPtrArray) parts = split_path(path);
     if (parts->len <= 1)
@@ -149,7 +148,7 @@ static char *shorten_path(const char *path)
         char *part = take_right ? parts->pdata[--to] : parts->pdata[from++];
         gsize length = chars_with_slashes(left) + chars_with_slashes(right)
                 + (gsize)g_utf8_strlen(part, -1) + 1;
-        if (length >= SHORT_DIR_CHARS)
+        if (length >= max_chars)
             break;
         g_ptr_array_add(take_right ? right : left, part);
         take_right = !take_right;
@@ -174,13 +173,13 @@ char *run_shorten_op_dir(const char *op_dir, const char *cwd)
 {
     const char *below = subpath(op_dir, cwd);
     if (below)
-        return shorten_path(below);
+        return run_shorten_path(below, SHORT_DIR_CHARS);
     g_autofree char *parent = g_path_get_dirname(cwd);
     if (strcmp(parent, op_dir) == 0)
         return g_strdup("../");
     const char *peer = subpath(op_dir, parent);
     g_autofree char *path = peer ? g_strconcat("../", peer, NULL) : run_format_dir(op_dir);
-    return shorten_path(path);
+    return run_shorten_path(path, SHORT_DIR_CHARS);
 }
 
 char *run_format_timestamp(gint64 us)

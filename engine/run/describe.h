@@ -13,6 +13,9 @@ char *run_format_from(Run *run);
 char *run_format_dir(const char *dir);
 /* Absolute folder of the operation's definition; NULL if it has none (builtin). */
 char *run_op_dir(Run *run);
+/* A path that is longer than max_chars with an ellipsis for names in its middle: the last name stays,
+ * then names from both ends in turn while they fit. Newly allocated. */
+char *run_shorten_path(const char *path, guint max_chars);
 /* A folder as seen from cwd, shortened to about 28 characters. */
 char *run_shorten_op_dir(const char *op_dir, const char *cwd);
 /* Local time "2026-11-22 23:45:00"; "" for 0. */
