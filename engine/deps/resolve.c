@@ -6,6 +6,7 @@
 #include "engine/base/digest.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/base/yaml.h"
 #include "engine/deps/source.h"
 #include "engine/run/manifest.h"
 
@@ -223,6 +224,34 @@ static gboolean apply_path(const SourceJob *job, const char *path, RunManifest *
     return TRUE;
 }
 
+/* ---- what was resolved elsewhere ---- */
+
+static char *done_path(Run *run)
+{
+    return run_guild_path(run, "deps-done");
+}
+
+gboolean deps_mark_done(Run *run, GError **error)
+{
+    g_autoptr(Value) attr = run_try_attr(run, "deps");
+    g_autofree char *text = yaml_dump(attr);
+    g_autofree char *path = done_path(run);
+    return fs_write(path, text, -1, error);
+}
+
+void deps_forget_done(Run *run)
+{
+    g_autofree char *path = done_path(run);
+    fs_remove(path, NULL);
+}
+
+/* The map of resources that deps_mark_done() wrote, or NULL. */
+static Value *read_done(Run *run, const DepsContext *ctx)
+{
+    g_autofree char *path = done_path(run);
+    return ctx->filter == DEPS_ALL && fs_exists(path) ? yaml_parse_file(path, NULL) : NULL;
+}
+
 /* ---- one source, one dependency ---- */
 
 /* What the user's flags say for a source: the first of its names that config has. */
@@ -235,19 +264,20 @@ static const Value *config_for_source(const Dep *dep, const ResSource *source)
     return NULL;
 }
 
-/* Tries the resource's folder, then those of the guildfiles that it extends. Words the error. */
-static GPtrArray *paths_anywhere(SourceJob *job, GError **error)
+/* Calls fn with the resource's folder as location, then with those of the guildfiles that it extends,
+ * until it gives something. Words the error. */
+static gpointer anywhere(SourceJob *job, gpointer (*fn)(const SourceJob *, GError **), GError **error)
 {
     GError *cause = NULL;
     job->location = job->dep->location;
-    GPtrArray *paths = source_resolve(job, &cause);
-    for (guint i = 0; !paths && job->dep->parents && job->dep->parents[i]; i++) {
+    gpointer result = fn(job, &cause);
+    for (guint i = 0; !result && job->dep->parents && job->dep->parents[i]; i++) {
         g_clear_error(&cause);
         job->location = job->dep->parents[i];
-        paths = source_resolve(job, &cause);
+        result = fn(job, &cause);
     }
-    if (paths)
-        return paths;
+    if (result)
+        return result;
     const char *name = ressource_resolving_name(job->source);
     g_autofree char *resource = resdef_resolving_name(job->dep->resdef);
     const char *help = job->source->help;
@@ -255,6 +285,26 @@ static GPtrArray *paths_anywhere(SourceJob *job, GError **error)
             cause->message, help && *help ? "\n" : "", help ? help : "");
     g_error_free(cause);
     return NULL;
+}
+
+static gpointer resolve_here(const SourceJob *job, GError **error)
+{
+    return source_resolve(job, error);
+}
+
+static gpointer pack_here(const SourceJob *job, GError **error)
+{
+    return GINT_TO_POINTER(source_pack(job, error));
+}
+
+static GPtrArray *paths_anywhere(SourceJob *job, GError **error)
+{
+    return anywhere(job, resolve_here, error);
+}
+
+static gboolean pack_anywhere(SourceJob *job, GError **error)
+{
+    return anywhere(job, pack_here, error) != NULL;
 }
 
 static SourceJob job_for(const Dep *dep, const ResSource *source, Run *run, const DepsContext *ctx,
@@ -295,10 +345,12 @@ static Value *source_info(const SourceJob *job, const GPtrArray *paths)
     return info;
 }
 
-static gboolean resolve_source(SourceJob *job, RunManifest *manifest, Value *resolved, GError **error)
+static gboolean resolve_source(SourceJob *job, RunManifest *manifest, const Value *done,
+        Value *resolved, GError **error)
 {
     const char *name = ressource_resolving_name(job->source);
-    if (job->source->always_resolve <= 0 && value_map_has(resolved, name)) {
+    if ((job->source->always_resolve <= 0 || value_map_has(done, name))
+            && value_map_has(resolved, name)) {
         log_info("Skipping resolution of %s because it's already resolved", name);
         return TRUE;
     }
@@ -307,13 +359,17 @@ static gboolean resolve_source(SourceJob *job, RunManifest *manifest, Value *res
         return TRUE;
     }
     GError *cause = NULL;
-    g_autoptr(GPtrArray) paths = paths_anywhere(job, &cause);
-    for (guint i = 0; paths && !cause && i < paths->len; i++)
-        apply_path(job, paths->pdata[i], manifest, &cause);
-    if (!cause) {
-        value_map_set(resolved, name, source_info(job, paths));
-        return TRUE;
+    if (job->ctx->for_batch && source_differs_by_trial(job)) {
+        pack_anywhere(job, &cause);
+    } else {
+        g_autoptr(GPtrArray) paths = paths_anywhere(job, &cause);
+        for (guint i = 0; paths && !cause && i < paths->len; i++)
+            apply_path(job, paths->pdata[i], manifest, &cause);
+        if (!cause)
+            value_map_set(resolved, name, source_info(job, paths));
     }
+    if (!cause)
+        return TRUE;
     if (!job->source->optional) {
         g_propagate_error(error, cause);
         return FALSE;
@@ -343,7 +399,7 @@ static Value *ensure_map(Value *map, const char *name)
 }
 
 static gboolean resolve_dep(const Dep *dep, Run *run, const DepsContext *ctx, const Value *flags,
-        RunManifest *manifest, Value *deps_attr, GError **error)
+        RunManifest *manifest, const Value *done, Value *deps_attr, GError **error)
 {
     const GPtrArray *sources = dep->resdef->sources;
     guint skipped = 0;
@@ -359,7 +415,7 @@ static gboolean resolve_dep(const Dep *dep, Run *run, const DepsContext *ctx, co
         if (filtered_out(source, ctx->filter))
             continue;
         SourceJob job = job_for(dep, source, run, ctx, flags);
-        if (!resolve_source(&job, manifest, resolved, error))
+        if (!resolve_source(&job, manifest, value_map_get(done, name), resolved, error))
             return FALSE;
     }
     return TRUE;
@@ -370,13 +426,14 @@ gboolean deps_resolve(const GPtrArray *deps, Run *run, const DepsContext *ctx, G
     g_autoptr(Value) old = run_try_attr(run, "deps");
     g_autoptr(Value) attr = value_is_map(old) ? value_copy(old) : value_new_map();
     g_autoptr(Value) flags = deps && deps->len ? run_try_attr(run, "flags") : NULL;
+    g_autoptr(Value) done = deps && deps->len ? read_done(run, ctx) : NULL;
     RunManifest *manifest = deps && deps->len ? run_manifest_open(run, error) : NULL;
     if (deps && deps->len && !manifest)
         return FALSE;
     gboolean ok = TRUE;
     for (guint i = 0; ok && deps && i < deps->len; i++) {
         GError *cause = NULL;
-        if (resolve_dep(deps->pdata[i], run, ctx, flags, manifest, attr, &cause))
+        if (resolve_dep(deps->pdata[i], run, ctx, flags, manifest, done, attr, &cause))
             continue;
         if (ctx->continue_on_error) {
             log_warning("a dependency was not met: %s", cause->message);
@@ -388,5 +445,11 @@ gboolean deps_resolve(const GPtrArray *deps, Run *run, const DepsContext *ctx, G
     }
     if (manifest)
         ok = run_manifest_close(manifest, ok ? error : NULL) && ok;
-    return ok && run_write_attr(run, "deps", attr, error);
+    if (!ok || !run_write_attr(run, "deps", attr, error))
+        return FALSE;
+    if (ctx->filter != DEPS_ALL)
+        return deps_mark_done(run, error);
+    if (done && !ctx->for_stage)
+        deps_forget_done(run);
+    return TRUE;
 }

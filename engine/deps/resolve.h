@@ -22,6 +22,7 @@ typedef struct DepsContext {
     const char *cwd;           /* where relative paths given by flags start; NULL: the process's */
     gboolean for_stage;        /* leave `operation:` sources for the start of the run */
     gboolean continue_on_error; /* --force-deps: warn and go on */
+    gboolean for_batch; /* the run is a batch's proto that goes to another machine: see deps_pack() */
     DepsFilter filter;
 } DepsContext;
 
@@ -29,6 +30,13 @@ typedef struct DepsContext {
  * unless they say `always-resolve`; optional ones may fail. FALSE with DEP_ERROR at the first
  * failure, which leaves what was resolved so far in place but attribute `deps` as it was. */
 gboolean deps_resolve(const GPtrArray *deps, Run *run, const DepsContext *ctx, GError **error);
+
+/* What was resolved so far is done for good until the run has started: the next deps_resolve() of all
+ * sources leaves it alone, even where a source says `always-resolve`. For runs that are made ready
+ * on one machine and started on another one. A filter other than DEPS_ALL does this by itself. */
+gboolean deps_mark_done(Run *run, GError **error);
+/* For a restart, which resolves anew. */
+void deps_forget_done(Run *run);
 
 /* The paths a single source stands for, absolute, newly allocated; what deps_resolve() does before
  * it links or copies. `run` gives the flags for `${name}`; may be NULL except for `config:`. */

@@ -69,13 +69,14 @@ static gboolean check_empty(GPtrArray *paths, const ResSource *source, GError **
 static GPtrArray *path_from_flag(const SourceJob *job, GError **error)
 {
     g_autofree char *given = value_str(job->set);
-    g_autofree char *path = fs_abspath(given, job->ctx->cwd);
+    g_autofree char *packed = source_packed(job->run, given);
+    g_autofree char *path = packed ? g_strdup(packed) : fs_abspath(given, job->ctx->cwd);
     if (!fs_exists(path)) {
         unresolved(error, "%s does not exist", path);
         return NULL;
     }
     g_autofree char *cwd = job->ctx->cwd ? g_strdup(job->ctx->cwd) : g_get_current_dir();
-    g_autofree char *rel = fs_relpath(path, cwd);
+    g_autofree char *rel = packed ? g_strdup(given) : fs_relpath(path, cwd);
     log_info("Using %s for %s", rel, ressource_resolving_name(job->source));
     return one_path(g_steal_pointer(&path));
 }
@@ -165,7 +166,8 @@ static GPtrArray *resolve_file(const SourceJob *job, GError **error)
     if (!rel)
         return NULL;
     g_autofree char *root = fs_abspath(job->location, job->ctx->cwd);
-    g_autofree char *path = fs_abspath(rel, root);
+    char *packed = source_packed(job->run, rel);
+    g_autofree char *path = packed ? packed : fs_abspath(rel, root);
     if (!fs_exists(path)) {
         unresolved(error, "cannot find source file '%s'", rel);
         return NULL;

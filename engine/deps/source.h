@@ -36,5 +36,13 @@ GPtrArray *source_top_paths(const char *root, const GPtrArray *rel_paths);
  * the run made itself. $GUILD_LEGACY_OPDEP_SELECT 1 adds dependencies, 2 source code, as in the reference. */
 GPtrArray *source_generated_paths(Run *run, GError **error);
 
+/* dep_pack.c: sources that differ between the trials of a batch (rewritten configuration, `${flag}` in a
+ * name, a list of files for a flag) can't be resolved in its proto. What they may need is packed into the
+ * proto instead, in `.guild/deps-pack`, and found there when a trial starts, on whatever machine. */
+gboolean source_differs_by_trial(const SourceJob *job);
+gboolean source_pack(const SourceJob *job, GError **error);
+/* Where the file or folder that was called `name` is packed; NULL if it is not. */
+char *source_packed(Run *run, const char *name);
+
 /* dep_post.c: runs `post-process` of the source in `dir`, once for each text of the command. */
 gboolean source_post_process(const SourceJob *job, const char *dir, GError **error);

@@ -429,6 +429,7 @@ static void test_pack(Fixture *f, gconstpointer unused)
     g_assert_cmpstr(text, ==, "x2");
     g_autoptr(Value) missing = yaml_parse("{a: [x, y], b: 1}", -1, NULL, NULL);
     g_assert_true(run_write_attr(f->run, "flags", missing, NULL));
+    run_del_attr(f->run, "deps");
     g_assert_false(resolve_with(f, source, &submit, &error));
     assert_error_has(error, "cannot find source file '");
 }
