@@ -96,7 +96,7 @@ static int push(CliArgs *args)
     const char *const *words = cli_positional(args);
     if (!words[0])
         return cli_usage_error(args, "give the REMOTE to push to");
-    g_auto(RunsChoice) choice;
+    g_auto(RunsChoice) choice = { 0 };
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     g_autoptr(GPtrArray) runs = runs_choice_selected(&choice, words + 1);

@@ -82,7 +82,7 @@ class Faults(unittest.TestCase):
         submitted = client.guild(
             "run", "trial", f"i=range[0:{TRIALS - 1}]", "--remote", "lab", "--no-wait", "-y",
             "--retries", "10000", "--retry-failed", "10000")
-        batch = submitted.stdout.split()[-1]
+        batch = submitted.stdout.split()[0]
         faults = (self.kill_coordinator, self.kill_worker, self.kill_trial, self.cut_link)
         end = time.monotonic() + SECONDS
         done = 0

@@ -50,7 +50,7 @@ class Hosts(unittest.TestCase):
 
     def submit(self, *args):
         return self.client.guild(
-            "run", *args, "--remote", "lab", "--no-wait", "-y").stdout.split()[-1]
+            "run", *args, "--remote", "lab", "--no-wait", "-y").stdout.split()[0]
 
     def status(self, run):
         return next(r["status"] for r in runs_of(self.client, "--all") if r["id"] == run)
