@@ -24,6 +24,8 @@ G_DEFINE_QUARK(exec-error-quark, exec_error)
 #define DRAIN_MS 2000
 /* How often to look whether all processes of a stopped run are gone; they are not our children. */
 #define STOP_TICK_MS 50
+/* What a child that was killed leaves behind has this long to end by itself. */
+#define LEFTOVER_GRACE_US (5 * G_USEC_PER_SEC)
 
 typedef struct Stream {
     Exec *exec;
@@ -195,6 +197,12 @@ static void find_tree(Exec *exec)
         .known = exec->known,
     };
     GArray *now = proctree_find(&tree);
+    /* Orphans are ours where we are a subreaper (see exec_run_foreground); else this does nothing. */
+    for (guint i = 0; exec->known && i < exec->known->len; i++) {
+        pid_t pid = g_array_index(exec->known, ProcId, i).pid;
+        if (pid != exec->pid)
+            waitpid(pid, NULL, WNOHANG);
+    }
     if (exec->known)
         g_array_unref(exec->known);
     exec->known = now;
@@ -227,6 +235,7 @@ void exec_stop(Exec *exec, gint64 grace_us)
     exec->kill_at_us = kill_at;
     find_tree(exec);
     signal_tree(exec, grace_us > 0 ? SIGTERM : SIGKILL);
+    clear_source(&exec->stop_source);
     exec->stop_source = g_timeout_source_new(STOP_TICK_MS);
     attach(exec, exec->stop_source, on_stop_tick, exec);
 }
@@ -248,6 +257,18 @@ static gboolean on_stop_tick(gpointer data)
         return G_SOURCE_REMOVE;
     }
     return G_SOURCE_CONTINUE;
+}
+
+/* The child was killed: by `guild stop`, by hand, by the kernel. What it started goes as well. */
+static void end_leftovers(Exec *exec)
+{
+    find_tree(exec);
+    if (!exec->known->len)
+        return;
+    exec->kill_at_us = clock_monotonic_us() + LEFTOVER_GRACE_US;
+    signal_tree(exec, SIGTERM);
+    exec->stop_source = g_timeout_source_new(STOP_TICK_MS);
+    attach(exec, exec->stop_source, on_stop_tick, exec);
 }
 
 static gboolean on_time_limit(gpointer data)
@@ -279,6 +300,8 @@ static void on_child_exit(GPid pid, gint wait_status, gpointer data)
     exec->status = WIFSIGNALED(wait_status) ? -WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
     clear_source(&exec->child_source);
     clear_source(&exec->limit_source);
+    if (exec->status < 0 && !exec->stopping)
+        end_leftovers(exec);
     read_stream(&exec->streams[RUN_STDOUT]);
     read_stream(&exec->streams[RUN_STDERR]);
     if (!is_drained(exec)) {

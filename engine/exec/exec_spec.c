@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/base/yaml.h"
 #include "engine/exec/exec.h"
 
@@ -131,6 +132,22 @@ static char *env_text(Op *op, char **env)
     return g_string_free(text, FALSE);
 }
 
+/* For `guild --debug`; secrets are left out. */
+static void log_start(Op *op, const ExecSpec *spec)
+{
+    if (log_level() > LOG_DEBUG)
+        return;
+    g_autoptr(Value) cmd = value_new_strv((const char *const *)spec->argv);
+    g_autofree char *cmd_text = value_repr(cmd);
+    log_debug("starting run %s in %s", run_id(spec->run), run_dir(spec->run));
+    log_debug("operation command: %s", cmd_text);
+    if (g_strcmp0(g_getenv("DEBUG_ENV"), "1"))
+        return;
+    g_autoptr(Value) env = op_safe_env(op, (const char *const *)spec->env);
+    g_autofree char *env_repr = value_repr(env);
+    log_debug("operation env: %s", env_repr);
+}
+
 ExecSpec *exec_spec_for_op(Op *op, Run *run, gboolean quiet, double stop_after_minutes,
         const char *const *extra_env)
 {
@@ -140,6 +157,7 @@ ExecSpec *exec_spec_for_op(Op *op, Run *run, gboolean quiet, double stop_after_m
     if (extra_env && *extra_env) /* else op_proc_env() sorted it */
         qsort(spec->env, g_strv_length(spec->env), sizeof *spec->env, compare_entries);
     spec->env_text = env_text(op, spec->env);
+    log_start(op, spec);
     spec->quiet = quiet;
     if (output_is_off(op))
         spec->output = quiet ? EXEC_OUTPUT_NONE : EXEC_OUTPUT_INHERIT;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One run in the foreground: signals to us become the end of the child. */
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -107,6 +108,8 @@ gboolean exec_run_foreground(ExecSpec *spec, int *exit_status, GError **error)
         sigaddset(&set, signals[i]);
     pthread_sigmask(SIG_BLOCK, &set, &old);
 
+    /* What the child leaves behind comes to us to be reaped, not to an init that may be slow. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     spec->own_stdin = TRUE;
     spec->same_group = TRUE;
     spec->tee = !spec->quiet;

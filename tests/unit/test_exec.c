@@ -271,6 +271,19 @@ static void test_stop(void)
             500000, -15);
 }
 
+/* A child that somebody kills takes with it what it started. */
+static void test_killed_by_others(void)
+{
+    Run *run = new_run();
+    Result r = execute(shell_spec(run, "sleep 60 & setsid sleep 60 & sleep 0.2; kill -TERM $$; wait"),
+            -1);
+    g_assert_cmpint(r.status, ==, -15);
+    g_assert_false(r.stopped);
+    g_assert_cmpuint(alive(run), ==, 0);
+    result_clear(&r);
+    delete_run(run);
+}
+
 static void test_time_limit(void)
 {
     Run *run = new_run();
@@ -358,6 +371,7 @@ int main(int argc, char **argv)
     g_test_add_func("/exec/thread", test_thread);
     g_test_add_func("/exec/held-pipe", test_held_pipe);
     g_test_add_func("/exec/stop", test_stop);
+    g_test_add_func("/exec/killed-by-others", test_killed_by_others);
     g_test_add_func("/exec/time-limit", test_time_limit);
     g_test_add_func("/exec/scalars", test_scalars);
     g_test_add_func("/exec/much-output", test_much_output);
