@@ -159,11 +159,10 @@ static Value *read_batch_files(const char *const *paths, GError **error)
     g_autoptr(Value) trials = value_new_list();
     for (; *paths; paths++) {
         g_autofree char *expanded = fs_expanduser(*paths);
-        g_autofree char *path = fs_join(cli_cwd(), expanded);
+        g_autofree char *path = fs_join(shown_cwd(), expanded);
         if (!fs_exists(path)) {
-            g_autofree char *shown = fs_join(shown_cwd(), expanded);
             g_set_error(
-                    error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "batch file %s does not exist", shown);
+                    error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "batch file %s does not exist", path);
             return NULL;
         }
         g_autoptr(Value) more = batchfile_read(path, error);

@@ -134,8 +134,8 @@ static Value *read_maps(const char *text, gsize len, const char *path, GError **
         if (value_is_map(item))
             continue;
         g_autofree char *repr = value_repr(item);
-        g_autofree char *what = g_strdup_printf(
-                "line %u: invalid data type for trial %s: expected dict", value_line(item), repr);
+        g_autofree char *what =
+                g_strdup_printf("invalid data type for trial %s: expected dict", repr);
         set_error(error, path, 0, what);
         return NULL;
     }

@@ -11,7 +11,7 @@
 
 /* List of maps, one a trial. NULL with BATCH_ERROR_FILE, whose message is "cannot read trials for
  * PATH: what", with "row N:" or "line N:" before the fault where it has a place; rows are counted
- * from 1, which is the one with the names. */
+ * from 1, which is the one with the names. An item that is no map is named by its value. */
 Value *batchfile_read(const char *path, GError **error);
 /* All of several files, in order. */
 Value *batchfile_read_all(const char *const *paths, GError **error);

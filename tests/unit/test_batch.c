@@ -302,7 +302,7 @@ static void test_batch_files(void)
     check_file("[{\"x\": 1}, {\"x\": [1, 2]}]", ".json", "[{\"x\": 1}, {\"x\": [1, 2]}]");
     check_file("x: 1\ny: yes\n", ".yaml", "[{\"x\": 1, \"y\": true}]");
     check_file("- x: 1\n- 2\n", ".yml",
-            "cannot read trials for t.csv: line 2: invalid data type for trial 2: expected dict");
+            "cannot read trials for t.csv: invalid data type for trial 2: expected dict");
     check_file("abc", ".json",
             "cannot read trials for t.csv: invalid data type for trials: expected list or dict, "
             "got "
