@@ -284,12 +284,29 @@ static int execute(RunState *s, Op *op, Run *run)
     return run_print_error(error, NULL, NULL);
 }
 
+/* An optimizer that is a process stays here and sends its trials (guild.batch_util does). Steps would
+ * need the project where they run. */
+static gboolean is_for_remote(RunState *s, int *status)
+{
+    const char *remote = run_string(s->args, "remote");
+    if (!remote || run_has_own_optimizer(s))
+        return FALSE;
+    const OpDef *opdef = s->user_op->opdef;
+    if (opdef && value_truthy(opdef->steps)) {
+        g_autofree char *desc = run_op_desc(s->user_op);
+        *status = cli_error("operation %s has steps, which run on this machine: leave out --remote, or "
+                            "write '--remote %s' in the steps",
+                desc, remote);
+    }
+    return TRUE;
+}
+
 int run_start(RunState *s)
 {
     int status = 0;
     GError *error = NULL;
-    if (run_string(s->args, "remote"))
-        return run_remotely(s);
+    if (is_for_remote(s, &status))
+        return status ? status : run_remotely(s);
     if (s->restart_run && is_busy(s->restart_run))
         return cli_error("cannot restart run %s because it's running\n"
                          "Use 'guild stop %s' to stop it first and try again.",

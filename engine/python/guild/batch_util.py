@@ -14,6 +14,7 @@ An optimizer is any operation that is given with `--optimizer`. Its process is t
 Names and meanings are those of Guild AI's module of this name.
 """
 
+import functools
 import logging
 import os
 import random
@@ -110,6 +111,13 @@ def init_trial_run(batch_run, trial_flag_vals, run_dir=None):
     )
 
 
+@functools.lru_cache(maxsize=None)
+def _remote():
+    """Where the batch's trials are to run; None is here."""
+    batch = runlib.current_run()
+    return ((batch and batch.get("run_params")) or {}).get("remote")
+
+
 def start_trial_run(run, stage=False):
     """Runs (or stages) a trial and waits for it; SystemExit if it fails."""
     flags = {name: val for name, val in (run.get("flags") or {}).items() if val is not None}
@@ -119,6 +127,8 @@ def start_trial_run(run, stage=False):
     args = [find_guild(), "run", "-y", "--restart", run.id]
     if stage:
         args.extend(["--stage", "--quiet"])
+    elif _remote():
+        args.extend(["--remote", _remote()])
     returncode = _call(args)
     if returncode:
         raise SystemExit(returncode)
