@@ -86,7 +86,8 @@ static void offer_ops(Complete *c)
                 offer(c, op->fullname);
         }
     }
-    offer_marker(c, "!!file");
+    if (!strchr(c->prefix, ':'))
+        offer_marker(c, "!!file"); /* scripts are operations too */
 }
 
 static void offer_flag_values(Complete *c, const FlagDef *f)
