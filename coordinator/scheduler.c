@@ -54,7 +54,7 @@ typedef struct {
     guint32 expecting; /* a task that was recalled elsewhere to be run here */
     guint prefetch;
     gint64 ends_us;
-    guint32 head, tail; /* its tasks, oldest first */
+    guint32 head[2], tail[2]; /* what it runs, what it holds for later; oldest first */
     guint32 n_running, n_prefetched;
     guint32 reserved_for; /* queue */
 } Worker;
@@ -343,10 +343,38 @@ static guint32 *user_given(Scheduler *s, const Task *t)
     return &g_array_index(s->given, guint32, GROUP(s, QUEUE(s, t->queue)->group)->user_index);
 }
 
+enum { L_RUNNING, L_PREFETCHED };
+
+static void list_add(Scheduler *s, Worker *w, int list, guint32 t)
+{
+    Task *task = TASK(s, t);
+    task->next = 0;
+    task->prev = w->tail[list];
+    if (w->tail[list])
+        TASK(s, w->tail[list])->next = t;
+    else
+        w->head[list] = t;
+    w->tail[list] = t;
+}
+
+static void list_remove(Scheduler *s, Worker *w, int list, guint32 t)
+{
+    Task *task = TASK(s, t);
+    if (task->prev)
+        TASK(s, task->prev)->next = task->next;
+    else
+        w->head[list] = task->next;
+    if (task->next)
+        TASK(s, task->next)->prev = task->prev;
+    else
+        w->tail[list] = task->prev;
+}
+
 /* Counts the task as running on its worker. An adopted one may be more than fits: then amounts go
  * below zero, and nothing new fits until it has ended. */
-static void charge(Scheduler *s, Task *task)
+static void charge(Scheduler *s, guint32 t)
 {
+    Task *task = TASK(s, t);
     Worker *w = WORKER(s, task->worker);
     const Request *r = task_request(s, task);
     Taken taken = { 0 };
@@ -360,6 +388,7 @@ static void charge(Scheduler *s, Task *task)
     }
     task->gpu_mask = taken.gpu_mask;
     task->status = T_RUNNING;
+    list_add(s, w, L_RUNNING, t);
     w->n_running++;
     s->counts.running++;
 }
@@ -372,33 +401,34 @@ static void place(Scheduler *s, guint32 t, guint32 worker, gboolean running)
     ++*user_given(s, task);
     if (w->expecting == t)
         w->expecting = 0;
-    task->next = 0;
-    task->prev = w->tail;
-    if (w->tail)
-        TASK(s, w->tail)->next = t;
-    else
-        w->head = t;
-    w->tail = t;
     if (running) {
-        charge(s, task);
+        charge(s, t);
     } else {
         task->status = T_PREFETCHED;
+        list_add(s, w, L_PREFETCHED, t);
         w->n_prefetched++;
         s->counts.prefetched++;
     }
+}
+
+/* A prefetched task begins. */
+static void begin_prefetched(Scheduler *s, guint32 t)
+{
+    Worker *w = WORKER(s, TASK(s, t)->worker);
+    list_remove(s, w, L_PREFETCHED, t);
+    w->n_prefetched--;
+    s->counts.prefetched--;
+    charge(s, t);
 }
 
 /* The oldest prefetched tasks that fit now are what the worker begins by itself. */
 static void promote(Scheduler *s, guint32 worker)
 {
     Worker *w = WORKER(s, worker);
-    for (guint32 t = w->head; t && w->n_prefetched; t = TASK(s, t)->next) {
-        Task *task = TASK(s, t);
-        if (task->status != T_PREFETCHED || !resources_fit_now(&w->r, task_request(s, task)))
-            continue;
-        w->n_prefetched--;
-        s->counts.prefetched--;
-        charge(s, task);
+    for (guint32 t = w->head[L_PREFETCHED], next; t; t = next) {
+        next = TASK(s, t)->next;
+        if (resources_fit_now(&w->r, task_request(s, TASK(s, t))))
+            begin_prefetched(s, t);
     }
 }
 
@@ -408,14 +438,7 @@ static void unplace(Scheduler *s, guint32 t)
     Task *task = TASK(s, t);
     guint32 worker = task->worker;
     Worker *w = WORKER(s, worker);
-    if (task->prev)
-        TASK(s, task->prev)->next = task->next;
-    else
-        w->head = task->next;
-    if (task->next)
-        TASK(s, task->next)->prev = task->prev;
-    else
-        w->tail = task->prev;
+    list_remove(s, w, task->status == T_RUNNING ? L_RUNNING : L_PREFETCHED, t);
     if (task->status == T_RUNNING) {
         Taken taken = task_taken(s, task);
         resources_give(&w->r, task_request(s, task), &taken);
@@ -427,7 +450,8 @@ static void unplace(Scheduler *s, guint32 t)
     }
     task->worker = 0;
     --*user_given(s, task);
-    promote(s, worker);
+    if (!w->draining)
+        promote(s, worker);
     ring_add(s, worker);
     s->recall_done = FALSE;
 }
@@ -476,11 +500,8 @@ void sched_task_running(Scheduler *s, SchedTask t)
 {
     Task *task = TASK(s, t);
     task->recalled = 0;
-    if (task->status != T_PREFETCHED)
-        return;
-    WORKER(s, task->worker)->n_prefetched--;
-    s->counts.prefetched--;
-    charge(s, task);
+    if (task->status == T_PREFETCHED)
+        begin_prefetched(s, t);
 }
 
 void sched_task_adopt(Scheduler *s, SchedTask t, SchedWorker w, gboolean running)
@@ -534,12 +555,14 @@ void sched_worker_remove(Scheduler *s, SchedWorker w, void (*fn)(SchedTask, guin
         gpointer user)
 {
     sched_worker_drain(s, w); /* nothing is promoted to or placed on it any more */
-    while (WORKER(s, w)->tail) {
-        guint32 t = WORKER(s, w)->tail; /* from the back: the oldest ends up first in its queue */
-        if (fn)
-            fn(t, TASK(s, t)->data, user);
-        sched_task_requeue(s, t);
-    }
+    /* From the back: the oldest ends up first in its queue. */
+    for (int list = L_PREFETCHED; list >= L_RUNNING; list--)
+        while (WORKER(s, w)->tail[list]) {
+            guint32 t = WORKER(s, w)->tail[list];
+            if (fn)
+                fn(t, TASK(s, t)->data, user);
+            sched_task_requeue(s, t);
+        }
     *WORKER(s, w) = (Worker){ 0 };
     s->counts.workers--;
 }
@@ -701,21 +724,31 @@ static guint32 idle_worker(Scheduler *s, guint32 holder, const Task *task)
     return 0;
 }
 
-/* Nothing waits, a worker has room, and another holds what it has not begun. */
+#define MAX_TRIED 8
+
+/* Nothing waits, a worker has room, and another holds what it has not begun. Tasks with the same request
+ * are tried once: what one fits nowhere the others don't. */
 static gboolean recall_one(Scheduler *s, SchedDecision *d)
 {
+    guint32 tried[MAX_TRIED];
+    guint n_tried = 0;
     if (s->recall_done || !s->counts.prefetched)
         return FALSE;
-    for (guint32 w = 1; w < s->workers->len; w++) {
-        if (!WORKER(s, w)->used || !WORKER(s, w)->n_prefetched)
-            continue;
-        for (guint32 t = WORKER(s, w)->tail; t; t = TASK(s, t)->prev) {
+    for (guint32 w = 1; w < s->workers->len && n_tried < MAX_TRIED; w++) {
+        for (guint32 t = WORKER(s, w)->tail[L_PREFETCHED]; t && n_tried < MAX_TRIED;
+                t = TASK(s, t)->prev) {
             Task *task = TASK(s, t);
-            if (task->status != T_PREFETCHED || task->recalled)
+            guint32 class = QUEUE(s, task->queue)->class;
+            guint i = 0;
+            while (i < n_tried && tried[i] != class)
+                i++;
+            if (i < n_tried || task->recalled)
                 continue;
             guint32 other = idle_worker(s, w, task);
-            if (!other)
-                break;
+            if (!other) {
+                tried[n_tried++] = class;
+                continue;
+            }
             task->recalled = 1;
             WORKER(s, other)->expecting = t;
             *d = (SchedDecision){ SCHED_RECALL, t, w, task->data };

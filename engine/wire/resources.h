@@ -48,7 +48,7 @@ typedef struct Resources {
     Amount cpus, cpus_free;
     gint64 mem_bytes, mem_free_bytes;
     guint n_gpus;
-    Amount gpu_free[RES_MAX_GPUS]; /* a device each, AMOUNT_ONE when idle */
+    gint16 gpu_free[RES_MAX_GPUS];  /* a device each, AMOUNT_ONE when idle */
     guint n_named;
     struct { GQuark name; Amount total, free; } named[RES_MAX_NAMED];
     guint n_labels;
