@@ -20,12 +20,12 @@
 enum { NAME_WIDTH = 26 };
 
 static const CliOption check_options[] = {
-        { "env", "--env", OPT_FLAG, NULL, "Show only what Guild and Python are." },
-        { "space", "--space", OPT_FLAG, NULL, "Show the disk space that the home takes." },
-        { "version", "--version", OPT_STRING, "VERSION",
-                "Fail unless this program is of VERSION or newer." },
-        { "no_info", "-n, --no-info", OPT_FLAG, NULL, "Print nothing but problems." },
-        { "verbose", "-v, --verbose", OPT_FLAG, NULL, "Show more." },
+        {"env", "--env", OPT_FLAG, NULL, "Show only what Guild and Python are."},
+        {"space", "--space", OPT_FLAG, NULL, "Show the disk space that the home takes."},
+        {"version", "--version", OPT_STRING, "VERSION",
+                "Fail unless this program is of VERSION or newer."},
+        {"no_info", "-n, --no-info", OPT_FLAG, NULL, "Print nothing but problems."},
+        {"verbose", "-v, --verbose", OPT_FLAG, NULL, "Show more."},
         CLI_OPTIONS_END,
 };
 
@@ -99,8 +99,8 @@ static void check_python(Check *c)
         problem(c, "python_exe", error->message);
         return;
     }
-    const char *const argv[] = { python, "-c",
-        "import sys; print(sys.version.replace('\\n', ''))", NULL };
+    const char *const argv[] = {
+            python, "-c", "import sys; print(sys.version.replace('\\n', ''))", NULL};
     g_autofree char *version = first_line_of(argv);
     if (version)
         attr(c, "python_version", version);
@@ -130,9 +130,9 @@ static void check_platform(Check *c)
         const char *name;
         const char *argv[4];
     } tools[] = {
-            { "git_version", { "git", "--version" } },
-            { "nvidia_smi_version",
-                    { "nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader" } },
+            {"git_version", {"git", "--version"}},
+            {"nvidia_smi_version",
+                    {"nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"}},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(tools); i++) {
         g_autofree char *version = first_line_of(tools[i].argv);
@@ -164,14 +164,14 @@ static gboolean add_size(const char *root, const char *rel, const struct stat *s
 
 static void show_space(Check *c)
 {
-    static const char *const parts[] = { "runs", "trash", "cache", "." };
+    static const char *const parts[] = {"runs", "trash", "cache", "."};
     for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autofree char *dir = g_build_filename(cli_home(), parts[i], NULL);
-        Usage usage = { 0 };
+        Usage usage = {0};
         fs_walk(dir, FALSE, add_size, &usage, NULL);
         g_autofree char *size = g_format_size_full(usage.bytes, G_FORMAT_SIZE_IEC_UNITS);
-        g_autofree char *name = g_strdup_printf("%s_space",
-                g_str_equal(parts[i], ".") ? "home" : parts[i]);
+        g_autofree char *name =
+                g_strdup_printf("%s_space", g_str_equal(parts[i], ".") ? "home" : parts[i]);
         attr(c, name, size);
     }
 }
@@ -198,14 +198,14 @@ static int check_version(const char *wanted)
     if (!g_ascii_isdigit(*number) || strspn(number, "0123456789.") != strlen(number))
         return cli_error("invalid requirement spec '%s': expected a version like 0.1", wanted);
     if (version_compare(GUILD_VERSION, number) < 0)
-        return cli_error("version mismatch: current version '%s' does not match '%s'", GUILD_VERSION,
-                wanted);
+        return cli_error("version mismatch: current version '%s' does not match '%s'",
+                GUILD_VERSION, wanted);
     return 0;
 }
 
 static int check_run(CliArgs *args)
 {
-    Check c = { .quiet = cli_flag(args, "no_info") };
+    Check c = {.quiet = cli_flag(args, "no_info")};
     const char *version = cli_string(args, "version");
     if (version && check_version(version) != 0)
         return 1;
@@ -230,6 +230,6 @@ const CliCommand cmd_check = {
         .help = "Shows versions and places of what operations need, and fails if something is "
                 "missing: a writable home, Python, our Python package, encryption for other "
                 "machines, a sound guild.yml if the current folder has one.",
-        .options = (const CliOption *const[]){ check_options, NULL },
+        .options = (const CliOption *const[]){check_options, NULL},
         .run = check_run,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild completion`: prints or installs a completion script. The scripts only ask `guild _complete`
- * with the words typed so far, which answers out of the command tables (complete.h), so that they
- * never fall behind the program. */
+/* `guild completion`: prints or installs a completion script. The scripts only ask `guild
+ * _complete` with the words typed so far, which answers out of the command tables (complete.h), so
+ * that they never fall behind the program. */
 #include "cli/commands.h"
 
 #include <stdio.h>
@@ -51,7 +51,8 @@ static const char zsh_script[] =
         "_guild() {\n"
         "    local line\n"
         "    local -a plain open\n"
-        "    for line in ${(f)\"$(${words[1]} _complete -- \"${(@)words[1,CURRENT]}\" 2>/dev/null)\"}; do\n"
+        "    for line in ${(f)\"$(${words[1]} _complete -- \"${(@)words[1,CURRENT]}\" "
+        "2>/dev/null)\"}; do\n"
         "        case $line in\n"
         "            '!!file') _files ;;\n"
         "            '!!batchfile') compset -P @; _files ;;\n"
@@ -65,24 +66,24 @@ static const char zsh_script[] =
         "}\n"
         "if [[ $funcstack[1] == _guild ]]; then _guild \"$@\"; else compdef _guild guild; fi\n";
 
-static const char fish_script[] =
-        "# Completes commands of guild.\n"
-        "function __guild_complete\n"
-        "    set -l words (commandline -opc) (commandline -ct)\n"
-        "    for line in ($words[1] _complete -- $words 2>/dev/null)\n"
-        "        switch $line\n"
-        "            case '!!file'\n"
-        "                __fish_complete_path (commandline -ct)\n"
-        "            case '!!batchfile'\n"
-        "                __fish_complete_path (string replace @ '' -- (commandline -ct)) | string replace -r '^' @\n"
-        "            case '!!dir'\n"
-        "                __fish_complete_directories (commandline -ct)\n"
-        "            case '*'\n"
-        "                echo $line\n"
-        "        end\n"
-        "    end\n"
-        "end\n"
-        "complete -c guild -f -a '(__guild_complete)'\n";
+static const char fish_script[] = "# Completes commands of guild.\n"
+                                  "function __guild_complete\n"
+                                  "    set -l words (commandline -opc) (commandline -ct)\n"
+                                  "    for line in ($words[1] _complete -- $words 2>/dev/null)\n"
+                                  "        switch $line\n"
+                                  "            case '!!file'\n"
+                                  "                __fish_complete_path (commandline -ct)\n"
+                                  "            case '!!batchfile'\n"
+                                  "                __fish_complete_path (string replace @ '' -- "
+                                  "(commandline -ct)) | string replace -r '^' @\n"
+                                  "            case '!!dir'\n"
+                                  "                __fish_complete_directories (commandline -ct)\n"
+                                  "            case '*'\n"
+                                  "                echo $line\n"
+                                  "        end\n"
+                                  "    end\n"
+                                  "end\n"
+                                  "complete -c guild -f -a '(__guild_complete)'\n";
 
 typedef struct {
     const char *name;
@@ -92,22 +93,21 @@ typedef struct {
 } Shell;
 
 static const Shell shells[] = {
-        { "bash", bash_script, "~/.bashrc",
-                "[ -s %1$s ] && . %1$s  # Enable completion for guild\n" },
-        { "zsh", zsh_script, "~/.zshrc",
-                "[[ -s %1$s ]] && . %1$s  # Enable completion for guild\n" },
-        { "fish", fish_script, "~/.config/fish/completions/guild.fish",
-                "test -s %1$s; and . %1$s\n" },
+        {"bash", bash_script, "~/.bashrc",
+                "[ -s %1$s ] && . %1$s  # Enable completion for guild\n"},
+        {"zsh", zsh_script, "~/.zshrc", "[[ -s %1$s ]] && . %1$s  # Enable completion for guild\n"},
+        {"fish", fish_script, "~/.config/fish/completions/guild.fish",
+                "test -s %1$s; and . %1$s\n"},
 };
 
 static const CliOption completion_options[] = {
-        { "shell", "-s, --shell", OPT_STRING, "NAME",
+        {"shell", "-s, --shell", OPT_STRING, "NAME",
                 "Shell to make the script for: bash, zsh or fish. Default is the current shell.",
-                "choice:bash,zsh,fish" },
-        { "shell_init", "--shell-init", OPT_STRING, "PATH",
-                "Start-up file of the shell that --install adds a line to.", "file" },
-        { "install", "-i, --install", OPT_FLAG, NULL,
-                "Install the script for use in new terminals." },
+                "choice:bash,zsh,fish"},
+        {"shell_init", "--shell-init", OPT_STRING, "PATH",
+                "Start-up file of the shell that --install adds a line to.", "file"},
+        {"install", "-i, --install", OPT_FLAG, NULL,
+                "Install the script for use in new terminals."},
         CLI_OPTIONS_END,
 };
 
@@ -134,7 +134,8 @@ static const Shell *wanted_shell(const CliArgs *args, int *status)
 static int install_line(const Shell *shell, const char *init_path, const char *script_path)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *old = fs_exists(init_path) ? fs_read(init_path, 0, NULL, &error) : g_strdup("");
+    g_autofree char *old =
+            fs_exists(init_path) ? fs_read(init_path, 0, NULL, &error) : g_strdup("");
     if (!old)
         return cli_gerror(g_steal_pointer(&error));
     if (strstr(old, script_path)) {
@@ -186,10 +187,11 @@ const CliCommand cmd_completion = {
         .name = "completion",
         .args = "",
         .summary = "Generate a shell completion script.",
-        .help = "Prints a script that makes the shell complete commands, options, operations, flags "
+        .help = "Prints a script that makes the shell complete commands, options, operations, "
+                "flags "
                 "and runs. With --install it is kept beside the user's configuration and loaded in "
                 "new terminals.",
-        .options = (const CliOption *const[]){ completion_options, NULL },
+        .options = (const CliOption *const[]){completion_options, NULL},
         .run = completion_run,
 };
 
@@ -205,7 +207,8 @@ const CliCommand cmd_complete = {
         .name = "_complete",
         .args = "WORD...",
         .summary = "Complete a command line.",
-        .help = "Prints the candidates for the last WORD of a command line, for completion scripts.",
+        .help = "Prints the candidates for the last WORD of a command line, for completion "
+                "scripts.",
         .run = complete_run,
         .hidden = TRUE,
 };

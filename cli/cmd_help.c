@@ -10,7 +10,7 @@
 #include "engine/base/fs.h"
 
 static const CliOption help_options[] = {
-        { "no_pager", "-n, --no-pager", OPT_FLAG, NULL, "Do not use a pager." },
+        {"no_pager", "-n, --no-pager", OPT_FLAG, NULL, "Do not use a pager."},
         CLI_OPTIONS_END,
 };
 
@@ -68,7 +68,7 @@ const CliCommand cmd_help = {
         .summary = "Show help for a project.",
         .help = "Shows the models and operations that a guild.yml defines, with descriptions and "
                 "flags. PATH is a folder or file; without it the current folder's is taken.",
-        .options = (const CliOption *const[]){ help_options, NULL },
+        .options = (const CliOption *const[]){help_options, NULL},
         .run = help_run,
         .args_complete = "dir",
 };

@@ -8,7 +8,7 @@
 #include "engine/base/fs.h"
 
 static const CliOption init_options[] = {
-        { "yes", "-y, --yes", OPT_FLAG, NULL, "Do not prompt before it is made." },
+        {"yes", "-y, --yes", OPT_FLAG, NULL, "Do not prompt before it is made."},
         CLI_OPTIONS_END,
 };
 
@@ -44,7 +44,7 @@ const CliCommand cmd_init = {
                 "or below it are then kept there instead of in the user's home.\n\n"
                 "A Python environment is not made. Make one with 'python3 -m venv'; once it is "
                 "activated, operations run with its interpreter.",
-        .options = (const CliOption *const[]){ init_options, NULL },
+        .options = (const CliOption *const[]){init_options, NULL},
         .run = init_run,
         .args_complete = "dir",
 };

@@ -8,12 +8,12 @@
 #include "cli/projectargs.h"
 
 static const CliOption models_options[] = {
-        { "all", "-a, --all", OPT_FLAG, NULL,
-                "Show private models too: those whose names start with an underscore." },
-        { "installed", "-i, --installed", OPT_FLAG, NULL,
-                "Show models of installed packages instead of the project's." },
-        { "verbose", "-v, --verbose", OPT_FLAG, NULL,
-                "Show the source, operations and full description of each model." },
+        {"all", "-a, --all", OPT_FLAG, NULL,
+                "Show private models too: those whose names start with an underscore."},
+        {"installed", "-i, --installed", OPT_FLAG, NULL,
+                "Show models of installed packages instead of the project's."},
+        {"verbose", "-v, --verbose", OPT_FLAG, NULL,
+                "Show the source, operations and full description of each model."},
         CLI_OPTIONS_END,
 };
 
@@ -53,7 +53,7 @@ static int models_run(CliArgs *args)
         const ModelDef *m = models->pdata[i];
         g_autofree char *details = NULL;
         g_autofree char *description = project_description(m->description, &details);
-        const char *const values[] = { m->name, description, NULL };
+        const char *const values[] = {m->name, description, NULL};
         if (!*m->name || (*m->name == '_' && !cli_flag(args, "all")) ||
                 !project_matches(cli_positional(args), values))
             continue;
@@ -75,6 +75,6 @@ const CliCommand cmd_models = {
         .help = "Shows the named models that the guild.yml of the current folder defines.\n\n"
                 "With FILTER, only models are shown whose name or description contains it. Several "
                 "must all be contained.",
-        .options = (const CliOption *const[]){ models_options, NULL },
+        .options = (const CliOption *const[]){models_options, NULL},
         .run = models_run,
 };

@@ -9,12 +9,12 @@
 #include "engine/base/flagval.h"
 
 static const CliOption operations_options[] = {
-        { "all", "-a, --all", OPT_FLAG, NULL,
-                "Show private operations too: those whose names start with an underscore." },
-        { "installed", "-i, --installed", OPT_FLAG, NULL,
-                "Show operations of installed packages instead of the project's." },
-        { "verbose", "-v, --verbose", OPT_FLAG, NULL,
-                "Show the module, flags and full description of each operation." },
+        {"all", "-a, --all", OPT_FLAG, NULL,
+                "Show private operations too: those whose names start with an underscore."},
+        {"installed", "-i, --installed", OPT_FLAG, NULL,
+                "Show operations of installed packages instead of the project's."},
+        {"verbose", "-v, --verbose", OPT_FLAG, NULL,
+                "Show the module, flags and full description of each operation."},
         CLI_OPTIONS_END,
 };
 
@@ -55,7 +55,7 @@ static int cmp_ops(gconstpointer a, gconstpointer b)
 
 static gboolean is_shown(const OpDef *op, const char *description, const CliArgs *args)
 {
-    const char *const values[] = { op->fullname, description, NULL };
+    const char *const values[] = {op->fullname, description, NULL};
     gboolean is_private = op->name[0] == '_' || op->modeldef->name[0] == '_';
     return (!is_private || cli_flag(args, "all")) && project_matches(cli_positional(args), values);
 }
@@ -94,11 +94,12 @@ const CliCommand cmd_operations = {
         .name = "operations|ops",
         .args = "[FILTER]...",
         .summary = "Show the project's operations.",
-        .help = "Shows the operations that the guild.yml of the current folder defines. Without one "
+        .help = "Shows the operations that the guild.yml of the current folder defines. Without "
+                "one "
                 "there is nothing to show; scripts can be run all the same.\n\n"
                 "With FILTER, only operations are shown whose name or description contains it. "
                 "Several must all be contained.",
-        .options = (const CliOption *const[]){ operations_options, NULL },
+        .options = (const CliOption *const[]){operations_options, NULL},
         .run = operations_run,
         .args_complete = "op",
 };

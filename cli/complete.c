@@ -153,20 +153,20 @@ static const CliOption *find_option(const CliCommand *command, const char *name)
 {
     if (command)
         return cli_each_option(command->options, option_has_name, (gpointer)name);
-    const CliOption *const global[] = { cli_global_options, NULL };
+    const CliOption *const global[] = {cli_global_options, NULL};
     return cli_each_option(global, option_has_name, (gpointer)name);
 }
 
 static void offer_options(Complete *c, const CliCommand *command)
 {
-    const CliOption *const global[] = { cli_global_options, NULL };
+    const CliOption *const global[] = {cli_global_options, NULL};
     cli_each_option(command ? command->options : global, offer_option, c);
     offer(c, "--help");
 }
 
 /* What comes next after `words` with `command` (NULL: guild itself). */
-static void complete_next(Complete *c, const CliCommand *command, const CliOption *waiting,
-        const char *first_arg)
+static void complete_next(
+        Complete *c, const CliCommand *command, const CliOption *waiting, const char *first_arg)
 {
     if (waiting)
         offer_value(c, waiting->complete, NULL);
@@ -183,7 +183,7 @@ static void complete_next(Complete *c, const CliCommand *command, const CliOptio
 
 GPtrArray *complete_words(const char *const *words)
 {
-    Complete c = { g_ptr_array_new_with_free_func(g_free), "" };
+    Complete c = {g_ptr_array_new_with_free_func(g_free), ""};
     guint n = g_strv_length((char **)words);
     const CliCommand *command = NULL;
     const CliOption *waiting = NULL; /* an option whose value comes next */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Laying out help text. See helpdoc.h. The rules are those of click's formatter over Python's textwrap. */
+/* Laying out help text. See helpdoc.h. The rules are those of click's formatter over Python's
+ * textwrap. */
 #include "cli/helpdoc.h"
 
 #include <string.h>
@@ -63,8 +64,8 @@ static gsize chunk_len(const char *s)
 }
 
 /* `text` in lines of at most `width` columns including the indents. */
-static void append_filled(GString *out, const char *text, guint width, const char *first,
-        const char *rest)
+static void append_filled(
+        GString *out, const char *text, guint width, const char *first, const char *rest)
 {
     const char *indent = first;
     guint column = 0;
@@ -123,8 +124,7 @@ static void append_paragraph(GString *out, GPtrArray *lines, guint width, const 
     char **all = (char **)lines->pdata;
     if (g_str_equal(all[0], "\b")) {
         append_raw(out, all + 1, indent);
-    }
-    else {
+    } else {
         const char *text = all[0];
         while (*text == ' ')
             text++;
@@ -197,8 +197,8 @@ static void append_definition(HelpDoc *doc, const char *text, guint first_col)
         return;
     }
     for (guint i = 0; i < n; i++)
-        g_string_append_printf(doc->out, "%*s%s\n", i ? (int)(first_col + doc->indent) : 0, "",
-                lines[i]);
+        g_string_append_printf(
+                doc->out, "%*s%s\n", i ? (int)(first_col + doc->indent) : 0, "", lines[i]);
     if (n > 1)
         g_string_append_c(doc->out, '\n');
 }

@@ -16,9 +16,9 @@ typedef struct HelpDoc {
 HelpDoc *helpdoc_new(guint width);
 char *helpdoc_finish(HelpDoc *doc); /* the text; frees doc */
 
-void helpdoc_usage(HelpDoc *doc, const char *args); /* "Usage: guild ARGS" */
+void helpdoc_usage(HelpDoc *doc, const char *args);      /* "Usage: guild ARGS" */
 void helpdoc_heading(HelpDoc *doc, const char *heading); /* "Heading:" */
-void helpdoc_paragraph(HelpDoc *doc);                   /* an empty line */
+void helpdoc_paragraph(HelpDoc *doc);                    /* an empty line */
 void helpdoc_text(HelpDoc *doc, const char *text);
 /* One (term, description) after the other; descriptions wrap beside the longest term. */
 void helpdoc_dl(HelpDoc *doc, const char *const *terms, const char *const *texts, guint n);

@@ -15,7 +15,7 @@ typedef struct {
 
 static Rows rows_new(void)
 {
-    return (Rows){ g_ptr_array_new_with_free_func(g_free), g_ptr_array_new_with_free_func(g_free) };
+    return (Rows){g_ptr_array_new_with_free_func(g_free), g_ptr_array_new_with_free_func(g_free)};
 }
 
 static void rows_add(Rows *rows, const char *term, char *text)
@@ -71,8 +71,8 @@ static void write_plain_choices(const GPtrArray *choices, HelpDoc *doc)
     g_autoptr(Value) vals = value_new_list();
     for (guint i = 0; i < choices->len; i++) {
         const FlagChoice *c = choices->pdata[i];
-        value_list_append(vals, c->alias && *c->alias ? value_new_string(c->alias)
-                                                      : value_ref(c->value));
+        value_list_append(
+                vals, c->alias && *c->alias ? value_new_string(c->alias) : value_ref(c->value));
     }
     g_autofree char *list = flagval_encode(vals);
     Rows rows = rows_new();
@@ -326,7 +326,8 @@ static void write_overview(HelpDoc *doc, const char *where)
 {
     g_autofree char *text = g_strdup_printf(
             "You are viewing help for operations defined in %s.\n\n"
-            "To run an operation use 'guild run OPERATION' where OPERATION is one of options listed "
+            "To run an operation use 'guild run OPERATION' where OPERATION is one of options "
+            "listed "
             "below. If an operation is associated with a model, include the model name as "
             "MODEL:OPERATION.\n\n"
             "To list available operations, run 'guild operations'.\n\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `guild operations`, `guild models` and completion have in common: the project in the current folder,
- * and filters over its names. */
+/* What `guild operations`, `guild models` and completion have in common: the project in the current
+ * folder, and filters over its names. */
 #pragma once
 
 #include "engine/project/guildfile.h"
@@ -11,5 +11,6 @@ Guildfile *project_here(GError **error);
 char *project_where(const char *dir);
 /* TRUE if each filter is part of one of the values, whatever the case. */
 gboolean project_matches(const char *const *filters, const char *const *values);
-/* Line 1 of a description. Newly allocated; *details the lines behind it as Python prints a list of them. */
+/* Line 1 of a description. Newly allocated; *details the lines behind it as Python prints a list of
+ * them. */
 char *project_description(const char *text, char **details);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The operations that come with the program, defined as a user would define them: the batch
  * processor of grids `+`, the optimizers and the queue. Names, commands, flags and defaults are the
- * reference's (model_proxy.py, plugins/skopt.py, plugins/queue.py), so that runs of either are taken
- * for each other's. */
+ * reference's (model_proxy.py, plugins/skopt.py, plugins/queue.py), so that runs of either are
+ * taken for each other's. */
 #include "engine/project/builtins.h"
 
 #include <string.h>
 
 #include "engine/base/yaml.h"
 
-/* The version that runs of built-in operations refer to: that of the reference whose formats these are. */
+/* The version that runs of built-in operations refer to: that of the reference whose formats these
+ * are. */
 #define REFERENCE_VERSION "0.9.1"
 
 static const char batch_yaml[] =
@@ -26,9 +27,11 @@ static const char queue_yaml[] =
         "  description: |\n"
         "    Starts staged runs\n"
         "\n"
-        "    A queue looks for staged runs and starts them, the one staged first first. Other runs\n"
+        "    A queue looks for staged runs and starts them, the one staged first first. Other "
+        "runs\n"
         "    may be running meanwhile unless `wait-for-running` is true. With `run-once` it stops\n"
-        "    when no staged run is left. With `gpus` the runs it starts see only these devices, so\n"
+        "    when no staged run is left. With `gpus` the runs it starts see only these devices, "
+        "so\n"
         "    one queue per GPU keeps all of them busy.\n"
         "  exec: ${guild_python_exe} -um guild.plugins.queue_main ${flag_args}\n"
         "  delete-on-success: yes\n"
@@ -54,48 +57,46 @@ static const char queue_yaml[] =
         "        Staged runs that name other devices are left alone.\n"
         "      null-label: unspecified\n";
 
-#define OPTIMIZER_ATTRS \
-        "  flag-encoder: guild.plugins.skopt:encode_flag_for_optimizer\n" \
-        "  default-max-trials: 20\n" \
-        "  env: {NO_OP_INTERRUPTED_MSG: '1'}\n"
+#define OPTIMIZER_ATTRS                                                                            \
+    "  flag-encoder: guild.plugins.skopt:encode_flag_for_optimizer\n"                              \
+    "  default-max-trials: 20\n"                                                                   \
+    "  env: {NO_OP_INTERRUPTED_MSG: '1'}\n"
 
-#define RANDOM_STARTS_FLAG \
-        "    random-starts:\n" \
-        "      description: Trials with random values before the search begins\n" \
-        "      default: 3\n" \
-        "      type: int\n"
+#define RANDOM_STARTS_FLAG                                                                         \
+    "    random-starts:\n"                                                                         \
+    "      description: Trials with random values before the search begins\n"                      \
+    "      default: 3\n"                                                                           \
+    "      type: int\n"
 
-#define COMMON_FLAGS \
-        "    kappa:\n" \
-        "      description: How much the variance of predicted values counts\n" \
-        "      default: 1.96\n" \
-        "      type: float\n" \
-        "    xi:\n" \
-        "      description: Improvement to look for over the best value so far\n" \
-        "      default: 0.05\n" \
-        "      type: float\n" \
-        "    prev-trials:\n" \
-        "      description: Which earlier trials are learned from\n" \
-        "      default: sourcecode\n" \
-        "      choices:\n" \
-        "        - value: batch\n" \
-        "          description: Those of this batch\n" \
-        "        - value: sourcecode\n" \
-        "          description: Those with the same source code\n" \
-        "        - value: operation\n" \
-        "          description: Those of the same operation\n"
+#define COMMON_FLAGS                                                                               \
+    "    kappa:\n"                                                                                 \
+    "      description: How much the variance of predicted values counts\n"                        \
+    "      default: 1.96\n"                                                                        \
+    "      type: float\n"                                                                          \
+    "    xi:\n"                                                                                    \
+    "      description: Improvement to look for over the best value so far\n"                      \
+    "      default: 0.05\n"                                                                        \
+    "      type: float\n"                                                                          \
+    "    prev-trials:\n"                                                                           \
+    "      description: Which earlier trials are learned from\n"                                   \
+    "      default: sourcecode\n"                                                                  \
+    "      choices:\n"                                                                             \
+    "        - value: batch\n"                                                                     \
+    "          description: Those of this batch\n"                                                 \
+    "        - value: sourcecode\n"                                                                \
+    "          description: Those with the same source code\n"                                     \
+    "        - value: operation\n"                                                                 \
+    "          description: Those of the same operation\n"
 
 static const char skopt_yaml[] =
         "random:\n"
         "  description: Runs trials with random flag values.\n"
         "  exec: ${guild_python_exe} -um guild.plugins.random_main\n"
         "  delete-on-success: yes\n"
-        "  can-stage-trials: yes\n" OPTIMIZER_ATTRS
-        "gp:\n"
+        "  can-stage-trials: yes\n" OPTIMIZER_ATTRS "gp:\n"
         "  description: Bayesian optimizer using Gaussian processes.\n"
         "  exec: ${guild_python_exe} -um guild.plugins.skopt_gp_main\n" OPTIMIZER_ATTRS
-        "  flags:\n" RANDOM_STARTS_FLAG
-        "    acq-func:\n"
+        "  flags:\n" RANDOM_STARTS_FLAG "    acq-func:\n"
         "      description: What is minimized over the model\n"
         "      default: gp_hedge\n"
         "      choices:\n"
@@ -110,12 +111,10 @@ static const char skopt_yaml[] =
         "        Noise of the objective\n"
         "\n"
         "        'gaussian' if results are noisy, otherwise the variance to expect.\n"
-        "      default: gaussian\n" COMMON_FLAGS
-        "forest:\n"
+        "      default: gaussian\n" COMMON_FLAGS "forest:\n"
         "  description: Sequential optimization using decision trees.\n"
         "  exec: ${guild_python_exe} -um guild.plugins.skopt_forest_main\n" OPTIMIZER_ATTRS
-        "  flags:\n" RANDOM_STARTS_FLAG COMMON_FLAGS
-        "gbrt:\n"
+        "  flags:\n" RANDOM_STARTS_FLAG COMMON_FLAGS "gbrt:\n"
         "  description: Sequential optimization using gradient boosted trees.\n"
         "  exec: ${guild_python_exe} -um guild.plugins.skopt_gbrt_main\n" OPTIMIZER_ATTRS
         "  flags:\n" RANDOM_STARTS_FLAG COMMON_FLAGS;
@@ -128,18 +127,18 @@ typedef struct {
 } Builtin;
 
 static const Builtin builtins[] = {
-        { "+", "", "+", batch_yaml },
-        { "queue", "", "queue", queue_yaml },
-        { "random", "skopt", "random", skopt_yaml },
-        { "skopt:random", "skopt", "random", skopt_yaml },
-        { "gp", "skopt", "gp", skopt_yaml },
-        { "skopt:gp", "skopt", "gp", skopt_yaml },
-        { "bayesian", "skopt", "gp", skopt_yaml },
-        { "gaussian", "skopt", "gp", skopt_yaml },
-        { "forest", "skopt", "forest", skopt_yaml },
-        { "skopt:forest", "skopt", "forest", skopt_yaml },
-        { "gbrt", "skopt", "gbrt", skopt_yaml },
-        { "skopt:gbrt", "skopt", "gbrt", skopt_yaml },
+        {"+", "", "+", batch_yaml},
+        {"queue", "", "queue", queue_yaml},
+        {"random", "skopt", "random", skopt_yaml},
+        {"skopt:random", "skopt", "random", skopt_yaml},
+        {"gp", "skopt", "gp", skopt_yaml},
+        {"skopt:gp", "skopt", "gp", skopt_yaml},
+        {"bayesian", "skopt", "gp", skopt_yaml},
+        {"gaussian", "skopt", "gp", skopt_yaml},
+        {"forest", "skopt", "forest", skopt_yaml},
+        {"skopt:forest", "skopt", "forest", skopt_yaml},
+        {"gbrt", "skopt", "gbrt", skopt_yaml},
+        {"skopt:gbrt", "skopt", "gbrt", skopt_yaml},
 };
 
 static OpDef *load_builtin(const Builtin *b)

@@ -4,6 +4,6 @@
 
 #include "engine/project/guildfile.h"
 
-/* A new reference to the operation that `opspec` names (`+`, `queue`, `random`, `gp`, ...), with its
- * opref set; NULL if it names none. */
+/* A new reference to the operation that `opspec` names (`+`, `queue`, `random`, `gp`, ...), with
+ * its opref set; NULL if it names none. */
 OpDef *builtin_opdef(const char *opspec);

@@ -32,11 +32,11 @@ static Value *load_config(const char *src, const char *path, GError **error)
         const char *ext;
         Value *(*parse)(const char *text, const char *name, GError **error);
     } kinds[] = {
-            { ".yaml", parse_yaml },
-            { ".yml", parse_yaml },
-            { ".json", parse_json },
-            { ".ini", ini_parse },
-            { ".cfg", ini_parse },
+            {".yaml", parse_yaml},
+            {".yml", parse_yaml},
+            {".json", parse_json},
+            {".ini", ini_parse},
+            {".cfg", ini_parse},
     };
     g_autofree char *name = g_ascii_strdown(src, -1);
     while (g_str_has_suffix(name, ".in"))
@@ -84,8 +84,7 @@ static Value *flag_data(Value *v)
         g_autofree char *joined = joined_list(v);
         value_map_set_string(data, "default", joined);
         value_map_set(data, "arg-split", value_new_bool(TRUE));
-    }
-    else
+    } else
         value_map_set(data, "default", value_ref(v));
     if (type_of(v))
         value_map_set_string(data, "type", type_of(v));
@@ -102,8 +101,7 @@ static void add_flags(const Value *config, const char *prefix, guint depth, Valu
         if (value_is_map(v)) {
             g_autofree char *deeper = g_strconcat(name, ".", NULL);
             add_flags(v, deeper, depth + 1, flags);
-        }
-        else
+        } else
             value_map_set(flags, name, flag_data(v));
     }
 }
@@ -161,8 +159,7 @@ void configflags_apply(OpDef *op)
             g_autoptr(Value) flags = value_new_map();
             add_flags(config, "", 0, flags);
             pyflags_merge(op, flags);
-        }
-        else
+        } else
             log_warning("%s", err->message);
     }
     ensure_dependency(op, src);

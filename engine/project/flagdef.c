@@ -6,7 +6,8 @@
 
 #include "engine/project/gfdata.h"
 
-/* Attributes by how they are kept. One table, so that reading, copying, merging and freeing agree. */
+/* Attributes by how they are kept. One table, so that reading, copying, merging and freeing agree.
+ */
 typedef enum { ATTR_TEXT, ATTR_VALUE } AttrKind;
 typedef struct {
     const char *name;
@@ -14,8 +15,14 @@ typedef struct {
     size_t offset;
 } FlagAttr;
 
-#define TEXT(name, field) { name, ATTR_TEXT, offsetof(FlagDef, field) }
-#define VALUE(name, field) { name, ATTR_VALUE, offsetof(FlagDef, field) }
+#define TEXT(name, field)                                                                          \
+    {                                                                                              \
+        name, ATTR_TEXT, offsetof(FlagDef, field)                                                  \
+    }
+#define VALUE(name, field)                                                                         \
+    {                                                                                              \
+        name, ATTR_VALUE, offsetof(FlagDef, field)                                                 \
+    }
 static const FlagAttr flag_attrs[] = {
         VALUE("default", dflt),
         TEXT("description", description),
@@ -114,8 +121,7 @@ static gboolean read_attrs(FlagDef *f, const Value *data, const char *where, GEr
         if (a->kind == ATTR_TEXT) {
             if (!gf_get_string(data, a->name, where, text_at(f, a), error))
                 return FALSE;
-        }
-        else
+        } else
             *value_at(f, a) = value_ref(gf_get(data, a->name));
     }
     return TRUE;
@@ -124,7 +130,7 @@ static gboolean read_attrs(FlagDef *f, const Value *data, const char *where, GEr
 /* What no attribute above takes is kept: the reference calls it extra. */
 static Value *extra_attrs(const Value *data)
 {
-    static const char *const others[] = { "required", "choices", "allow-other", NULL };
+    static const char *const others[] = {"required", "choices", "allow-other", NULL};
     Value *extra = gf_shallow_copy(data);
     for (gsize i = 0; i < G_N_ELEMENTS(flag_attrs); i++)
         value_map_remove(extra, flag_attrs[i].name);

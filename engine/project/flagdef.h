@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A flag of an operation as guild.yml defines it: its default, what values it takes and how a value
  * reaches the process (argument, switch, environment). Meaning and names of the attributes are the
- * reference's (guild/guildfile.py FlagDef). Attributes that may be of several types in YAML are kept
- * as Value; NULL is "not given". */
+ * reference's (guild/guildfile.py FlagDef). Attributes that may be of several types in YAML are
+ * kept as Value; NULL is "not given". */
 #pragma once
 
 #include "engine/base/value.h"
@@ -16,9 +16,10 @@ typedef struct FlagChoice {
 
 typedef struct FlagDef {
     char *name;
-    Value *dflt;        /* NULL and null are the same: no value */
-    char *description;  /* never NULL */
-    char *type;         /* "int", "float", "number", "string", "boolean", "path", "existing-path", ... or NULL */
+    Value *dflt;       /* NULL and null are the same: no value */
+    char *description; /* never NULL */
+    char *type; /* "int", "float", "number", "string", "boolean", "path", "existing-path", ... or
+                   NULL */
     gboolean required;
     char *alias;
     char *arg_name;
@@ -43,7 +44,8 @@ FlagDef *flagdef_copy(const FlagDef *f);
 void flagdef_free(FlagDef *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FlagDef, flagdef_free)
 
-/* What dst leaves at its neutral value is taken from src, as the reference does for imported flags. */
+/* What dst leaves at its neutral value is taken from src, as the reference does for imported flags.
+ */
 void flagdef_merge(FlagDef *dst, const FlagDef *src);
 /* The flag of that name in an array of FlagDef*, or NULL. */
 FlagDef *flagdefs_find(GPtrArray *flags, const char *name);

@@ -11,7 +11,7 @@
 
 #define REPR_MAX 300
 
-G_DEFINE_QUARK(guildfile-error-quark, guildfile_error)
+G_DEFINE_QUARK(guildfile - error - quark, guildfile_error)
 
 void gf_error(GError **error, const char *path, const Value *at, const char *fmt, ...)
 {
@@ -53,8 +53,8 @@ gboolean gf_get_truthy(const Value *map, const char *key)
     return value_truthy(value_map_get(map, key));
 }
 
-gboolean gf_get_string(const Value *map, const char *key, const char *path, char **out,
-        GError **error)
+gboolean gf_get_string(
+        const Value *map, const char *key, const char *path, char **out, GError **error)
 {
     Value *v = gf_get(map, key);
     *out = NULL;
@@ -133,12 +133,10 @@ Value *gf_shallow_copy(const Value *v)
     if (value_is_map(v)) {
         copy = value_new_map();
         value_map_update(copy, v);
-    }
-    else if (value_is_list(v)) {
+    } else if (value_is_list(v)) {
         copy = value_new_list();
         value_list_extend(copy, v);
-    }
-    else
+    } else
         return value_ref((Value *)v);
     value_set_line(copy, value_line(v));
     return copy;
@@ -202,8 +200,8 @@ static Value *coerce_flags(const char *name, const Value *v, const char *path, G
     return map_each(v, gf_coerce_flag, path, error);
 }
 
-static Value *coerce_flags_import(const char *name, const Value *v, const char *path,
-        GError **error)
+static Value *coerce_flags_import(
+        const char *name, const Value *v, const char *path, GError **error)
 {
     if (value_kind(v) == VALUE_BOOL)
         return value_get_bool(v) ? value_new_bool(TRUE) : value_new_list();
@@ -257,8 +255,7 @@ static Value *coerce_select_list(const Value *v, const char *path, GError **erro
         else if (value_is_map(item)) {
             value_list_append(items, value_ref(item));
             all_strings = FALSE;
-        }
-        else {
+        } else {
             g_autofree char *repr = gf_repr(item);
             gf_error(error, path, value_line(item) ? item : v,
                     "invalid sourcecode %s: expected a string or mapping", repr);
@@ -274,7 +271,7 @@ static Value *coerce_select(const char *name, const Value *v, const char *path, 
 
 static Value *coerce_select_map(const Value *v, const char *path, GError **error)
 {
-    static const char *const known[] = { "select", "root", "digest", "dest", NULL };
+    static const char *const known[] = {"select", "root", "digest", "dest", NULL};
     g_autoptr(Value) out = value_new_map();
     Value *select = coerce_select("select", value_map_get(v, "select"), path, error);
     if (!select)
@@ -291,8 +288,8 @@ static Value *coerce_select_map(const Value *v, const char *path, GError **error
     if (unknown->len) {
         g_ptr_array_add(unknown, NULL);
         g_autofree char *names = g_strjoinv(", ", (char **)unknown->pdata);
-        log_warning("unexpected sourcecode attribute(s) in %s: %s", path ? path : "<generated>",
-                names);
+        log_warning(
+                "unexpected sourcecode attribute(s) in %s: %s", path ? path : "<generated>", names);
     }
     return g_steal_pointer(&out);
 }
@@ -348,31 +345,30 @@ typedef struct {
     CoerceFn fn;
 } CoerceRule;
 
-static Value *coerce_operations(const char *name, const Value *v, const char *path,
-        GError **error);
+static Value *coerce_operations(const char *name, const Value *v, const char *path, GError **error);
 
 static const CoerceRule op_rules[] = {
-        { "flags", coerce_flags },
-        { "flags-import", coerce_flags_import },
-        { "publish", coerce_publish },
-        { "python-path", coerce_python_path },
-        { "output-scalars", coerce_capture },
-        { "output-attrs", coerce_capture },
-        { "sourcecode", coerce_select },
-        { NULL },
+        {"flags", coerce_flags},
+        {"flags-import", coerce_flags_import},
+        {"publish", coerce_publish},
+        {"python-path", coerce_python_path},
+        {"output-scalars", coerce_capture},
+        {"output-attrs", coerce_capture},
+        {"sourcecode", coerce_select},
+        {NULL},
 };
 
 static const CoerceRule item_rules[] = {
-        { "include", coerce_str_list },
-        { "extends", coerce_str_list },
-        { "operations", coerce_operations },
-        { "flags", coerce_flags },
-        { "sourcecode", coerce_select },
-        { NULL },
+        {"include", coerce_str_list},
+        {"extends", coerce_str_list},
+        {"operations", coerce_operations},
+        {"flags", coerce_flags},
+        {"sourcecode", coerce_select},
+        {NULL},
 };
 
-static Value *apply_rule(const CoerceRule *rules, const char *name, const Value *v,
-        const char *path, GError **error)
+static Value *apply_rule(
+        const CoerceRule *rules, const char *name, const Value *v, const char *path, GError **error)
 {
     for (const CoerceRule *r = rules; r->name; r++)
         if (g_str_equal(r->name, name)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Inside engine/project only: reading attributes out of guildfile data with errors that name the
- * file and line, and the normal form that short spellings are brought into before models are made. */
+ * file and line, and the normal form that short spellings are brought into before models are made.
+ */
 #pragma once
 
 #include "engine/base/value.h"
@@ -13,13 +14,14 @@ char *gf_repr(const Value *v);
 
 /* The attribute as text: NULL if absent or null; a scalar of another type as Python's str() of it;
  * a list or map is an error. */
-gboolean gf_get_string(const Value *map, const char *key, const char *path, char **out,
-        GError **error);
+gboolean gf_get_string(
+        const Value *map, const char *key, const char *path, char **out, GError **error);
 /* Borrowed value, or NULL if absent or null. */
 Value *gf_get(const Value *map, const char *key);
 gboolean gf_get_truthy(const Value *map, const char *key);
 /* The attribute must be a map, or absent/null/empty (gives NULL with *ok TRUE). Borrowed. */
-Value *gf_get_map(const Value *map, const char *key, const char *path, gboolean *ok, GError **error);
+Value *gf_get_map(
+        const Value *map, const char *key, const char *path, gboolean *ok, GError **error);
 
 /* A string, "[a, b]" as a string, a list or nothing as a list of strings. Newly allocated. */
 Value *gf_str_list(const Value *v, const char *name, const char *path, GError **error);

@@ -71,8 +71,7 @@ static gboolean split_ref(const char *ref, char **model, char **op, char **attrs
         gsize m = strcspn(rest + 1, "#");
         *op = g_strndup(rest + 1, m);
         rest += 1 + m;
-    }
-    else if (n == 0)
+    } else if (n == 0)
         return FALSE;
     if (*rest == '#' && rest[1])
         *attrs = g_strdup(rest + 1);
@@ -149,8 +148,8 @@ static gboolean apply_section(IncludeCtx *ctx, const Value *data, GError **error
     return TRUE;
 }
 
-Value *gf_resolve_includes(const Value *data, const char *section, GPtrArray *search,
-        GError **error)
+Value *gf_resolve_includes(
+        const Value *data, const char *section, GPtrArray *search, GError **error)
 {
     const char *path = ((Guildfile *)search->pdata[0])->src;
     gboolean ok;
@@ -159,7 +158,7 @@ Value *gf_resolve_includes(const Value *data, const char *section, GPtrArray *se
         return NULL;
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(Value) resolved = value_new_map();
-    IncludeCtx ctx = { section, search, seen, resolved, path };
+    IncludeCtx ctx = {section, search, seen, resolved, path};
     if (section_data && !apply_section(&ctx, section_data, error))
         return NULL;
     return g_steal_pointer(&resolved);
@@ -264,8 +263,8 @@ static Value *with_params(Value *data, const char *path, GError **error)
 /* More than this many parents in one model is a bomb, not a project. */
 #define EXTENDS_MAX 1000
 
-static const char *const inheritable[] = { "description", "extra", "flags", "operation-defaults",
-    "operations", "params", "references", "resources", "sourcecode", NULL };
+static const char *const inheritable[] = {"description", "extra", "flags", "operation-defaults",
+        "operations", "params", "references", "resources", "sourcecode", NULL};
 
 typedef struct {
     GPtrArray *seen;    /* names on the way here, for cycles */
@@ -324,8 +323,8 @@ static void add_parent(GPtrArray *parents, Guildfile *pkg)
     g_ptr_array_add(parents, guildfile_ref(pkg));
 }
 
-static Value *package_parent(const char *name, const Value *at, Guildfile *g, ExtendCtx *ctx,
-        GError **error)
+static Value *package_parent(
+        const char *name, const Value *at, Guildfile *g, ExtendCtx *ctx, GError **error)
 {
     const char *slash = strchr(name, '/');
     g_autofree char *pkg = g_strndup(name, slash - name);
@@ -352,8 +351,8 @@ static Value *package_parent(const char *name, const Value *at, Guildfile *g, Ex
     return extended(item, file, ctx, error);
 }
 
-static Value *parent_data(const char *name, const Value *at, Guildfile *g, ExtendCtx *ctx,
-        GError **error)
+static Value *parent_data(
+        const char *name, const Value *at, Guildfile *g, ExtendCtx *ctx, GError **error)
 {
     if (strchr(name, '/'))
         return package_parent(name, at, g, ctx, error);
@@ -365,8 +364,8 @@ static Value *parent_data(const char *name, const Value *at, Guildfile *g, Exten
     return extended(item, g, ctx, error);
 }
 
-static gboolean check_cycle(const char *name, const Value *at, Guildfile *g, ExtendCtx *ctx,
-        GError **error)
+static gboolean check_cycle(
+        const char *name, const Value *at, Guildfile *g, ExtendCtx *ctx, GError **error)
 {
     const GPtrArray *seen = ctx->seen;
     if (++ctx->count > EXTENDS_MAX) {
@@ -405,7 +404,7 @@ static Value *extended(const Value *item, Guildfile *g, ExtendCtx *ctx, GError *
 Value *gf_extended_data(const Value *item, Guildfile *g, GPtrArray *parents, GError **error)
 {
     g_autoptr(GPtrArray) seen = g_ptr_array_new();
-    ExtendCtx ctx = { seen, parents, 0 };
+    ExtendCtx ctx = {seen, parents, 0};
     g_autoptr(Value) data = extended(item, g, &ctx, error);
     return data ? with_params(data, g->src, error) : NULL;
 }

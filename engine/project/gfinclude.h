@@ -6,10 +6,10 @@
 
 #include "engine/project/guildfile.h"
 
-/* data[section] with its $include references replaced by what they name, looked for in `search` (array of
- * Guildfile*, the first is the file itself). New map, or NULL with an error. */
-Value *gf_resolve_includes(const Value *data, const char *section, GPtrArray *search,
-        GError **error);
+/* data[section] with its $include references replaced by what they name, looked for in `search`
+ * (array of Guildfile*, the first is the file itself). New map, or NULL with an error. */
+Value *gf_resolve_includes(
+        const Value *data, const char *section, GPtrArray *search, GError **error);
 /* A model item with what it extends filled in and {{params}} replaced. Packages that it extends are
  * appended to `parents` (Guildfile*, referenced) once each. */
 Value *gf_extended_data(const Value *item, Guildfile *g, GPtrArray *parents, GError **error);

@@ -72,8 +72,8 @@ static gboolean read_operations(ModelDef *m, const Value *data, GPtrArray *searc
         return FALSE;
     value_map_sort(ops);
     for (gsize i = 0; i < value_map_size(ops); i++) {
-        OpDef *op = opdef_new(value_map_key_at(ops, i), value_map_at(ops, i), m, defaults, search,
-                error);
+        OpDef *op = opdef_new(
+                value_map_key_at(ops, i), value_map_at(ops, i), m, defaults, search, error);
         if (!op)
             return FALSE;
         g_ptr_array_add(m->operations, op);
@@ -88,8 +88,8 @@ static gboolean read_resources(ModelDef *m, const Value *data, GPtrArray *search
         return FALSE;
     value_map_sort(resources);
     for (gsize i = 0; i < value_map_size(resources); i++) {
-        ResourceDef *r = gf_resource(value_map_key_at(resources, i), value_map_at(resources, i), m,
-                error);
+        ResourceDef *r =
+                gf_resource(value_map_key_at(resources, i), value_map_at(resources, i), m, error);
         if (!r)
             return FALSE;
         g_ptr_array_add(m->resources, r);
@@ -137,10 +137,10 @@ static gboolean add_model(Guildfile *g, const char *name, const Value *item, GEr
 
 /* ---- items ---- */
 
-static const char *const item_types[] = { "config", "include", "model", "package", NULL };
+static const char *const item_types[] = {"config", "include", "model", "package", NULL};
 
-static gboolean item_type(Guildfile *g, const Value *item, const char **type, const char **name,
-        GError **error)
+static gboolean item_type(
+        Guildfile *g, const Value *item, const char **type, const char **name, GError **error)
 {
     g_autoptr(GPtrArray) used = g_ptr_array_new();
     for (int i = 0; item_types[i]; i++)
@@ -179,8 +179,7 @@ static gboolean add_items(Guildfile *g, GError **error)
         if (g_str_equal(type, "model")) {
             if (!add_model(g, name, item, error))
                 return FALSE;
-        }
-        else if (g_str_equal(type, "package")) {
+        } else if (g_str_equal(type, "package")) {
             if (g->package) {
                 gf_error(error, g->src, item, "multiple package definitions");
                 return FALSE;
@@ -204,7 +203,7 @@ static char *find_include(Guildfile *g, const char *include)
     g_autofree char *rel = g_strdelimit(g_strdup(include), ".", '/');
     if (!fs_is_safe_rel(rel))
         return NULL;
-    static const char *const prefixes[] = { "", "gpkg" };
+    static const char *const prefixes[] = {"", "gpkg"};
     for (gsize i = 0; i < G_N_ELEMENTS(prefixes); i++)
         for (const char *const *dir = gf_python_sys_path(); *dir; dir++) {
             char *path = g_build_filename(*dir, prefixes[i], rel, GUILDFILE_NAME, NULL);
@@ -215,8 +214,8 @@ static char *find_include(Guildfile *g, const char *include)
     return NULL;
 }
 
-static gboolean check_include_cycle(Guildfile *g, const Value *at, const char *path,
-        GPtrArray *including, GError **error)
+static gboolean check_include_cycle(
+        Guildfile *g, const Value *at, const char *path, GPtrArray *including, GError **error)
 {
     g_autofree char *real = fs_realpath(path);
     g_autoptr(GString) way = g_string_new(NULL);
@@ -231,8 +230,8 @@ static gboolean check_include_cycle(Guildfile *g, const Value *at, const char *p
 }
 
 /* Replaces an `include` item by the items of the files that it names. */
-static gboolean expand_include(Guildfile *g, const Value *item, Value *out, GPtrArray *including,
-        GError **error)
+static gboolean expand_include(
+        Guildfile *g, const Value *item, Value *out, GPtrArray *including, GError **error)
 {
     const Value *names = value_map_get(item, "include");
     for (gsize i = 0; i < value_list_size(names); i++) {
@@ -272,8 +271,8 @@ static gboolean expand_includes(Guildfile *g, GPtrArray *including, GError **err
 
 /* ---- the file ---- */
 
-static Guildfile *for_data(const Value *data, const char *src, const char *dir,
-        GPtrArray *including, GError **error)
+static Guildfile *for_data(
+        const Value *data, const char *src, const char *dir, GPtrArray *including, GError **error)
 {
     g_autoptr(Guildfile) g = g_new0(Guildfile, 1);
     g->refs = 1;
@@ -358,8 +357,8 @@ Guildfile *guildfile_load(const char *dir_or_file, GError **error)
         return NULL;
     g_autofree char *real = fs_realpath(path);
     if (!cache)
-        cache = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                (GDestroyNotify)guildfile_unref);
+        cache = g_hash_table_new_full(
+                g_str_hash, g_str_equal, g_free, (GDestroyNotify)guildfile_unref);
     Guildfile *g = g_hash_table_lookup(cache, real);
     if (!g) {
         g_autoptr(GPtrArray) including = g_ptr_array_new();

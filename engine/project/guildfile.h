@@ -23,7 +23,7 @@ struct ModelDef {
     Value *extra;          /* map */
     FileSelectDef *sourcecode;
     Value *python_requires;
-    GPtrArray *parents;    /* Guildfile* of packages that it extends; borrowed from `guildfile` */
+    GPtrArray *parents; /* Guildfile* of packages that it extends; borrowed from `guildfile` */
 };
 
 struct Guildfile {
@@ -43,9 +43,11 @@ typedef enum {
     GUILDFILE_ERROR_IO,        /* unreadable */
 } GuildfileError;
 
-/* A file, or a folder that has a guild.yml. Relative to the process's cwd. Cached per process by real path. */
+/* A file, or a folder that has a guild.yml. Relative to the process's cwd. Cached per process by
+ * real path. */
 Guildfile *guildfile_load(const char *dir_or_file, GError **error);
-/* The same without importing flags of Python modules: for readers that need only names. Not cached. */
+/* The same without importing flags of Python modules: for readers that need only names. Not cached.
+ */
 Guildfile *guildfile_load_plain(const char *dir_or_file, GError **error);
 /* From data (as parsed YAML). src NULL if generated; dir NULL for a built-in. No flags import. */
 Guildfile *guildfile_for_data(const Value *data, const char *src, const char *dir, GError **error);

@@ -9,316 +9,10 @@
 #include "engine/project/gfinclude.h"
 #include "engine/project/gfmodel.h"
 
-/* ---- file selection ---- */
-
-static void select_spec_free(gpointer p)
-{
-    FileSelectSpec *s = p;
-    g_strfreev(s->patterns);
-    g_free(s->patterns_type);
-    g_free(s);
-}
-
-void file_select_free(FileSelectDef *d)
-{
-    if (!d)
-        return;
-    g_free(d->root);
-    g_free(d->dest);
-    value_unref(d->digest);
-    g_ptr_array_unref(d->specs);
-    g_free(d);
-}
-
-/* `include: {text: "*.py"}` and its like: patterns for one type of file. */
-static gboolean typed_patterns(FileSelectSpec *s, const Value *config, const char *name,
-        const char *path, GError **error)
-{
-    static const char *const types[] = { "dir", "text", "binary" };
-    for (gsize i = 0; i < G_N_ELEMENTS(types); i++)
-        if (value_map_has(config, types[i])) {
-            s->patterns_type = g_strdup(types[i]);
-            s->patterns = gf_strv(value_map_get(config, types[i]), name, path, error);
-            return s->patterns != NULL;
-        }
-    g_autofree char *repr = gf_repr(config);
-    gf_error(error, path, config, "unsupported %s value: %s", name, repr);
-    return FALSE;
-}
-
-static gboolean select_patterns(FileSelectSpec *s, const Value *item, const char *name,
-        const char *path, GError **error)
-{
-    const Value *config = value_map_get(item, name);
-    if (value_is_map(config))
-        return typed_patterns(s, config, name, path, error);
-    if (value_is_string(config) || value_is_list(config)) {
-        s->patterns = gf_strv(config, name, path, error);
-        return s->patterns != NULL;
-    }
-    g_autofree char *repr = gf_repr(config);
-    gf_error(error, path, item, "unsupported %s value: %s", name, repr);
-    return FALSE;
-}
-
-static FileSelectSpec *select_spec(const Value *item, const char *path, GError **error)
-{
-    g_autofree char *repr = gf_repr(item);
-    if (!value_is_map(item)) {
-        gf_error(error, path, item, "invalid file select spec %s: expected a mapping", repr);
-        return NULL;
-    }
-    gboolean include = value_map_has(item, "include");
-    gboolean exclude = value_map_has(item, "exclude");
-    if (include && exclude) {
-        gf_error(error, path, item,
-                "invalid file select spec %s: cannot include both include and exclude - use "
-                "multiple select specs in the order you want to apply the filters",
-                repr);
-        return NULL;
-    }
-    if (!include && !exclude) {
-        gf_error(error, path, item, "unsupported file select spec: %s", repr);
-        return NULL;
-    }
-    FileSelectSpec *s = g_new0(FileSelectSpec, 1);
-    s->include = include;
-    if (!select_patterns(s, item, include ? "include" : "exclude", path, error)) {
-        select_spec_free(s);
-        return NULL;
-    }
-    return s;
-}
-
-FileSelectDef *file_select_new(const Value *data, const char *path, GError **error)
-{
-    FileSelectDef *d = g_new0(FileSelectDef, 1);
-    d->specs = g_ptr_array_new_with_free_func(select_spec_free);
-    const Value *select = data;
-    if (value_is_map(data)) {
-        select = value_map_get(data, "select");
-        d->digest = value_ref(gf_get(data, "digest"));
-        if (!gf_get_string(data, "root", path, &d->root, error) ||
-                !gf_get_string(data, "dest", path, &d->dest, error))
-            goto failed;
-    }
-    d->disabled = value_kind(select) == VALUE_BOOL && !value_get_bool(select);
-    if (!select || value_is_null(select) || d->disabled)
-        return d;
-    if (!value_is_list(select)) {
-        g_autofree char *repr = gf_repr(select);
-        gf_error(error, path, select,
-                "invalid file select spec %s: expected a list or no/off", repr);
-        goto failed;
-    }
-    for (gsize i = 0; i < value_list_size(select); i++) {
-        FileSelectSpec *s = select_spec(value_list_at(select, i), path, error);
-        if (!s)
-            goto failed;
-        g_ptr_array_add(d->specs, s);
-    }
-    return d;
-failed:
-    file_select_free(d);
-    return NULL;
-}
-
-/* ---- optimizers ---- */
-
-static void optimizer_free(gpointer p)
-{
-    OptimizerDef *o = p;
-    g_free(o->name);
-    g_free(o->opspec);
-    value_unref(o->flags);
-    g_free(o);
-}
-
-static OptimizerDef *optimizer_new(const char *name, const Value *data, const char *path,
-        GError **error)
-{
-    OptimizerDef *o = g_new0(OptimizerDef, 1);
-    o->name = g_strdup(name);
-    if (value_is_string(data))
-        o->opspec = g_strdup(value_get_string(data));
-    else if (value_is_map(data)) {
-        if (!gf_get_string(data, "algorithm", path, &o->opspec, error)) {
-            optimizer_free(o);
-            return NULL;
-        }
-        o->dflt = gf_get_truthy(data, "default");
-        o->flags = gf_shallow_copy(data);
-        value_map_remove(o->flags, "algorithm");
-        value_map_remove(o->flags, "default");
-    }
-    else if (!value_is_null(data)) {
-        g_autofree char *repr = gf_repr(data);
-        gf_error(error, path, data, "invalid optimizer config %s: expected list or mapping", repr);
-        optimizer_free(o);
-        return NULL;
-    }
-    if (!o->opspec || !*o->opspec) {
-        g_free(o->opspec);
-        o->opspec = g_strdup(name);
-    }
-    if (!o->flags)
-        o->flags = value_new_map();
-    return o;
-}
-
-static gboolean add_optimizer(OpDef *op, const char *name, const Value *data, const char *path,
-        GError **error)
-{
-    OptimizerDef *o = optimizer_new(name, data, path, error);
-    if (!o)
-        return FALSE;
-    g_ptr_array_add(op->optimizers, o);
-    return TRUE;
-}
-
-static gint cmp_optimizers(gconstpointer a, gconstpointer b)
-{
-    return strcmp((*(OptimizerDef *const *)a)->name, (*(OptimizerDef *const *)b)->name);
-}
-
-static gboolean single_optimizer(OpDef *op, const Value *data, const char *path, GError **error)
-{
-    g_autofree char *name = NULL;
-    if (value_is_map(data)) {
-        if (!gf_get_string(data, "algorithm", path, &name, error))
-            return FALSE;
-        if (!name) {
-            g_autofree char *repr = gf_repr(data);
-            gf_error(error, path, data, "missing required 'algorithm' attribute in %s", repr);
-            return FALSE;
-        }
-        return add_optimizer(op, name, data, path, error);
-    }
-    if (value_is_string(data))
-        return add_optimizer(op, value_get_string(data), data, path, error);
-    g_autofree char *repr = gf_repr(data);
-    gf_error(error, path, data, "invalid optimizer config %s: expected list or mapping", repr);
-    return FALSE;
-}
-
-static gboolean read_optimizers(OpDef *op, const Value *data, const char *path, GError **error)
-{
-    op->optimizers = g_ptr_array_new_with_free_func(optimizer_free);
-    if (value_map_has(data, "optimizer") && value_map_has(data, "optimizers")) {
-        gf_error(error, path, data,
-                "conflicting optimizer configuration in operation '%s' - cannot define both "
-                "'optimizer' and 'optimizers'",
-                op->name);
-        return FALSE;
-    }
-    if (gf_get(data, "optimizer"))
-        return single_optimizer(op, gf_get(data, "optimizer"), path, error);
-    const Value *many = gf_get(data, "optimizers");
-    if (!many)
-        return TRUE;
-    if (value_is_list(many)) {
-        for (gsize i = 0; i < value_list_size(many); i++) {
-            g_autofree char *name = value_str(value_list_at(many, i));
-            if (!add_optimizer(op, name, NULL, path, error))
-                return FALSE;
-        }
-    }
-    else if (value_is_map(many)) {
-        for (gsize i = 0; i < value_map_size(many); i++)
-            if (!add_optimizer(op, value_map_key_at(many, i), value_map_at(many, i), path, error))
-                return FALSE;
-    }
-    else {
-        g_autofree char *repr = gf_repr(many);
-        gf_error(error, path, many, "invalid optimizer config %s: expected list or mapping", repr);
-        return FALSE;
-    }
-    g_ptr_array_sort(op->optimizers, cmp_optimizers);
-    return TRUE;
-}
-
-/* ---- dependencies ---- */
-
-static void dependency_free(gpointer p)
-{
-    OpDependencyDef *d = p;
-    g_free(d->spec);
-    g_free(d->description);
-    resdef_free(d->inline_resource);
-    g_free(d);
-}
-
-/* An inline resource: with `sources`, or itself one source. */
-static ResourceDef *inline_resource(const Value *data, OpDef *op, GError **error)
-{
-    g_autoptr(Value) coerced = value_ref((Value *)data);
-    if (!value_map_has(data, "sources")) {
-        value_unref(coerced);
-        coerced = value_new_map();
-        value_set_line(coerced, value_line(data));
-        Value *sources = value_new_list();
-        value_list_append(sources, value_ref((Value *)data));
-        value_map_set(coerced, "sources", sources);
-    }
-    g_autofree char *name = NULL;
-    if (!gf_get_string(coerced, "name", op->guildfile->src, &name, error))
-        return NULL;
-    return gf_resource(name, coerced, op->modeldef, error);
-}
-
-gboolean opdef_add_dependency(OpDef *op, const Value *data, GError **error)
-{
-    const char *path = op->guildfile->src;
-    OpDependencyDef *d = g_new0(OpDependencyDef, 1);
-    gboolean ok = TRUE;
-    if (value_is_string(data))
-        d->spec = g_strdup(value_get_string(data));
-    else if (!value_is_map(data)) {
-        g_autofree char *repr = gf_repr(data);
-        gf_error(error, path, data,
-                "invalid dependency value %s: expected a string or mapping", repr);
-        ok = FALSE;
-    }
-    else if (value_map_has(data, "resource")) {
-        ok = gf_get_string(data, "resource", path, &d->spec, error) &&
-             gf_get_string(data, "description", path, &d->description, error);
-    }
-    else {
-        d->inline_resource = inline_resource(data, op, error);
-        ok = d->inline_resource != NULL;
-    }
-    if (ok && !d->inline_resource && (!d->spec || !*d->spec)) {
-        gf_error(error, path, data, "invalid dependency in operation '%s': empty resource name",
-                op->name);
-        ok = FALSE;
-    }
-    if (!ok) {
-        dependency_free(d);
-        return FALSE;
-    }
-    if (!d->description)
-        d->description = g_strdup("");
-    g_ptr_array_add(op->dependencies, d);
-    return TRUE;
-}
-
-static gboolean read_dependencies(OpDef *op, const Value *data, GError **error)
-{
-    op->dependencies = g_ptr_array_new_with_free_func(dependency_free);
-    const Value *requires = value_map_get(data, "requires");
-    if (!value_truthy(requires))
-        return TRUE;
-    if (!value_is_list(requires))
-        return opdef_add_dependency(op, requires, error);
-    for (gsize i = 0; i < value_list_size(requires); i++)
-        if (!opdef_add_dependency(op, value_list_at(requires, i), error))
-            return FALSE;
-    return TRUE;
-}
-
 /* ---- steps ---- */
 
-/* A step's `flags` hold values; `$include` in them brings definitions, of which the default counts. */
+/* A step's `flags` hold values; `$include` in them brings definitions, of which the default counts.
+ */
 static Value *step_with_flags(const Value *step, GPtrArray *search, GError **error)
 {
     if (!value_is_map(step))
@@ -391,12 +85,12 @@ static gboolean read_texts(OpDef *op, const Value *data, const char *path, GErro
         const char *name;
         char **field;
     } texts[] = {
-            { "flags-dest", &op->flags_dest },
-            { "description", &op->description },
-            { "label", &op->label },
-            { "flag-encoder", &op->flag_encoder },
-            { "exec", &op->exec },
-            { "main", &op->main },
+            {"flags-dest", &op->flags_dest},
+            {"description", &op->description},
+            {"label", &op->label},
+            {"flag-encoder", &op->flag_encoder},
+            {"exec", &op->exec},
+            {"main", &op->main},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         if (!gf_get_string(data, texts[i].name, path, texts[i].field, error))
@@ -417,17 +111,17 @@ static void read_values(OpDef *op, const Value *data)
         const char *name;
         Value **field;
     } values[] = {
-            { "flags-import", &op->flags_import },
-            { "flags-import-skip", &op->flags_import_skip },
-            { "python-requires", &op->python_requires },
-            { "env-secrets", &op->env_secrets },
-            { "compare", &op->compare },
-            { "output-scalars", &op->output_scalars },
-            { "output-attrs", &op->output_attrs },
-            { "objective", &op->objective },
-            { "pip-freeze", &op->pip_freeze },
-            { "request", &op->request },
-            { "sync", &op->sync },
+            {"flags-import", &op->flags_import},
+            {"flags-import-skip", &op->flags_import_skip},
+            {"python-requires", &op->python_requires},
+            {"env-secrets", &op->env_secrets},
+            {"compare", &op->compare},
+            {"output-scalars", &op->output_scalars},
+            {"output-attrs", &op->output_attrs},
+            {"objective", &op->objective},
+            {"pip-freeze", &op->pip_freeze},
+            {"request", &op->request},
+            {"sync", &op->sync},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(values); i++)
         *values[i].field = value_ref(gf_get(data, values[i].name));
@@ -520,8 +214,8 @@ OpDef *opdef_new(const char *name, const Value *data, ModelDef *model, const Val
             check_names(op->flags_import, "flags-import", path, error) &&
             check_names(op->flags_import_skip, "flags-import-skip", path, error) &&
             read_max_trials(op, data, path, error) && read_containers(op, data, path, error) &&
-            read_steps(op, data, search, error) && read_dependencies(op, data, error) &&
-            read_optimizers(op, data, path, error))
+            read_steps(op, data, search, error) && opdef_read_dependencies(op, data, error) &&
+            opdef_read_optimizers(op, data, path, error))
         return op;
     opdef_free(op);
     return NULL;
@@ -531,19 +225,19 @@ void opdef_free(OpDef *op)
 {
     if (!op)
         return;
-    char **texts[] = { &op->name, &op->fullname, &op->description, &op->flags_dest, &op->exec,
-        &op->main, &op->label, &op->flag_encoder };
+    char **texts[] = {&op->name, &op->fullname, &op->description, &op->flags_dest, &op->exec,
+            &op->main, &op->label, &op->flag_encoder};
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
-    Value *values[] = { op->data, op->flags_import, op->flags_import_skip, op->steps,
-        op->python_requires, op->env, op->env_secrets, op->compare, op->output_scalars,
-        op->output_attrs, op->objective, op->pip_freeze, op->run_attrs, op->request, op->sync };
+    Value *values[] = {op->data, op->flags_import, op->flags_import_skip, op->steps,
+            op->python_requires, op->env, op->env_secrets, op->compare, op->output_scalars,
+            op->output_attrs, op->objective, op->pip_freeze, op->run_attrs, op->request, op->sync};
     for (gsize i = 0; i < G_N_ELEMENTS(values); i++)
         value_unref(values[i]);
-    char **lists[] = { op->python_path, op->plugins, op->tags };
+    char **lists[] = {op->python_path, op->plugins, op->tags};
     for (gsize i = 0; i < G_N_ELEMENTS(lists); i++)
         g_strfreev(lists[i]);
-    GPtrArray *arrays[] = { op->flags, op->dependencies, op->optimizers };
+    GPtrArray *arrays[] = {op->flags, op->dependencies, op->optimizers};
     for (gsize i = 0; i < G_N_ELEMENTS(arrays); i++)
         if (arrays[i])
             g_ptr_array_unref(arrays[i]);
@@ -636,8 +330,7 @@ char **opdef_model_paths(const OpDef *op)
     if (dir && op->python_path) {
         for (char **p = op->python_path; *p; p++)
             g_ptr_array_add(paths, fs_join(dir, *p));
-    }
-    else if (dir && op->sourcecode->root && *op->sourcecode->root)
+    } else if (dir && op->sourcecode->root && *op->sourcecode->root)
         g_ptr_array_add(paths, fs_join(dir, op->sourcecode->root));
     else if (dir)
         g_ptr_array_add(paths, g_strdup(dir));

@@ -10,7 +10,7 @@
 #include "engine/project/builtins.h"
 #include "engine/project/pyflags.h"
 
-G_DEFINE_QUARK(opspec-error-quark, opspec_error)
+G_DEFINE_QUARK(opspec - error - quark, opspec_error)
 
 /* ---- taking a spec apart ---- */
 
@@ -46,8 +46,8 @@ gboolean opspec_parse(const char *spec, char **model, char **op)
 
 static void no_such_op_error(const ModelDef *m, const char *name, GError **error)
 {
-    g_autofree char *what = name ? g_strdup_printf("operation '%s'", name)
-                                 : g_strdup("a default operation");
+    g_autofree char *what =
+            name ? g_strdup_printf("operation '%s'", name) : g_strdup("a default operation");
     if (*m->name)
         g_set_error(error, OPSPEC_ERROR, OPSPEC_ERROR_NO_OPERATION,
                 "%s is not defined for model '%s'\n"
@@ -93,8 +93,8 @@ static void multiple_models_error(const char *ref, GPtrArray *matches, GError **
     for (guint i = 0; i < names->len; i++)
         g_string_append_printf(list, "\n  %s", (char *)names->pdata[i]);
     g_set_error(error, OPSPEC_ERROR, OPSPEC_ERROR_MULTIPLE_MODELS,
-            "there are multiple models that match '%s'\nTry specifying one of the following:%s", ref,
-            list->str);
+            "there are multiple models that match '%s'\nTry specifying one of the following:%s",
+            ref, list->str);
 }
 
 /* Without a model: the default one, or the anonymous one. With: by part of the name, and if several
@@ -193,7 +193,9 @@ static char *common_dir(const char *script, const char *cwd, char **rel)
 static void add_tags(Value *data, const char *name)
 {
     g_autofree char *lower = g_utf8_strdown(name, -1);
-    const char *tag = strstr(lower, "train") ? "model" : strstr(lower, "prepare") ? "dataset" : NULL;
+    const char *tag = strstr(lower, "train")     ? "model"
+                      : strstr(lower, "prepare") ? "dataset"
+                                                 : NULL;
     if (!tag)
         return;
     Value *tags = value_new_list();
@@ -206,8 +208,8 @@ static Value *python_script_data(const char *path, const char *rel, const char *
     g_autoptr(PyFlagsResult) found = pyflags_for_script(path, NULL);
     g_autofree char *module = g_strndup(rel, strlen(rel) - strlen(".py"));
     g_autofree char *quoted = text_shell_quote(module);
-    g_autofree char *exec = g_strdup_printf("${python_exe} -um guild.op_main %s ${flag_args}",
-            quoted);
+    g_autofree char *exec =
+            g_strdup_printf("${python_exe} -um guild.op_main %s ${flag_args}", quoted);
     Value *data = value_new_map();
     value_map_set_string(data, "exec", exec);
     value_map_set(data, "flags", value_ref(found->flags));
@@ -219,7 +221,8 @@ static Value *python_script_data(const char *path, const char *rel, const char *
     return data;
 }
 
-/* What remains of `path` without the name at its end, absolute: where a script's opref says it is. */
+/* What remains of `path` without the name at its end, absolute: where a script's opref says it is.
+ */
 static char *script_base(const char *path, const char *name)
 {
     g_autofree char *base = g_strndup(path, strlen(path) - strlen(name));
@@ -341,6 +344,5 @@ OpDef *opdef_for_opref(const OpRef *ref, GError **error)
 
 gboolean opdef_is_default_batch(const OpDef *op)
 {
-    return op->opref && g_str_equal(op->opref->pkg_type, "builtin") &&
-           g_str_equal(op->name, "+");
+    return op->opref && g_str_equal(op->opref->pkg_type, "builtin") && g_str_equal(op->name, "+");
 }

@@ -9,13 +9,13 @@
 #define OPSPEC_ERROR opspec_error_quark()
 GQuark opspec_error_quark(void);
 typedef enum {
-    OPSPEC_ERROR_INVALID,          /* not of the form [PACKAGE/][MODEL:]OP */
-    OPSPEC_ERROR_NO_MODEL,         /* no model of that name, or no guild.yml and no such script */
-    OPSPEC_ERROR_NO_DEFAULT,       /* none given and the folder has no guild.yml */
-    OPSPEC_ERROR_NO_OPERATION,     /* the model has no such operation (or no default one) */
-    OPSPEC_ERROR_MULTIPLE_MODELS,  /* several models match */
-    OPSPEC_ERROR_GUILDFILE,        /* the folder's guild.yml is broken; message says where */
-    OPSPEC_ERROR_NOT_EXECUTABLE,   /* a file, but no operation: "must be an executable file" */
+    OPSPEC_ERROR_INVALID,         /* not of the form [PACKAGE/][MODEL:]OP */
+    OPSPEC_ERROR_NO_MODEL,        /* no model of that name, or no guild.yml and no such script */
+    OPSPEC_ERROR_NO_DEFAULT,      /* none given and the folder has no guild.yml */
+    OPSPEC_ERROR_NO_OPERATION,    /* the model has no such operation (or no default one) */
+    OPSPEC_ERROR_MULTIPLE_MODELS, /* several models match */
+    OPSPEC_ERROR_GUILDFILE,       /* the folder's guild.yml is broken; message says where */
+    OPSPEC_ERROR_NOT_EXECUTABLE,  /* a file, but no operation: "must be an executable file" */
 } OpspecError;
 
 /* New reference (opdef_unref). opspec NULL or "": the default operation. cwd: absolute folder or

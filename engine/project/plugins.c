@@ -11,7 +11,7 @@
 
 typedef struct {
     const char *name;
-    gboolean is_summary; /* also selected by "all" and "summary" */
+    gboolean is_summary;                  /* also selected by "all" and "summary" */
     gboolean (*enabled)(const OpDef *op); /* NULL: only when asked for */
 } PluginRow;
 
@@ -37,23 +37,23 @@ static gboolean is_r_script(const OpDef *op)
 
 /* The reference's order, by name as its entry points are. */
 static const PluginRow plugins[] = {
-        { "config_flags" },
-        { "cpu", TRUE, always },
-        { "dask" },
-        { "disk", TRUE, always },
-        { "dvc" },
-        { "exec_script" },
-        { "gpu", TRUE, has_nvidia_smi },
-        { "ipynb" },
-        { "memory", TRUE, always },
-        { "perf", TRUE, always },
-        { "python_frameworks" },
-        { "python_script", FALSE, plugins_op_is_python },
-        { "r_script", FALSE, is_r_script },
-        { "resource_flags" },
-        { "quarto_document" },
-        { "queue" },
-        { "skopt" },
+        {"config_flags"},
+        {"cpu", TRUE, always},
+        {"dask"},
+        {"disk", TRUE, always},
+        {"dvc"},
+        {"exec_script"},
+        {"gpu", TRUE, has_nvidia_smi},
+        {"ipynb"},
+        {"memory", TRUE, always},
+        {"perf", TRUE, always},
+        {"python_frameworks"},
+        {"python_script", FALSE, plugins_op_is_python},
+        {"r_script", FALSE, is_r_script},
+        {"resource_flags"},
+        {"quarto_document"},
+        {"queue"},
+        {"skopt"},
 };
 
 static gboolean is_python_path(const char *exe)
@@ -79,8 +79,7 @@ static gboolean selected(const PluginRow *p, const char *const *names)
 {
     for (; *names; names++)
         if (g_str_equal(*names, p->name) ||
-                (p->is_summary &&
-                        (g_str_equal(*names, "all") || g_str_equal(*names, "summary"))))
+                (p->is_summary && (g_str_equal(*names, "all") || g_str_equal(*names, "summary"))))
             return TRUE;
     return FALSE;
 }

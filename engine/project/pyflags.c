@@ -17,14 +17,14 @@
 
 /* One module whose flags are wanted, and the answer. */
 typedef struct {
-    OpDef *op;        /* NULL for a bare script */
-    char *path;       /* the module's file; NULL if it was not found */
-    char *warning;    /* why not */
-    char *key;        /* of the cache */
+    OpDef *op;     /* NULL for a bare script */
+    char *path;    /* the module's file; NULL if it was not found */
+    char *warning; /* why not */
+    char *key;     /* of the cache */
     char *stamp;
     Value *request;
-    Value *answer;    /* map as import_flags.py gives it */
-    gboolean fresh;   /* asked now, not from the cache */
+    Value *answer;     /* map as import_flags.py gives it */
+    gboolean fresh;    /* asked now, not from the cache */
     gboolean no_flags; /* flags-import is off: asked only for the framework */
 } ImportJob;
 
@@ -79,7 +79,7 @@ static void job_free(gpointer p)
 static Value *flags_request(const char *path, const char *sys_path, const char *package,
         const char *const *base_args, const char *dest)
 {
-    static const char *const none[] = { NULL };
+    static const char *const none[] = {NULL};
     Value *r = value_new_map();
     value_map_set_string(r, "do", "flags");
     value_map_set_string(r, "path", path);
@@ -97,7 +97,7 @@ static ImportJob *job_new(OpDef *op, Value *request, const char *path)
     j->path = g_strdup(path);
     j->request = request;
     j->key = yaml_dump_flow(request);
-    GStatBuf st = { 0 };
+    GStatBuf st = {0};
     g_stat(path, &st);
     j->stamp = g_strdup_printf("%" G_GINT64_FORMAT ".%09ld %" G_GINT64_FORMAT,
             (gint64)st.st_mtim.tv_sec, (long)st.st_mtim.tv_nsec, (gint64)st.st_size);
@@ -137,8 +137,8 @@ static void ask_missing(GPtrArray *jobs)
         ImportJob *j = missing->pdata[i];
         if (!answers) {
             g_autofree char *shown = fs_relpath(j->path, NULL);
-            g_autofree char *msg = g_strdup_printf("cannot import flags from %s: %s", shown,
-                    err->message);
+            g_autofree char *msg =
+                    g_strdup_printf("cannot import flags from %s: %s", shown, err->message);
             warn_import(msg);
             continue;
         }
@@ -170,7 +170,7 @@ static void report(const ImportJob *j)
     if (!j->fresh || j->no_flags)
         return;
     note_imported(j);
-    static const char *const lists[] = { "warnings", "quiet_warnings" };
+    static const char *const lists[] = {"warnings", "quiet_warnings"};
     for (gsize k = 0; k < G_N_ELEMENTS(lists); k++) {
         const Value *warnings = value_map_get(j->answer, lists[k]);
         for (gsize i = 0; value_is_list(warnings) && i < value_list_size(warnings); i++) {
@@ -188,11 +188,10 @@ static Value *framework_output_scalars(const Value *answer)
 {
     if (g_strcmp0(value_map_string(answer, "framework", NULL), "keras") != 0)
         return NULL;
-    static const char *const patterns[] = { "Epoch (?P<step>[0-9]+)",
-        " - ([a-z_]+): (\\value)", "Test loss: (?P<test_loss>\\value)",
-        "Test accuracy: (?P<test_accuracy>\\value)",
-        "^\\key:\\s+\\value\\s+\\((?:step\\s+)?(?P<step>\\step)\\)$",
-        "^(\\key):\\s+(\\value)(?:\\s+\\(.*\\))?$", NULL };
+    static const char *const patterns[] = {"Epoch (?P<step>[0-9]+)", " - ([a-z_]+): (\\value)",
+            "Test loss: (?P<test_loss>\\value)", "Test accuracy: (?P<test_accuracy>\\value)",
+            "^\\key:\\s+\\value\\s+\\((?:step\\s+)?(?P<step>\\step)\\)$",
+            "^(\\key):\\s+(\\value)(?:\\s+\\(.*\\))?$", NULL};
     return value_new_strv(patterns);
 }
 
@@ -244,8 +243,8 @@ void pyflags_merge(OpDef *op, const Value *flags)
         if (f)
             g_ptr_array_add(found, f);
         else {
-            g_autofree char *msg = g_strdup_printf("cannot import flags from %s: %s", op->main,
-                    err->message);
+            g_autofree char *msg =
+                    g_strdup_printf("cannot import flags from %s: %s", op->main, err->message);
             warn_import(msg);
         }
     }
@@ -291,8 +290,8 @@ static ImportJob *job_for_op(OpDef *op)
     g_autoptr(GError) err = NULL;
     if (!off)
         flags_note("reading flags for main spec '%s'", words[0]);
-    g_autofree char *path = pyflags_find_module(words[0], (const char *const *)paths, &sys_path,
-            &err);
+    g_autofree char *path =
+            pyflags_find_module(words[0], (const char *const *)paths, &sys_path, &err);
     if (!path) {
         ImportJob *j = g_new0(ImportJob, 1);
         if (!off)
@@ -375,7 +374,8 @@ PyFlagsResult *pyflags_for_script(const char *script_path, const char *flags_des
     g_autofree char *shown = fs_relpath(script_path, NULL);
     flags_note("### Script flags for %s", shown);
     g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func(job_free);
-    ImportJob *j = job_new(NULL, flags_request(script_path, ".", "", NULL, flags_dest), script_path);
+    ImportJob *j =
+            job_new(NULL, flags_request(script_path, ".", "", NULL, flags_dest), script_path);
     g_ptr_array_add(jobs, j);
     ask_missing(jobs);
     report(j);

@@ -43,14 +43,14 @@ static char *run_helper(const char *request_path, GError **error)
                 "Guild's Python package is not installed beside the program");
         return NULL;
     }
-    g_autofree char *script = g_build_filename(python_package_dir(), "guild", "import_flags.py",
-            NULL);
+    g_autofree char *script =
+            g_build_filename(python_package_dir(), "guild", "import_flags.py", NULL);
     g_auto(GStrv) env = helper_env();
-    char *argv[] = { python, script, (char *)request_path, NULL };
+    char *argv[] = {python, script, (char *)request_path, NULL};
     g_autofree char *out = NULL;
     int status;
-    if (!g_spawn_sync(NULL, argv, env, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, NULL, &status,
-                error) ||
+    if (!g_spawn_sync(
+                NULL, argv, env, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, NULL, &status, error) ||
             !g_spawn_check_wait_status(status, error)) {
         g_prefix_error(error, "cannot run Python (%s): ", python);
         return NULL;

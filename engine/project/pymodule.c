@@ -17,7 +17,7 @@ static Value *ask_sys_path(void)
     g_autofree char *python = python_exe(NULL);
     if (!python)
         return NULL;
-    GStatBuf st = { 0 };
+    GStatBuf st = {0};
     g_stat(python, &st);
     const char *env_path = g_getenv("PYTHONPATH");
     g_autofree char *key = g_strdup_printf("sys-path\n%s", env_path ? env_path : "");
@@ -66,8 +66,8 @@ static char *first_file(const char *dir, const char *const *names)
 /* The module's file in `dir`, or NULL. A package that can't be run sets the error. */
 static char *find_in(const char *dir, const char *name, const char *module, GError **error)
 {
-    static const char *const inits[] = { "__init__.py", "__init__.pyc", NULL };
-    static const char *const mains[] = { "__main__.py", "__main__.pyc", NULL };
+    static const char *const inits[] = {"__init__.py", "__init__.pyc", NULL};
+    static const char *const mains[] = {"__main__.py", "__main__.pyc", NULL};
     g_autofree char *package = g_build_filename(dir, name, NULL);
     g_autofree char *init = first_file(package, inits);
     if (init) {
@@ -81,7 +81,7 @@ static char *find_in(const char *dir, const char *name, const char *module, GErr
     }
     g_autofree char *py = g_strconcat(name, ".py", NULL);
     g_autofree char *pyc = g_strconcat(name, ".pyc", NULL);
-    const char *files[] = { py, pyc, NULL };
+    const char *files[] = {py, pyc, NULL};
     return first_file(dir, files);
 }
 
@@ -98,8 +98,8 @@ static char *find_below(const char *base, const char *module, GError **error)
     return find_in(dir, name, module, error);
 }
 
-char *pyflags_find_module(const char *main_mod, const char *const *model_paths, char **sys_path,
-        GError **error)
+char *pyflags_find_module(
+        const char *main_mod, const char *const *model_paths, char **sys_path, GError **error)
 {
     const char *slash = strrchr(main_mod, '/');
     const char *module = slash ? slash + 1 : main_mod;
@@ -112,7 +112,7 @@ char *pyflags_find_module(const char *main_mod, const char *const *model_paths, 
         }
         for (const char *const *base = model_paths; *base; base++) {
             g_autofree char *own = fs_join(*base, folder);
-            const char *const own_list[] = { own, NULL };
+            const char *const own_list[] = {own, NULL};
             const char *const *dirs = system ? gf_python_sys_path() : own_list;
             for (; *dirs; dirs++) {
                 GError *err = NULL;

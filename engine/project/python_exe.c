@@ -21,7 +21,7 @@ char *python_exe(GError **error)
     const char *chosen = g_getenv("GUILD_PYTHON_EXE");
     if (chosen && *chosen)
         return g_strdup(chosen);
-    static const char *const names[] = { "python3", "python" };
+    static const char *const names[] = {"python3", "python"};
     if (env_has_python()) {
         char *path = g_find_program_in_path("python");
         if (path)
@@ -64,7 +64,9 @@ static char *find_package_dir(void)
     gboolean installed = g_str_has_suffix(bin, "/bin");
     char *found = NULL;
     for (gsize i = 0; i < G_N_ELEMENTS(places); i++) {
-        gsize k = installed ? i : (i + 2) % G_N_ELEMENTS(places); /* a build folder: its sources first */
+        gsize k = installed
+                          ? i
+                          : (i + 2) % G_N_ELEMENTS(places); /* a build folder: its sources first */
         if (!found && has_package(places[k]))
             found = g_steal_pointer(&places[k]);
     }

@@ -8,15 +8,15 @@
 #include "engine/base/text.h"
 #include "engine/project/gfdata.h"
 
-G_DEFINE_QUARK(resdef-error-quark, resdef_error)
+G_DEFINE_QUARK(resdef - error - quark, resdef_error)
 
 /* In the reference's order, which its messages show. */
-static const char *const source_types[] = { "config", "file", "module", "url", "operation", NULL };
+static const char *const source_types[] = {"config", "file", "module", "url", "operation", NULL};
 
-static const char *const source_attrs[] = { "name", "sha256", "unpack", "type", "select",
-    "select-min", "select-max", "warn-if-empty", "optional", "fail-if-empty", "rename", "help",
-    "post-process", "target-path", "target-type", "replace-existing", "always-resolve", "path",
-    "preserve-path", "params", "flag-name", NULL };
+static const char *const source_attrs[] = {"name", "sha256", "unpack", "type", "select",
+        "select-min", "select-max", "warn-if-empty", "optional", "fail-if-empty", "rename", "help",
+        "post-process", "target-path", "target-type", "replace-existing", "always-resolve", "path",
+        "preserve-path", "params", "flag-name", NULL};
 
 static void res_error(GError **error, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
@@ -47,8 +47,8 @@ static void rename_free(gpointer p)
 static void source_free(gpointer p)
 {
     ResSource *s = p;
-    char **texts[] = { &s->uri, &s->scheme, &s->path, &s->name, &s->flag_name, &s->sha256, &s->type,
-        &s->target_path, &s->target_type, &s->help };
+    char **texts[] = {&s->uri, &s->scheme, &s->path, &s->name, &s->flag_name, &s->sha256, &s->type,
+            &s->target_path, &s->target_type, &s->help};
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
     if (s->select)
@@ -92,8 +92,8 @@ static gboolean attr_text(const Value *data, const char *name, char **out, GErro
     return TRUE;
 }
 
-static gboolean add_select(ResSource *s, const Value *data, const char *name, SelectReduce reduce,
-        GError **error)
+static gboolean add_select(
+        ResSource *s, const Value *data, const char *name, SelectReduce reduce, GError **error)
 {
     Value *v = attr(data, name);
     if (!v)
@@ -157,14 +157,13 @@ static gboolean read_rename(ResSource *s, const Value *data, GError **error)
     return TRUE;
 }
 
-static gboolean read_target_path(const Value *data, const char *context, char **out,
-        GError **error)
+static gboolean read_target_path(const Value *data, const char *context, char **out, GError **error)
 {
     gboolean both = value_truthy(attr(data, "target-path")) && value_truthy(attr(data, "path"));
     if (both)
         log_warning("target-path and path both specified for %s - using target-path", context);
-    return attr_text(data, value_truthy(attr(data, "target-path")) ? "target-path" : "path", out,
-            error);
+    return attr_text(
+            data, value_truthy(attr(data, "target-path")) ? "target-path" : "path", out, error);
 }
 
 static void warn_unknown_attrs(const ResSource *s, const Value *data, const char *type)
@@ -196,19 +195,19 @@ static void split_uri(ResSource *s)
     s->path = g_strdup(rest);
 }
 
-static gboolean read_source_attrs(ResSource *s, const ResourceDef *r, const Value *data,
-        GError **error)
+static gboolean read_source_attrs(
+        ResSource *s, const ResourceDef *r, const Value *data, GError **error)
 {
     const struct {
         const char *name;
         char **field;
     } texts[] = {
-            { "name", &s->name },
-            { "flag-name", &s->flag_name },
-            { "sha256", &s->sha256 },
-            { "type", &s->type },
-            { "target-type", &s->target_type },
-            { "help", &s->help },
+            {"name", &s->name},
+            {"flag-name", &s->flag_name},
+            {"sha256", &s->sha256},
+            {"type", &s->type},
+            {"target-type", &s->target_type},
+            {"help", &s->help},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         if (!attr_text(data, texts[i].name, texts[i].field, error))
@@ -234,8 +233,8 @@ static gboolean read_source_attrs(ResSource *s, const ResourceDef *r, const Valu
            read_target_path(data, context, &s->target_path, error);
 }
 
-static ResSource *source_new(const ResourceDef *r, const char *type, const char *val,
-        const Value *data, GError **error)
+static ResSource *source_new(
+        const ResourceDef *r, const char *type, const char *val, const Value *data, GError **error)
 {
     ResSource *s = g_new0(ResSource, 1);
     s->select = g_ptr_array_new_with_free_func(select_free);
@@ -346,8 +345,7 @@ ResourceDef *resdef_new(const char *name, const Value *data, const char *model_n
         r->data = value_new_map();
         value_set_line(r->data, value_line(data));
         value_map_set(r->data, "sources", value_ref((Value *)data));
-    }
-    else
+    } else
         r->data = value_ref((Value *)data);
     if (!read_attrs(r, r->data, error))
         return NULL;

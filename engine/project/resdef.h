@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Resources (named or inline `requires`) as data: what is needed, from where, and how it is laid into a run.
- * Resolving them is engine/deps. Format: the reference's guild/resourcedef.py and
+/* Resources (named or inline `requires`) as data: what is needed, from where, and how it is laid
+ * into a run. Resolving them is engine/deps. Format: the reference's guild/resourcedef.py and
  * guild/guildfile.py ResourceDef. */
 #pragma once
 
@@ -9,8 +9,9 @@
 typedef enum { SELECT_ALL, SELECT_MIN, SELECT_MAX } SelectReduce;
 
 typedef struct ResSelect {
-    char *pattern;       /* regular expression, Python syntax */
-    SelectReduce reduce; /* select-min / select-max keep the match with the least / greatest group 1 */
+    char *pattern; /* regular expression, Python syntax */
+    SelectReduce
+            reduce; /* select-min / select-max keep the match with the least / greatest group 1 */
 } ResSelect;
 
 typedef struct ResRename {
@@ -19,7 +20,8 @@ typedef struct ResRename {
 } ResRename;
 
 typedef struct ResSource {
-    char *uri;    /* "file:data.csv", "https://...", "operation:prepare", "module:numpy", "config:c.yml" */
+    char *uri;    /* "file:data.csv", "https://...", "operation:prepare", "module:numpy",
+                     "config:c.yml" */
     char *scheme; /* "file", "http", "https", "operation", "module", "config", ... lower case */
     char *path;   /* what follows "file:", "operation:", "module:", "config:"; a url's path */
     char *name;
@@ -27,19 +29,19 @@ typedef struct ResSource {
     gboolean no_flag; /* `flag-name: no`: an operation source that no flag stands for */
     char *sha256;
     gboolean unpack;
-    char *type;            /* archive type, or NULL to go by name */
-    GPtrArray *select;     /* ResSelect* */
+    char *type;        /* archive type, or NULL to go by name */
+    GPtrArray *select; /* ResSelect* */
     gboolean optional;
     gboolean warn_if_empty;
     gboolean fail_if_empty;
-    GPtrArray *rename;     /* ResRename* or NULL */
-    Value *post_process;   /* or NULL */
+    GPtrArray *rename;   /* ResRename* or NULL */
+    Value *post_process; /* or NULL */
     char *target_path;
-    char *target_type;     /* "link", "copy" or NULL */
-    int replace_existing;  /* -1 not given */
-    int always_resolve;    /* -1 not given */
+    char *target_type;    /* "link", "copy" or NULL */
+    int replace_existing; /* -1 not given */
+    int always_resolve;   /* -1 not given */
     gboolean preserve_path;
-    Value *params;         /* map or NULL */
+    Value *params; /* map or NULL */
     char *help;
 } ResSource;
 
@@ -60,7 +62,8 @@ typedef struct ResourceDef {
 /* data: map, or list of sources. model_name "" for the anonymous model. name may be NULL.
  * Errors are worded as the reference's, without "error in PATH". Unknown source attributes are
  * logged as warnings. */
-ResourceDef *resdef_new(const char *name, const Value *data, const char *model_name, GError **error);
+ResourceDef *resdef_new(
+        const char *name, const Value *data, const char *model_name, GError **error);
 void resdef_free(ResourceDef *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ResourceDef, resdef_free)
 

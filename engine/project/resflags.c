@@ -25,16 +25,14 @@ static FlagDef *source_flag(const ResSource *s)
         if (!name || !*name)
             return NULL;
         value_map_set_string(data, "default", s->path);
-    }
-    else if (g_str_equal(s->scheme, "operation") && !s->no_flag) {
+    } else if (g_str_equal(s->scheme, "operation") && !s->no_flag) {
         if (!name || !*name)
             name = s->name;
         if (!name || !*name) {
             name = s->uri;
             value_map_set_string(data, "alias", s->path);
         }
-    }
-    else
+    } else
         return NULL;
     value_map_set(data, "arg-skip", value_new_bool(TRUE));
     value_map_set_string(data, "type", "string");
@@ -44,15 +42,15 @@ static FlagDef *source_flag(const ResSource *s)
 }
 
 /* A flag of that name in guild.yml keeps what it says, except for a type that can't be. */
-static void complete_existing(FlagDef *mine, const FlagDef *src, const OpDef *op,
-        const ResSource *s)
+static void complete_existing(
+        FlagDef *mine, const FlagDef *src, const OpDef *op, const ResSource *s)
 {
     if (!mine->arg_skip)
         mine->arg_skip = value_ref(src->arg_skip);
     if (!mine->dflt)
         mine->dflt = value_ref(src->dflt);
-    static const char *const file_types[] = { "string", "path", "existing-path", NULL };
-    static const char *const op_types[] = { "string", NULL };
+    static const char *const file_types[] = {"string", "path", "existing-path", NULL};
+    static const char *const op_types[] = {"string", NULL};
     const char *const *allowed = g_str_equal(s->scheme, "file") ? file_types : op_types;
     if (!mine->type || !*mine->type || g_strv_contains(allowed, mine->type))
         return;

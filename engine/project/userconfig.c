@@ -7,7 +7,7 @@
 #include "engine/base/yaml.h"
 #include "engine/project/home.h"
 
-G_DEFINE_QUARK(userconfig-error-quark, userconfig_error)
+G_DEFINE_QUARK(userconfig - error - quark, userconfig_error)
 
 #define EXTENDS_DEPTH_MAX 32
 
@@ -41,8 +41,8 @@ static void fill_from_parent(const Value *parent, Value *target)
     }
 }
 
-static gboolean apply_item_extends(Value *item, Value *section, Value *config, const char *path,
-        guint depth, GError **error);
+static gboolean apply_item_extends(
+        Value *item, Value *section, Value *config, const char *path, guint depth, GError **error);
 
 static gboolean apply_one(const char *spec, Value *item, Value *section, Value *config,
         const char *path, guint depth, GError **error)
@@ -66,8 +66,8 @@ static gboolean apply_one(const char *spec, Value *item, Value *section, Value *
     return TRUE;
 }
 
-static gboolean apply_item_extends(Value *item, Value *section, Value *config, const char *path,
-        guint depth, GError **error)
+static gboolean apply_item_extends(
+        Value *item, Value *section, Value *config, const char *path, guint depth, GError **error)
 {
     g_autoptr(Value) extends = value_ref(value_map_get(item, "extends"));
     if (!extends)
@@ -91,8 +91,7 @@ static gboolean apply_extends(Value *config, const char *path, GError **error)
             continue;
         for (gsize j = 0; j < value_map_size(section); j++) {
             Value *item = value_map_at(section, j);
-            if (value_is_map(item) &&
-                    !apply_item_extends(item, section, config, path, 0, error))
+            if (value_is_map(item) && !apply_item_extends(item, section, config, path, 0, error))
                 return FALSE;
         }
     }

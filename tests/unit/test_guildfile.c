@@ -49,8 +49,8 @@ static void test_operations_without_model(void)
     g_assert_cmpstr(op_of(g, "", "b")->main, ==, "train");
     g_assert_cmpstr(op_of(g, "", "a")->exec, ==, "echo hi");
     g_assert_cmpstr(guildfile_default_operation(g)->name, ==, "a");
-    g_assert_cmpstr(((OpDef *)((ModelDef *)g->models->pdata[0])->operations->pdata[0])->name, ==,
-            "a");
+    g_assert_cmpstr(
+            ((OpDef *)((ModelDef *)g->models->pdata[0])->operations->pdata[0])->name, ==, "a");
 }
 
 static void test_only_public_operation_is_default(void)
@@ -157,11 +157,12 @@ static void test_operation_defaults(void)
 
 static void test_sourcecode(void)
 {
-    g_autoptr(Guildfile) g = load_ok("one: {exec: e, sourcecode: a.py}\n"
-                                     "list: {exec: e, sourcecode: [a.py, b.py]}\n"
-                                     "rules: {exec: e, sourcecode: [{exclude: {dir: x}}, '*.txt']}\n"
-                                     "no: {exec: e, sourcecode: no}\n"
-                                     "map: {exec: e, sourcecode: {root: src, dest: ., digest: no}}\n");
+    g_autoptr(Guildfile) g =
+            load_ok("one: {exec: e, sourcecode: a.py}\n"
+                    "list: {exec: e, sourcecode: [a.py, b.py]}\n"
+                    "rules: {exec: e, sourcecode: [{exclude: {dir: x}}, '*.txt']}\n"
+                    "no: {exec: e, sourcecode: no}\n"
+                    "map: {exec: e, sourcecode: {root: src, dest: ., digest: no}}\n");
     const FileSelectDef *one = op_of(g, "", "one")->sourcecode;
     g_assert_cmpuint(one->specs->len, ==, 2);
     g_assert_false(((FileSelectSpec *)one->specs->pdata[0])->include);
@@ -264,13 +265,16 @@ static void test_errors_name_the_line(void)
     assert_error("- model: m\n  extends: [n]\n",
             "error in /p/guild.yml:2: undefined model or config 'n'");
     assert_error("op:\n  exec: e\n  requires:\n    - foo: bar\n",
-            "error in /p/guild.yml:4: invalid source {'foo': 'bar'} in resource ':<inline>': missing "
+            "error in /p/guild.yml:4: invalid source {'foo': 'bar'} in resource ':<inline>': "
+            "missing "
             "required attribute (one of config, file, module, url, operation)");
     assert_error("op: {exec: e, flags-import: 3}\n",
-            "error in /p/guild.yml:1: invalid flags-import value 3: expected yes/all, no, or a list "
+            "error in /p/guild.yml:1: invalid flags-import value 3: expected yes/all, no, or a "
+            "list "
             "of flag names");
-    assert_error("- {}\n", "error in /p/guild.yml:1: missing required type (one of: config, include, "
-                           "model, package) in {}");
+    assert_error("- {}\n",
+            "error in /p/guild.yml:1: missing required type (one of: config, include, "
+            "model, package) in {}");
     assert_error("op: {exec: [a]}\n",
             "error in /p/guild.yml:1: invalid exec value ['a']: expected a string");
 }
@@ -298,9 +302,9 @@ static char *project_with(const char *const (*files)[2])
 static void test_included_files(void)
 {
     static const char *const files[][2] = {
-            { "guild.yml", "- include: [more.yml]\n- model: a\n  extends: c\n" },
-            { "more.yml", "- config: c\n  operations: {op: {exec: e}}\n- model: b\n" },
-            { NULL },
+            {"guild.yml", "- include: [more.yml]\n- model: a\n  extends: c\n"},
+            {"more.yml", "- config: c\n  operations: {op: {exec: e}}\n- model: b\n"},
+            {NULL},
     };
     g_autofree char *dir = project_with(files);
     g_autoptr(GError) err = NULL;
@@ -313,7 +317,7 @@ static void test_included_files(void)
 
 static void test_file_that_includes_itself(void)
 {
-    static const char *const files[][2] = { { "guild.yml", "- include: guild.yml\n" }, { NULL } };
+    static const char *const files[][2] = {{"guild.yml", "- include: guild.yml\n"}, {NULL}};
     g_autofree char *dir = project_with(files);
     g_autoptr(GError) err = NULL;
     g_assert_null(guildfile_load_plain(dir, &err));
@@ -332,8 +336,9 @@ static void test_folder_without_guildfile(void)
 
 static void test_plugins_as_the_reference_lists_them(void)
 {
-    g_autoptr(Guildfile) g = load_ok("py: {main: t}\nsh: {exec: ls}\nsome: {exec: ls, plugins: [disk]}\n"
-                                     "all: {exec: ls, plugins: all}\n");
+    g_autoptr(Guildfile) g =
+            load_ok("py: {main: t}\nsh: {exec: ls}\nsome: {exec: ls, plugins: [disk]}\n"
+                    "all: {exec: ls, plugins: all}\n");
     g_auto(GStrv) py = plugins_for_opdef(op_of(g, "", "py"));
     g_auto(GStrv) some = plugins_for_opdef(op_of(g, "", "some"));
     g_auto(GStrv) all = plugins_for_opdef(op_of(g, "", "all"));

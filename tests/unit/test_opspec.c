@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From what a user types to an operation; the home and the configuration that are found on the way. */
+/* From what a user types to an operation; the home and the configuration that are found on the way.
+ */
 #include "engine/project/opspec.h"
 
 #include <glib/gstdio.h>
@@ -60,16 +61,16 @@ static void test_parse(void)
         const char *spec, *model, *op;
         gboolean ok;
     } cases[] = {
-            { "", NULL, NULL, TRUE },
-            { "a", NULL, "a", TRUE },
-            { "m:a", "m", "a", TRUE },
-            { ":a", "", "a", TRUE },
-            { "p/m:a", "p/m", "a", TRUE },
-            { "p/a", "p/", "a", TRUE },
-            { "a:b:c", NULL, NULL, FALSE },
-            { "a/b/c", NULL, NULL, FALSE },
-            { "m:", NULL, NULL, FALSE },
-            { "/x", NULL, NULL, FALSE },
+            {"", NULL, NULL, TRUE},
+            {"a", NULL, "a", TRUE},
+            {"m:a", "m", "a", TRUE},
+            {":a", "", "a", TRUE},
+            {"p/m:a", "p/m", "a", TRUE},
+            {"p/a", "p/", "a", TRUE},
+            {"a:b:c", NULL, NULL, FALSE},
+            {"a/b/c", NULL, NULL, FALSE},
+            {"m:", NULL, NULL, FALSE},
+            {"/x", NULL, NULL, FALSE},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *model = NULL, *op = NULL;
@@ -85,7 +86,8 @@ static void test_models_by_part_of_their_name(Project *p, gconstpointer data)
 {
     write_file(p, "guild.yml",
             "- model: cnn\n  operations: {train: {exec: a}}\n"
-            "- model: cnn-2\n  operations: {train: {exec: b}, test: {exec: c}}\n", 0644);
+            "- model: cnn-2\n  operations: {train: {exec: b}, test: {exec: c}}\n",
+            0644);
     g_autoptr(OpDef) exact = find(p, "cnn:train");
     g_assert_cmpstr(exact->exec, ==, "a");
     g_autoptr(OpDef) part = find(p, "2:test");
@@ -115,8 +117,8 @@ static void test_builtins(Project *p, gconstpointer data)
 {
     static const struct {
         const char *spec, *model, *op;
-    } cases[] = { { "+", "", "+" }, { "random", "skopt", "random" }, { "skopt:gp", "skopt", "gp" },
-            { "queue", "", "queue" } };
+    } cases[] = {{"+", "", "+"}, {"random", "skopt", "random"}, {"skopt:gp", "skopt", "gp"},
+            {"queue", "", "queue"}};
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(OpDef) op = find(p, cases[i].spec);
         g_assert_cmpstr(op->opref->pkg_type, ==, "builtin");
@@ -171,7 +173,8 @@ static void test_config_extends(Project *p, gconstpointer data)
             "config: {base: {port: 1}}\n"
             "remotes:\n"
             "  lab: {type: coordinator, host: h, extends: base}\n"
-            "  bad: 3\n", 0644);
+            "  bad: 3\n",
+            0644);
     g_autoptr(GError) err = NULL;
     g_autoptr(Value) lab = userconfig_remote(p->dir, "lab", &err);
     g_assert_no_error(err);

@@ -31,8 +31,8 @@ static void setup(Project *p, gconstpointer data)
     p->calls = g_build_filename(p->dir, "calls", NULL);
     g_autofree char *home = g_build_filename(p->dir, "home", NULL);
     g_autofree char *python = g_build_filename(p->dir, "python", NULL);
-    g_autofree char *script = g_strdup_printf("#!/bin/sh\necho >> '%s'\nexec python3 \"$@\"\n",
-            p->calls);
+    g_autofree char *script =
+            g_strdup_printf("#!/bin/sh\necho >> '%s'\nexec python3 \"$@\"\n", p->calls);
     write_file(p, "python", script, 0755);
     g_setenv("GUILD_HOME", home, TRUE);
     g_setenv("GUILD_PYTHON_EXE", python, TRUE);
@@ -78,8 +78,8 @@ static void test_assignments(Project *p, gconstpointer data)
     g_assert_cmpstr(r->dest, ==, "globals");
     g_assert_cmpuint(value_map_size(r->flags), ==, 6);
     g_assert_cmpstr(flag_type(r, "lr"), ==, "number");
-    g_assert_cmpfloat(value_get_float(value_map_get(value_map_get(r->flags, "lr"), "default")), ==,
-            0.001);
+    g_assert_cmpfloat(
+            value_get_float(value_map_get(value_map_get(r->flags, "lr"), "default")), ==, 0.001);
     g_assert_cmpstr(flag_type(r, "name"), ==, "string");
     g_assert_cmpstr(flag_type(r, "on"), ==, "boolean");
     g_assert_null(flag_type(r, "l"));
@@ -178,10 +178,9 @@ static void test_config_file(Project *p, gconstpointer data)
     g_assert_cmpuint(op->flags->len, ==, 3);
     g_assert_cmpstr(value_get_string(opdef_flag(op, "b.d")->dflt), ==, "1 true");
     const OpDependencyDef *d = op->dependencies->pdata[0];
-    g_assert_cmpstr(d->inline_resource->sources->len ? ((ResSource *)d->inline_resource->sources
-                                                               ->pdata[0])
-                                                               ->target_path
-                                                     : NULL,
+    g_assert_cmpstr(d->inline_resource->sources->len
+                            ? ((ResSource *)d->inline_resource->sources->pdata[0])->target_path
+                            : NULL,
             ==, "c");
 }
 
