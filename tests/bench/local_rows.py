@@ -108,7 +108,7 @@ def large_batch(b, table):
 
 def listing(b, table):
     """`guild runs` in a home of 10,000."""
-    project, home = b.project("op:\n  exec: sh -c 'echo loss: 0.$FLAG_X'\n  flags:\n    x: 0\n"), b.folder()
+    project, home = b.project("op:\n  exec: >\n    sh -c 'echo loss: 0.$FLAG_X'\n  flags:\n    x: 0\n"), b.folder()
     b.run(["run", "op", "x=range[1:100]", "-j", "0", "-y"], project, home)
     runs = os.path.join(home, "runs")
     made = os.listdir(runs)
