@@ -13,6 +13,7 @@
 #include "engine/wire/transfer.h"
 #include "engine/wire/wire.h"
 #include "engine/wire/zsource.h"
+#include "worker/confine.h"
 #include "worker/worker.h"
 
 typedef struct Link Link;
@@ -31,6 +32,7 @@ struct Worker {
     char **labels;
     char **gpus;       /* device names, in the order of Taken.gpu_mask */
     Resources res;     /* what is free */
+    ConfineHost *confine;
     gint64 give_up_us, ends_us, idle_exit_us;
     Place *place;      /* NULL until a task comes that is not in place */
     BlobStore *blobs;
@@ -69,6 +71,7 @@ typedef struct WTask {
     TransferWant want;
     GPtrArray *before;     /* scan after building */
     Exec *exec;
+    Confine *confine;       /* while the process runs */
     guint64 output_sent;
     gint64 started_us;
     MsgDone done;

@@ -52,6 +52,7 @@ void wtask_free(gpointer task)
     }
     if (!t->in_place && t->dir)
         fs_remove_tree(t->dir, NULL);
+    confine_free(t->confine);
     run_unref(t->run);
     g_free(t->run_id);
     g_free(t->dir);
@@ -161,6 +162,9 @@ static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer ta
 {
     WTask *t = task;
     exec_free(g_steal_pointer(&t->exec));
+    t->memory_exceeded = confine_exceeded(t->confine);
+    t->mem_peak_bytes = confine_mem_peak_bytes(t->confine);
+    g_clear_pointer(&t->confine, confine_free);
     DoneCause cause = t->memory_exceeded ? DONE_MEMORY : t->stop_asked ? DONE_STOPPED : DONE_EXITED;
     g_autofree char *why = NULL;
     if (t->memory_exceeded) {
@@ -179,12 +183,18 @@ static char *start_error(WTask *t, const GError *error)
                                        : g_strdup(error->message);
 }
 
+static void on_memory_exceeded(gpointer task)
+{
+    exec_stop(((WTask *)task)->exec, 0);
+}
+
 /* What prepare() does if the start fails at once. */
 static void on_start_failed(Exec *exec, const GError *error, gpointer task)
 {
     WTask *t = task;
     g_autofree char *why = start_error(t, error);
     exec_free(g_steal_pointer(&t->exec));
+    g_clear_pointer(&t->confine, confine_free);
     run_delete_lock(t->run);
     over(t, DONE_FAILED, 1, why);
 }
@@ -262,7 +272,12 @@ static gboolean start_process(WTask *t, GError **error)
         return FALSE;
     g_auto(GStrv) env = request_env(t);
     ExecSpec *spec = exec_spec_for_op(op, t->run, TRUE, 0, (const char *const *)env);
+    t->confine = confine_new(t->w->confine, t->run_id, &t->request, t->asks_cpus, spec);
     t->exec = exec_start(spec, t->w->context, &callbacks, t, error);
+    if (t->exec)
+        confine_watch(t->confine, t->w->context, t->exec, on_memory_exceeded, t);
+    else
+        g_clear_pointer(&t->confine, confine_free);
     return t->exec != NULL;
 }
 

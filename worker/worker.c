@@ -141,6 +141,7 @@ static gboolean take_options(Worker *w, const WorkerOptions *o, GError **error)
     w->inproc = o->key == NULL;
     w->session = run_new_id();
     w->have = machine_resources(o->slots, o->have);
+    w->confine = confine_host_new(!w->inproc);
     w->labels = g_strdupv((char **)o->labels);
     w->give_up_us = o->give_up_us ? o->give_up_us : DEFAULT_GIVE_UP_US;
     w->ends_us = o->ends_us;
@@ -200,6 +201,7 @@ void worker_free(Worker *w)
     drop_source(&w->tick);
     w->over = TRUE;
     g_ptr_array_unref(w->tasks);
+    confine_host_free(w->confine);
     link_free(w->link);
     place_free(w->place);
     blobs_close(w->blobs);

@@ -41,6 +41,8 @@ typedef struct ExecSpec {
     gboolean quiet;    /* don't show output (tee) */
     gboolean tee;      /* captured output also goes to our stdout and stderr */
     gboolean own_stdin; /* the child reads our stdin; else /dev/null */
+    char *cgroup_procs; /* file of a control group that the child enters; NULL: none */
+    void *cores;        /* cpu_set_t, g_malloc()ed: where it may run; NULL: where we may */
     gboolean same_group; /* the child stays in our process group (foreground, for the terminal) */
     gint64 stop_after_us; /* 0: no limit */
     gint64 stop_grace_us; /* between SIGTERM and SIGKILL when the limit is reached; 0: 30 s */

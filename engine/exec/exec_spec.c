@@ -26,6 +26,8 @@ void exec_spec_free(ExecSpec *spec)
     g_strfreev(spec->env);
     g_free(spec->env_text);
     g_free(spec->cwd);
+    g_free(spec->cgroup_procs);
+    g_free(spec->cores);
     output_rules_unref(spec->scalars);
     output_rules_unref(spec->attrs);
     g_strfreev(spec->ignore_scalars);

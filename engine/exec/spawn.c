@@ -4,13 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
+#include "engine/base/log.h"
 
 #define DEFAULT_PATH "/bin:/usr/bin" /* Python's os.defpath */
 
@@ -148,6 +151,32 @@ static gboolean move_up(int *fd)
     return moved >= 0;
 }
 
+static void enter_group(const char *cgroup_procs, pid_t pid)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "%d", (int)pid);
+    int fd = open(cgroup_procs, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, (size_t)n) != n)
+        log_warning("cannot put process %d into %s: %s", (int)pid, cgroup_procs,
+                g_strerror(errno));
+    close_fd(&fd);
+}
+
+/* posix_spawn on the cores of the spec: the child inherits what this thread may use meanwhile. */
+static int spawn_confined(pid_t *pid, const char *program, posix_spawn_file_actions_t *files,
+        posix_spawnattr_t *attr, const ExecSpec *spec)
+{
+    cpu_set_t ours;
+    gboolean pinned = spec->cores && sched_getaffinity(0, sizeof ours, &ours) == 0 &&
+            sched_setaffinity(0, sizeof(cpu_set_t), spec->cores) == 0;
+    int code = posix_spawn(pid, program, files, attr, spec->argv, spec->env);
+    if (pinned)
+        sched_setaffinity(0, sizeof ours, &ours);
+    if (code == 0 && spec->cgroup_procs)
+        enter_group(spec->cgroup_procs, *pid);
+    return code;
+}
+
 gboolean spawn_child(const ExecSpec *spec, SpawnedChild *child, GError **error)
 {
     const char *cwd = spec->cwd ? spec->cwd : run_dir(spec->run);
@@ -172,7 +201,7 @@ gboolean spawn_child(const ExecSpec *spec, SpawnedChild *child, GError **error)
         posix_spawnattr_init(&attr);
         setup_files(spec, pipes, cwd, &files);
         setup_attributes(spec, &attr);
-        int code = posix_spawn(&child->pid, program, &files, &attr, spec->argv, spec->env);
+        int code = spawn_confined(&child->pid, program, &files, &attr, spec);
         posix_spawn_file_actions_destroy(&files);
         posix_spawnattr_destroy(&attr);
         good = code == 0 || fail(error, code, spec->argv[0]);

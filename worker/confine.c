@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See confine.h. */
+#include "worker/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/fs.h"
+#include "engine/base/log.h"
+#include "engine/exec/proctree.h"
+
+#define WATCH_MS 200
+#define REMOVE_TRIES 50
+
+typedef enum { MEANS_TREE, MEANS_V1, MEANS_V2 } Means;
+
+struct ConfineHost {
+    gboolean own_process, probed;
+    Means means;
+    char *base;         /* the folder that trials' groups are made in; NULL for MEANS_TREE */
+    cpu_set_t all, taken;
+};
+
+struct Confine {
+    ConfineHost *host;
+    char *group; /* its folder, or NULL */
+    gint64 mem_bytes;
+    cpu_set_t cores;
+    gboolean exceeded;
+    gint64 peak_bytes;
+    GSource *timer;
+    const Exec *exec;
+    ConfineExceeded fn;
+    gpointer data;
+};
+
+/* Pseudo files: one write, no temporary file, no creation. */
+static gboolean put(const char *folder, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return FALSE;
+    ssize_t n = write(fd, text, strlen(text));
+    close(fd);
+    return n == (ssize_t)strlen(text);
+}
+
+static char *get(const char *folder, const char *name)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    return fs_read(path, 1 << 16, NULL, NULL);
+}
+
+/* A number in a pseudo file, or behind `key` on one of its lines; -1: none. */
+static gint64 get_number(const char *folder, const char *name, const char *key)
+{
+    g_autofree char *text = get(folder, name);
+    if (!text)
+        return -1;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        if (!key)
+            return g_ascii_strtoll(*line, NULL, 10);
+        if (g_str_has_prefix(*line, key) && (*line)[strlen(key)] == ' ')
+            return g_ascii_strtoll(*line + strlen(key) + 1, NULL, 10);
+    }
+    return -1;
+}
+
+/* Our own group in the hierarchy whose line in /proc/self/cgroup has `controller` ("" for v2). */
+static char *own_group(const char *controller)
+{
+    g_autofree char *text = fs_read("/proc/self/cgroup", 1 << 16, NULL, NULL);
+    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+    for (char **line = lines; *line; line++) {
+        g_auto(GStrv) parts = g_strsplit(*line, ":", 3);
+        if (g_strv_length(parts) != 3)
+            continue;
+        g_auto(GStrv) names = g_strsplit(parts[1], ",", -1);
+        gboolean v2 = *parts[1] == '\0';
+        if (*controller ? g_strv_contains((const char *const *)names, controller) : v2)
+            return g_strdup(parts[2]);
+    }
+    return NULL;
+}
+
+/* The mounted folder of a group. In a container the path in /proc may not be what is mounted: then
+ * the mount's root is our group. */
+static char *group_folder(const char *mount, const char *group)
+{
+    g_autofree char *full = g_build_filename(mount, group, NULL);
+    return g_strdup(fs_is_dir(full) ? full : mount);
+}
+
+static gboolean try_v1(ConfineHost *host)
+{
+    g_autofree char *group = own_group("memory");
+    if (!group || !fs_is_dir("/sys/fs/cgroup/memory"))
+        return FALSE;
+    g_autofree char *folder = group_folder("/sys/fs/cgroup/memory", group);
+    g_autofree char *base = g_strdup_printf("%s/guild-%d", folder, (int)getpid());
+    if (mkdir(base, 0755) < 0 && errno != EEXIST)
+        return FALSE;
+    put(base, "memory.use_hierarchy", "1");
+    host->means = MEANS_V1;
+    host->base = g_steal_pointer(&base);
+    return TRUE;
+}
+
+/* A group with processes of its own can't limit groups below it, so we move into one beside. */
+static gboolean try_v2(ConfineHost *host, gboolean own_process)
+{
+    g_autofree char *group = own_group("");
+    if (!group || !own_process || !fs_exists("/sys/fs/cgroup/cgroup.controllers"))
+        return FALSE;
+    g_autofree char *folder = group_folder("/sys/fs/cgroup", group);
+    g_autofree char *own = g_strdup_printf("%s/guild-worker-%d", folder, (int)getpid());
+    g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
+    if (mkdir(own, 0755) < 0 && errno != EEXIST)
+        return FALSE;
+    if (!put(own, "cgroup.procs", pid) || !put(folder, "cgroup.subtree_control", "+memory")) {
+        put(folder, "cgroup.procs", pid);
+        rmdir(own);
+        return FALSE;
+    }
+    host->means = MEANS_V2;
+    host->base = g_steal_pointer(&folder);
+    return TRUE;
+}
+
+ConfineHost *confine_host_new(gboolean own_process)
+{
+    ConfineHost *host = g_new0(ConfineHost, 1);
+    if (sched_getaffinity(0, sizeof host->all, &host->all) != 0)
+        CPU_ZERO(&host->all);
+    host->own_process = own_process;
+    return host;
+}
+
+/* Only when the first trial asks for memory: most never do. */
+static void probe(ConfineHost *host)
+{
+    if (host->probed)
+        return;
+    host->probed = TRUE;
+    if (!try_v2(host, host->own_process))
+        try_v1(host);
+    log_debug("memory of trials is limited by %s", confine_host_means(host));
+}
+
+void confine_host_free(ConfineHost *host)
+{
+    if (!host)
+        return;
+    if (host->means == MEANS_V1)
+        rmdir(host->base);
+    g_free(host->base);
+    g_free(host);
+}
+
+const char *confine_host_means(const ConfineHost *host)
+{
+    static const char *const names[] = { "process tree", "cgroup v1", "cgroup v2" };
+    return names[host->means];
+}
+
+static char *make_group(Confine *l, const char *name)
+{
+    static const char *const limit_file[] = { NULL, "memory.limit_in_bytes", "memory.max" };
+    ConfineHost *host = l->host;
+    probe(host);
+    if (host->means == MEANS_TREE)
+        return NULL;
+    g_autofree char *group = g_strdup_printf("%s/trial-%s", host->base, name);
+    g_autofree char *limit = g_strdup_printf("%" G_GINT64_FORMAT, l->mem_bytes);
+    if (mkdir(group, 0755) < 0 && errno != EEXIST)
+        return NULL;
+    if (!put(group, limit_file[host->means], limit)) {
+        rmdir(group);
+        return NULL;
+    }
+    /* Swapping instead of ending is no limit. Kernels without swap accounting have no such file. */
+    put(group, host->means == MEANS_V1 ? "memory.memsw.limit_in_bytes" : "memory.swap.max",
+            host->means == MEANS_V1 ? limit : "0");
+    if (host->means == MEANS_V2)
+        put(group, "memory.oom.group", "1");
+    return g_steal_pointer(&group);
+}
+
+static void take_cores(Confine *l, guint n, ExecSpec *spec)
+{
+    cpu_set_t free_cores;
+    CPU_XOR(&free_cores, &l->host->all, &l->host->taken); /* taken is a part of all */
+    if (n == 0 || (guint)CPU_COUNT(&free_cores) < n)
+        return;
+    for (int i = 0; i < CPU_SETSIZE && (guint)CPU_COUNT(&l->cores) < n; i++)
+        if (CPU_ISSET(i, &free_cores))
+            CPU_SET(i, &l->cores);
+    CPU_OR(&l->host->taken, &l->host->taken, &l->cores);
+    spec->cores = g_memdup2(&l->cores, sizeof l->cores);
+}
+
+Confine *confine_new(ConfineHost *host, const char *name, const Request *request, gboolean pin,
+        ExecSpec *spec)
+{
+    Confine *l = g_new0(Confine, 1);
+    l->host = host;
+    l->mem_bytes = request->mem_bytes;
+    if (pin)
+        take_cores(l, (guint)(request->cpus / AMOUNT_ONE), spec);
+    if (l->mem_bytes > 0) {
+        l->group = make_group(l, name);
+        if (l->group)
+            spec->cgroup_procs = g_build_filename(l->group, "cgroup.procs", NULL);
+    }
+    return l;
+}
+
+/* Resident bytes of one process; shared pages count as parts of a page each where the kernel says so. */
+static gint64 process_bytes(pid_t pid)
+{
+    char folder[64];
+    snprintf(folder, sizeof folder, "/proc/%d", (int)pid);
+    gint64 kib = get_number(folder, "smaps_rollup", "Pss:");
+    if (kib >= 0)
+        return kib * 1024;
+    g_autofree char *statm = get(folder, "statm");
+    const char *resident = statm ? strchr(statm, ' ') : NULL;
+    return resident ? g_ascii_strtoll(resident, NULL, 10) * sysconf(_SC_PAGESIZE) : 0;
+}
+
+static gint64 tree_bytes(const Confine *l)
+{
+    pid_t pid = exec_pid(l->exec);
+    ProcTree tree = { .root = pid, .group = pid };
+    if (pid <= 0)
+        return 0;
+    g_autoptr(GArray) procs = proctree_find(&tree);
+    gint64 sum = 0;
+    for (guint i = 0; i < procs->len; i++)
+        sum += process_bytes(g_array_index(procs, ProcId, i).pid);
+    return sum;
+}
+
+static gboolean killed_by_kernel(const Confine *l)
+{
+    if (!l->group)
+        return FALSE;
+    return l->host->means == MEANS_V1 ? get_number(l->group, "memory.oom_control", "oom_kill") > 0
+                                      : get_number(l->group, "memory.events", "oom_kill") > 0;
+}
+
+static gboolean on_watch(gpointer data)
+{
+    Confine *l = data;
+    gint64 bytes = tree_bytes(l);
+    l->peak_bytes = MAX(l->peak_bytes, bytes);
+    if (bytes <= l->mem_bytes && !killed_by_kernel(l))
+        return G_SOURCE_CONTINUE;
+    l->exceeded = TRUE;
+    l->fn(l->data);
+    return G_SOURCE_REMOVE;
+}
+
+void confine_watch(Confine *l, GMainContext *context, const Exec *exec, ConfineExceeded exceeded,
+        gpointer data)
+{
+    if (l->mem_bytes <= 0 || l->timer)
+        return;
+    l->exec = exec;
+    l->fn = exceeded;
+    l->data = data;
+    l->timer = g_timeout_source_new(WATCH_MS);
+    g_source_set_callback(l->timer, on_watch, l, NULL);
+    g_source_attach(l->timer, context);
+}
+
+gboolean confine_exceeded(const Confine *l)
+{
+    return l->exceeded || killed_by_kernel(l);
+}
+
+gint64 confine_mem_peak_bytes(const Confine *l)
+{
+    static const char *const peak_file[] = { NULL, "memory.max_usage_in_bytes", "memory.peak" };
+    gint64 peak = l->group ? get_number(l->group, peak_file[l->host->means], NULL) : 0;
+    return MAX(peak, l->peak_bytes);
+}
+
+static void kill_group(const char *group)
+{
+    if (put(group, "cgroup.kill", "1"))
+        return;
+    g_autofree char *text = get(group, "cgroup.procs");
+    g_auto(GStrv) pids = g_strsplit(text ? text : "", "\n", -1);
+    for (char **pid = pids; *pid; pid++)
+        if (**pid)
+            kill((pid_t)g_ascii_strtoll(*pid, NULL, 10), SIGKILL);
+}
+
+void confine_free(Confine *l)
+{
+    if (!l)
+        return;
+    if (l->timer) {
+        g_source_destroy(l->timer);
+        g_source_unref(l->timer);
+    }
+    CPU_XOR(&l->host->taken, &l->host->taken, &l->cores);
+    /* A group is busy until the last of its processes is reaped. */
+    for (int i = 0; l->group && i < REMOVE_TRIES && rmdir(l->group) < 0 && errno == EBUSY; i++) {
+        kill_group(l->group);
+        sched_yield();
+    }
+    g_free(l->group);
+    g_free(l);
+}
