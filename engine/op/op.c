@@ -402,14 +402,27 @@ static gboolean add_python_params(Op *op, Value *params, GError **error)
     return TRUE;
 }
 
-/* A command that was built elsewhere (another installation, the reference) must find our Python
- * package all the same. */
+static gboolean runs_package(const OpCmd *cmd)
+{
+    for (guint i = 0; i < cmd->args->len; i++)
+        if (g_str_has_prefix(g_ptr_array_index(cmd->args, i), "guild."))
+            return TRUE;
+    return FALSE;
+}
+
+/* A command that was built elsewhere (another installation, the reference), or without the plugin
+ * that sets PYTHONPATH, must find our Python package all the same. */
 static void ensure_package_on_path(Op *op)
 {
     const char *package = python_package_dir();
     const char *path = value_map_string(op->cmd_env, "PYTHONPATH", NULL);
-    if (!package || !path)
+    if (!package || (!path && !runs_package(op->op_cmd)))
         return;
+    if (!path) {
+        g_autofree char *ours = python_path_env(NULL);
+        value_map_set_string(op->cmd_env, "PYTHONPATH", ours);
+        return;
+    }
     g_auto(GStrv) dirs = g_strsplit(path, ":", -1);
     if (g_strv_contains((const char *const *)dirs, package))
         return;
