@@ -357,14 +357,27 @@ static void add_job(OpDef *op, gpointer data)
         g_ptr_array_add(data, j);
 }
 
+static void run_jobs(GPtrArray *jobs)
+{
+    ask_missing(jobs);
+    for (guint i = 0; i < jobs->len; i++)
+        apply_job(jobs->pdata[i]);
+    g_ptr_array_set_size(jobs, 0);
+}
+
+/* One operation after the other, so that what is noted stands together. */
+static void import_one(OpDef *op, gpointer data)
+{
+    add_job(op, data);
+    run_jobs(data);
+}
+
 void pyflags_apply_guildfile(Guildfile *g)
 {
     g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func(job_free);
     each_op(g, apply_config, NULL);
-    each_op(g, add_job, jobs);
-    ask_missing(jobs);
-    for (guint i = 0; i < jobs->len; i++)
-        apply_job(jobs->pdata[i]);
+    each_op(g, env_on("FLAGS_TEST") ? import_one : add_job, jobs);
+    run_jobs(jobs);
     each_op(g, apply_resources, NULL);
 }
 
