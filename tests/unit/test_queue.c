@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The durable queue: what was told to be on disk is there when it is opened again. */
+#include <string.h>
+
+#include "coordinator/queue.h"
+#include "engine/base/fs.h"
+
+static Queue *open_queue(const char *home)
+{
+    g_autoptr(GError) error = NULL;
+    Queue *q = queue_open(home, NULL, 1, &error);
+    g_assert_no_error(error);
+    return q;
+}
+
+static void on_durable(const GError *error, gpointer data)
+{
+    g_assert_no_error(error);
+    *(gboolean *)data = TRUE;
+}
+
+static void put_some(Queue *q, guint64 job_id)
+{
+    g_autoptr(Value) request = value_new_map();
+    value_map_set_int(request, "cpus", 2);
+    QueueJob j = { .id = job_id, .run = (char *)"batch", .batch = TRUE, .user = (char *)"ann",
+        .priority = 3, .retries = -1, .request = request, .submitted_us = 5 };
+    queue_put_job(q, &j);
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *run = g_strdup_printf("run%d", i);
+        QueueTask t = { .id = queue_next_id(q), .job = job_id, .index = i, .run = run,
+            .state = TASK_LEASED, .lease = 9, .attempt = 2, .worker = (char *)"w" };
+        queue_put_task(q, &t);
+    }
+}
+
+static void test_what_was_put_is_there_again(void)
+{
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    Queue *q = open_queue(home);
+    guint64 id = queue_next_id(q);
+    gboolean durable = FALSE;
+    put_some(q, id);
+    queue_after(q, on_durable, &durable);
+    g_assert_false(durable);
+    while (!durable)
+        g_main_context_iteration(NULL, TRUE);
+    queue_close(q);
+    q = open_queue(home);
+    g_autoptr(GPtrArray) jobs = queue_load_jobs(q, NULL);
+    g_assert_cmpuint(jobs->len, ==, 1);
+    QueueJob *j = jobs->pdata[0];
+    g_assert_cmpuint(j->id, ==, id);
+    g_assert_cmpint(j->priority, ==, 3);
+    g_assert_cmpint(value_map_int(j->request, "cpus", 0), ==, 2);
+    g_autoptr(GPtrArray) tasks = queue_load_tasks(q, id, NULL);
+    g_assert_cmpuint(tasks->len, ==, 3);
+    QueueTask *t = tasks->pdata[2];
+    g_assert_cmpstr(t->run, ==, "run2");
+    g_assert_cmpint(t->state, ==, TASK_LEASED);
+    g_assert_cmpint(t->attempt, ==, 2);
+    queue_close(q);
+    fs_remove_tree(home, NULL);
+}
+
+static void test_numbers_are_never_given_twice(void)
+{
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    guint64 last = 0;
+    for (int i = 0; i < 3; i++) { /* each start without a proper end in between */
+        Queue *q = open_queue(home);
+        for (int k = 0; k < 3; k++) {
+            guint64 id = queue_next_id(q);
+            g_assert_cmpuint(id, >, last);
+            last = id;
+        }
+        queue_close(q);
+    }
+    fs_remove_tree(home, NULL);
+}
+
+static void test_a_deleted_job_takes_its_tasks_along(void)
+{
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    Queue *q = open_queue(home);
+    put_some(q, 77);
+    queue_delete_job(q, 77);
+    g_assert_true(queue_flush(q, NULL));
+    g_autoptr(GPtrArray) tasks = queue_load_tasks(q, 77, NULL);
+    g_assert_cmpuint(tasks->len, ==, 0);
+    queue_close(q);
+    fs_remove_tree(home, NULL);
+}
+
+static void test_a_file_that_is_no_queue_is_refused(void)
+{
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    g_autofree char *dir = g_build_filename(home, "coordinator", NULL);
+    g_autofree char *path = g_build_filename(dir, "queue.db", NULL);
+    fs_mkdirs(dir, NULL);
+    fs_write(path, "this is no database, and long enough to be taken for one otherwise", -1, NULL);
+    g_autoptr(GError) error = NULL;
+    g_assert_null(queue_open(home, NULL, 1, &error));
+    g_assert_nonnull(strstr(error->message, path));
+    fs_remove_tree(home, NULL);
+}
+
+static void test_no_queue_remembers_nothing_and_waits_for_nothing(void)
+{
+    gboolean durable = FALSE;
+    put_some(NULL, 1);
+    queue_after(NULL, on_durable, &durable);
+    g_assert_true(durable);
+    g_assert_true(queue_flush(NULL, NULL));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/queue/there-again", test_what_was_put_is_there_again);
+    g_test_add_func("/queue/numbers", test_numbers_are_never_given_twice);
+    g_test_add_func("/queue/deleted-job", test_a_deleted_job_takes_its_tasks_along);
+    g_test_add_func("/queue/no-queue-file", test_a_file_that_is_no_queue_is_refused);
+    g_test_add_func("/queue/none", test_no_queue_remembers_nothing_and_waits_for_nothing);
+    return g_test_run();
+}

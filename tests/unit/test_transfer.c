@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* File lists, blobs and their way between two peers that are joined by a queue of messages. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/digest.h"
+#include "engine/base/fs.h"
+#include "engine/wire/transfer.h"
+
+typedef struct {
+    char *dir;
+    BlobStore *store;
+} Place;
+
+static void place_init(Place *p, guint64 limit)
+{
+    g_autoptr(GError) error = NULL;
+    p->dir = fs_mkdtemp("guild-test-", &error);
+    g_assert_no_error(error);
+    p->store = blobs_open(p->dir, limit, &error);
+    g_assert_no_error(error);
+}
+
+static void place_clear(Place *p)
+{
+    blobs_close(p->store);
+    fs_remove_tree(p->dir, NULL);
+    g_free(p->dir);
+}
+
+static char *in(Place *p, const char *rel) { return g_build_filename(p->dir, rel, NULL); }
+
+static void put(Place *p, const char *rel, const char *text)
+{
+    g_autofree char *path = in(p, rel);
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_assert_true(fs_mkdirs(dir, NULL));
+    g_assert_true(fs_write(path, text, -1, NULL));
+}
+
+static GPtrArray *scan(Place *p, const char *rel, FileListFlags flags)
+{
+    g_autofree char *root = in(p, rel);
+    g_autoptr(GError) error = NULL;
+    GPtrArray *files = filelist_scan(root, flags, NULL, NULL, NULL, &error);
+    g_assert_no_error(error);
+    return files;
+}
+
+/* ---- lists ---- */
+
+static void test_a_tree_is_built_as_it_was(void)
+{
+    Place a, b;
+    place_init(&a, 0);
+    place_init(&b, 0);
+    put(&a, "t/x/y.txt", "hello");
+    put(&a, "t/run.sh", "#!");
+    g_autofree char *sh = in(&a, "t/run.sh"), *link = in(&a, "t/l");
+    chmod(sh, 0755);
+    g_assert_true(fs_symlink("x/y.txt", link, NULL));
+    g_autoptr(GPtrArray) files = scan(&a, "t", FILELIST_PLAIN);
+    g_assert_cmpuint(files->len, ==, 4);
+    for (guint i = 0; i < files->len; i++) {
+        FileEntry *e = files->pdata[i];
+        g_autofree char *path = g_strdup_printf("%s/t/%s", a.dir, e->path);
+        if (e->digest)
+            g_assert_true(blobs_add_file(b.store, path, e->digest, NULL));
+    }
+    g_autofree char *root = in(&b, "made");
+    g_assert_true(fs_mkdirs(root, NULL));
+    g_autoptr(GError) error = NULL;
+    filelist_build(root, files, blobs_open_fd, b.store, &error);
+    g_assert_no_error(error);
+    g_autoptr(GPtrArray) made = scan(&b, "made", FILELIST_PLAIN);
+    g_assert_cmpuint(made->len, ==, files->len);
+    for (guint i = 0; i < files->len; i++)
+        g_assert_true(file_entry_same(files->pdata[i], made->pdata[i]));
+    place_clear(&a);
+    place_clear(&b);
+}
+
+static void test_nothing_is_written_through_a_link(void)
+{
+    Place p;
+    place_init(&p, 0);
+    g_autofree char *root = in(&p, "root"), *outside = in(&p, "outside");
+    fs_mkdirs(root, NULL);
+    fs_mkdirs(outside, NULL);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    FileEntry *e = file_entry_new("d", FILE_LINK);
+    e->target = g_strdup(outside);
+    g_ptr_array_add(files, e);
+    e = file_entry_new("d/evil", FILE_REGULAR);
+    e->data = g_bytes_new("x", 1);
+    e->size = 1;
+    g_ptr_array_add(files, e);
+    g_autoptr(GError) error = NULL;
+    g_assert_false(filelist_build(root, files, NULL, NULL, &error));
+    g_assert_nonnull(error);
+    g_autofree char *evil = in(&p, "outside/evil");
+    g_assert_false(fs_lexists(evil));
+    place_clear(&p);
+}
+
+static void test_links_that_lead_out_are_followed_when_asked(void)
+{
+    Place p;
+    place_init(&p, 0);
+    put(&p, "other/data.txt", "data");
+    put(&p, "run/own.txt", "own");
+    g_autofree char *link = in(&p, "run/in"), *own = in(&p, "run/own-link");
+    fs_symlink("../other/data.txt", link, NULL);
+    fs_symlink("own.txt", own, NULL);
+    g_autoptr(GPtrArray) plain = scan(&p, "run", FILELIST_PLAIN);
+    g_assert_cmpint(filelist_find(plain, "in")->kind, ==, FILE_LINK);
+    g_autoptr(GPtrArray) followed = scan(&p, "run", FILELIST_FOLLOW_OUTSIDE);
+    g_assert_cmpint(filelist_find(followed, "in")->kind, ==, FILE_REGULAR);
+    g_assert_cmpuint(filelist_find(followed, "in")->size, ==, 4);
+    g_assert_cmpint(filelist_find(followed, "own-link")->kind, ==, FILE_LINK);
+    place_clear(&p);
+}
+
+static void test_changes_are_what_changed(void)
+{
+    Place p;
+    place_init(&p, 0);
+    put(&p, "r/same", "1");
+    put(&p, "r/changed", "1");
+    put(&p, "r/gone", "1");
+    g_autoptr(GPtrArray) before = scan(&p, "r", FILELIST_NO_DIGEST);
+    put(&p, "r/changed", "22");
+    put(&p, "r/new", "3");
+    g_autofree char *gone = in(&p, "r/gone"), *root = in(&p, "r");
+    fs_remove(gone, NULL);
+    g_autoptr(GPtrArray) changes = filelist_changes(root, before, 0, NULL, NULL, NULL);
+    g_assert_cmpuint(changes->len, ==, 3);
+    FileEntry *first = changes->pdata[0];
+    g_assert_cmpstr(first->path, ==, "gone");
+    g_assert_cmpint(first->kind, ==, FILE_GONE);
+    place_clear(&p);
+}
+
+/* ---- blobs ---- */
+
+static void test_a_wrong_blob_gets_no_name(void)
+{
+    Place p;
+    place_init(&p, 0);
+    g_autofree char *digest = digest_sha256("right", 5);
+    BlobWriter *w = blobs_begin(p.store, digest, 5, NULL);
+    g_assert_true(blob_writer_add(w, "wrong", 5, NULL));
+    g_assert_false(blob_writer_finish(w, NULL));
+    g_assert_false(blobs_has(p.store, digest));
+    place_clear(&p);
+}
+
+static void test_a_part_is_gone_on_with(void)
+{
+    Place p;
+    place_init(&p, 0);
+    g_autofree char *digest = digest_sha256("abcdef", 6);
+    BlobWriter *w = blobs_begin(p.store, digest, 6, NULL);
+    g_assert_true(blob_writer_add(w, "abc", 3, NULL));
+    blob_writer_abort(w);
+    w = blobs_begin(p.store, digest, 6, NULL);
+    g_assert_cmpuint(blob_writer_offset(w), ==, 3);
+    g_assert_false(blob_writer_add(w, "defg", 4, NULL)); /* one too many */
+    g_assert_true(blob_writer_add(w, "def", 3, NULL));
+    g_assert_true(blob_writer_finish(w, NULL));
+    g_assert_true(blobs_has(p.store, digest));
+    place_clear(&p);
+}
+
+static void test_the_least_recently_used_goes(void)
+{
+    Place p;
+    place_init(&p, 2500);
+    char *digests[3];
+    for (int i = 0; i < 3; i++) {
+        char content[1000];
+        memset(content, 'a' + i, sizeof content);
+        digests[i] = digest_sha256(content, sizeof content);
+        BlobWriter *w = blobs_begin(p.store, digests[i], sizeof content, NULL);
+        blob_writer_add(w, content, sizeof content, NULL);
+        g_assert_true(blob_writer_finish(w, NULL));
+        g_autofree char *path = blobs_path(p.store, digests[i]);
+        struct timespec t[2] = { { 1000 + i, 0 }, { 1000, 0 } };
+        utimensat(AT_FDCWD, path, t, 0);
+    }
+    blobs_pin(p.store, digests[0]); /* the oldest, but in use */
+    blobs_trim(p.store);
+    g_assert_true(blobs_has(p.store, digests[0]));
+    g_assert_false(blobs_has(p.store, digests[1]));
+    g_assert_true(blobs_has(p.store, digests[2]));
+    for (int i = 0; i < 3; i++)
+        g_free(digests[i]);
+    place_clear(&p);
+}
+
+/* ---- between two peers ---- */
+
+typedef struct Pipe Pipe;
+struct Pipe {
+    GQueue queue; /* Packet */
+    gboolean broken;
+};
+typedef struct {
+    MsgKind kind;
+    GBytes *bytes;
+} Packet;
+
+static gboolean pipe_send(MsgKind kind, const void *msg, gpointer data)
+{
+    Pipe *p = data;
+    if (p->broken)
+        return FALSE;
+    Packet *packet = g_new0(Packet, 1);
+    packet->kind = kind;
+    packet->bytes = wire_pack(kind, msg);
+    g_queue_push_tail(&p->queue, packet);
+    return TRUE;
+}
+
+static gboolean deliver(Pipe *p, Transfer *to)
+{
+    Packet *packet = g_queue_pop_head(&p->queue);
+    if (!packet)
+        return FALSE;
+    MsgKind kind;
+    void *msg = wire_unpack(g_bytes_get_data(packet->bytes, NULL), g_bytes_get_size(packet->bytes),
+            &kind, NULL);
+    transfer_handle(to, kind, msg);
+    wire_free(kind, msg);
+    g_bytes_unref(packet->bytes);
+    g_free(packet);
+    return TRUE;
+}
+
+static void on_done(GPtrArray *files, const GError *error, gpointer data)
+{
+    *(int *)data = error ? 2 : 1;
+}
+
+static void test_content_crosses_and_goes_on_after_a_break(void)
+{
+    Place a, b;
+    place_init(&a, 0);
+    place_init(&b, 0);
+    g_autofree char *large = g_malloc(3 * WIRE_CHUNK + 17);
+    for (gsize i = 0; i < 3 * WIRE_CHUNK + 17; i++)
+        large[i] = (char)('a' + i % 23);
+    large[3 * WIRE_CHUNK + 16] = 0;
+    put(&a, "t/large", large);
+    put(&a, "t/empty", "");
+    put(&a, "t/small", "s");
+    put(&a, "t/small-too", "s");
+    g_autoptr(GPtrArray) files = scan(&a, "t", FILELIST_PLAIN);
+    g_autofree char *root = in(&a, "t");
+    Pipe to_a = { 0 }, to_b = { 0 };
+    Transfer *ta = transfer_new(a.store, pipe_send, &to_b);
+    Transfer *tb = transfer_new(b.store, pipe_send, &to_a);
+    transfer_offer(ta, root, files);
+    int done = 0;
+    g_assert_cmpuint(transfer_want(tb, files, on_done, &done), !=, 0);
+    for (int i = 0; i < 3; i++) { /* some pieces, then the connection breaks */
+        deliver(&to_a, ta);
+        deliver(&to_b, tb);
+    }
+    while (to_a.queue.length || to_b.queue.length) {
+        Packet *lost = g_queue_pop_head(to_a.queue.length ? &to_a.queue : &to_b.queue);
+        g_bytes_unref(lost->bytes);
+        g_free(lost);
+    }
+    g_assert_cmpint(done, ==, 0);
+    transfer_resume(tb);
+    while (deliver(&to_a, ta) | deliver(&to_b, tb))
+        ;
+    g_assert_cmpint(done, ==, 1);
+    for (guint i = 0; i < files->len; i++)
+        g_assert_true(blobs_has(b.store, ((FileEntry *)files->pdata[i])->digest));
+    transfer_free(ta);
+    transfer_free(tb);
+    place_clear(&a);
+    place_clear(&b);
+}
+
+static void test_what_was_not_offered_is_not_served(void)
+{
+    Place a, b;
+    place_init(&a, 0);
+    place_init(&b, 0);
+    put(&a, "secret", "secret");
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    FileEntry *e = file_entry_new("secret", FILE_REGULAR);
+    e->digest = digest_sha256("secret", 6);
+    e->size = 6;
+    g_ptr_array_add(files, e);
+    Pipe to_a = { 0 }, to_b = { 0 };
+    Transfer *ta = transfer_new(a.store, pipe_send, &to_b);
+    Transfer *tb = transfer_new(b.store, pipe_send, &to_a);
+    int done = 0;
+    transfer_want(tb, files, on_done, &done);
+    while (deliver(&to_a, ta) | deliver(&to_b, tb))
+        ;
+    g_assert_cmpint(done, ==, 2);
+    transfer_free(ta);
+    transfer_free(tb);
+    place_clear(&a);
+    place_clear(&b);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/filelist/a-tree-is-built-as-it-was", test_a_tree_is_built_as_it_was);
+    g_test_add_func("/filelist/nothing-through-a-link", test_nothing_is_written_through_a_link);
+    g_test_add_func("/filelist/links-out", test_links_that_lead_out_are_followed_when_asked);
+    g_test_add_func("/filelist/changes", test_changes_are_what_changed);
+    g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);
+    g_test_add_func("/blobs/part", test_a_part_is_gone_on_with);
+    g_test_add_func("/blobs/least-recently-used", test_the_least_recently_used_goes);
+    g_test_add_func("/transfer/crosses-and-goes-on", test_content_crosses_and_goes_on_after_a_break);
+    g_test_add_func("/transfer/not-offered", test_what_was_not_offered_is_not_served);
+    return g_test_run();
+}
