@@ -15,5 +15,8 @@ const char *child_guild_exe(void);
  * 127 with error if it can't be started. `signaled` (may be NULL) gets the last signal that we were sent meanwhile, or 0. */
 int child_run(const char *const *argv, char **env, const char *cwd, int *signaled, GError **error);
 
+/* Ends this process by the signal that it was sent, so that whoever waits sees it "terminated". */
+G_NORETURN void child_end_by_signal(int sig);
+
 /* A negative status as the status this process exits with, as Python's sys.exit() makes it. */
 int child_exit_code(int status);

@@ -69,7 +69,9 @@ static int run_step(const Step *step, Run *parent, const char *dir)
     int status = child_run((const char *const *) argv->pdata, env, cwd, &sig, &error);
     if (error)
         return cli_gerror(error);
-    return status == 0 && sig ? 128 + sig : child_exit_code(status);
+    if (sig)
+        child_end_by_signal(sig);
+    return child_exit_code(status);
 }
 
 /* 0, or what to exit with. */

@@ -419,9 +419,14 @@ static void add(GPtrArray *args, const char *text)
     g_ptr_array_add(args, g_strdup(text));
 }
 
-static void add_passthrough(GPtrArray *args, Run *parent, const char *step_run_dir)
+static void add_passthrough(GPtrArray *args, const Step *step, Run *parent, const char *step_run_dir)
 {
     g_autoptr(Value) params = run_try_attr(parent, "run_params");
+    Value *jobs = value_map_get(params, "jobs");
+    if (!value_is_null(jobs) && value_is_null(value_map_get(step->params, "jobs"))) {
+        add(args, "--jobs");
+        g_ptr_array_add(args, value_str(jobs));
+    }
     if (value_truthy(value_map_get(params, "stage_trials")))
         add(args, "--stage-trials");
     if (value_truthy(value_map_get(params, "force_sourcecode")))
@@ -481,7 +486,7 @@ char **step_run_args(const Step *step, Run *parent, const char *step_run_dir, gu
         add(args, step->op_spec);
         *shown = 3;
     }
-    add_passthrough(args, parent, step_run_dir);
+    add_passthrough(args, step, parent, step_run_dir);
     add_params(args, step);
     add_flags(args, step);
     g_ptr_array_add(args, NULL);
