@@ -11,6 +11,7 @@
 #include "cli/child.h"
 #include "config.h"
 #include "engine/base/fs.h"
+#include "engine/base/text.h"
 #include "engine/project/guildfile.h"
 #include "engine/project/plugins.h"
 #include "engine/project/python_exe.h"
@@ -169,7 +170,7 @@ static void show_space(Check *c)
         g_autofree char *dir = g_build_filename(cli_home(), parts[i], NULL);
         Usage usage = {0};
         fs_walk(dir, FALSE, add_size, &usage, NULL);
-        g_autofree char *size = g_format_size_full(usage.bytes, G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *size = text_format_bytes(usage.bytes);
         g_autofree char *name =
                 g_strdup_printf("%s_space", g_str_equal(parts[i], ".") ? "home" : parts[i]);
         attr(c, name, size);

@@ -7,6 +7,7 @@
 #include "cli/out.h"
 #include "cli/remote_client.h"
 #include "engine/base/json.h"
+#include "engine/base/text.h"
 
 static const CliOption remote_option[] = {
     { "remote", "-r, --remote", OPT_STRING, "REMOTE",
@@ -30,7 +31,7 @@ static char *describe(const Value *resources)
         if (value_is_list(v))
             text = g_strdup_printf("%u", (guint)value_list_size(v));
         else if (!strcmp(key, "mem") && value_is_number(v))
-            text = g_format_size_full((guint64)value_get_float(v), G_FORMAT_SIZE_IEC_UNITS);
+            text = text_format_bytes((guint64)value_get_float(v));
         else
             text = value_str(v);
         g_string_append_printf(s, "%s%s=%s", s->len ? " " : "", key, text);

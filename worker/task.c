@@ -168,8 +168,7 @@ static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer ta
     DoneCause cause = t->memory_exceeded ? DONE_MEMORY : t->stop_asked ? DONE_STOPPED : DONE_EXITED;
     g_autofree char *why = NULL;
     if (t->memory_exceeded) {
-        g_autofree char *size = g_format_size_full((guint64)t->request.mem_bytes,
-                G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *size = text_format_bytes((guint64)t->request.mem_bytes);
         why = g_strdup_printf("ended because it used more memory than the %s it asked for", size);
     }
     over(t, cause, exit_status, why);

@@ -319,3 +319,15 @@ char *text_to_utf8(const char *s, gssize len)
 {
     return g_utf8_make_valid(s, len);
 }
+
+char *text_format_bytes(guint64 bytes)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    if (bytes < 1024)
+        return g_strdup_printf("%u byte%s", (guint) bytes, bytes == 1 ? "" : "s");
+    double amount = (double) bytes / 1024;
+    guint unit = 0;
+    for (; amount >= 1024 && unit + 1 < G_N_ELEMENTS(units); unit++)
+        amount /= 1024;
+    return g_strdup_printf("%.1f %s", amount, units[unit]);
+}

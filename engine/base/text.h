@@ -20,6 +20,8 @@ int text_natural_compare(const char *a, const char *b);       /* runs of digits 
 gboolean text_is_hex(const char *s);
 /* s if it is valid UTF-8, else with bad bytes replaced (U+FFFD). Newly allocated. */
 char *text_to_utf8(const char *s, gssize len);
+/* "512 bytes", "23.5 GiB": for people, with an ordinary space. Newly allocated. */
+char *text_format_bytes(guint64 bytes);
 
 #define TEXT_ERROR text_error_quark()
 GQuark text_error_quark(void);

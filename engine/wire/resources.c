@@ -2,6 +2,8 @@
 /* Counting what trials ask and machines have: see resources.h. */
 #include "engine/wire/resources.h"
 
+#include "engine/base/text.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -226,7 +228,7 @@ char *request_describe(const Request *r)
     if (r->gpus)
         say(s, (double)r->gpus / AMOUNT_ONE, "gpu");
     if (r->mem_bytes) {
-        g_autofree char *size = g_format_size_full(r->mem_bytes, G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *size = text_format_bytes(r->mem_bytes);
         g_string_append_printf(s, ", %s", size);
     }
     for (guint i = 0; i < r->n_named; i++)
@@ -353,8 +355,8 @@ char *resources_why_not(const Resources *r, const Request *q)
     if ((Amount)r->n_gpus * AMOUNT_ONE < q->gpus)
         return g_strdup_printf("%.6g gpus, of %u", (double)q->gpus / AMOUNT_ONE, r->n_gpus);
     if (r->mem_bytes < q->mem_bytes) {
-        g_autofree char *want = g_format_size_full(q->mem_bytes, G_FORMAT_SIZE_IEC_UNITS);
-        g_autofree char *has = g_format_size_full(r->mem_bytes, G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *want = text_format_bytes(q->mem_bytes);
+        g_autofree char *has = text_format_bytes(r->mem_bytes);
         return g_strdup_printf("%s of memory, of %s", want, has);
     }
     if (!has_labels(r, q))
