@@ -25,6 +25,7 @@ import json
 import os
 
 MAX_INT = 2**63
+MAX_DEPTH = 30
 
 
 class ImportError_(Exception):
@@ -426,8 +427,10 @@ def parser_flags(request, watch, answer):
         _pid, status = os.waitpid(pid, 0)
         output.seek(0)
         printed = output.read().decode(errors="replace").strip()
-    if status != 0 or not text:
-        raise ImportError_(last_words(printed))
+    if status != 0:
+        raise ImportError_(last_words(printed) or "Python ended with status %i" % status)
+    if not text:  # the module ended the process by itself
+        return {}
     result = json.loads(text)
     answer["warnings"].extend(
         [line[len("WARNING:") :].strip() for line in printed.split("\n") if line.startswith("WARNING:")]
@@ -491,27 +494,28 @@ def with_abs_paths(flags, script_dir):
                 attrs["default"] = path
 
 
-def portable(val):
-    """Numbers that JSON readers may refuse, as the text that YAML reads them from."""
+def portable(val, depth=0):
+    """What any JSON reader takes: numbers within limits, else the text that YAML reads them from;
+    strings of characters; not too deep."""
+    if isinstance(val, str):
+        return val.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
     if isinstance(val, float) and (val != val or val in (float("inf"), float("-inf"))):
         return json.dumps(val)
     if isinstance(val, int) and not isinstance(val, bool) and not -MAX_INT <= val < MAX_INT:
         return str(val)
+    if isinstance(val, (dict, list, tuple)) and depth > MAX_DEPTH:
+        return "..."
     if isinstance(val, dict):
-        return {str(k): portable(v) for k, v in val.items()}
+        return {portable(str(k)): portable(v, depth + 1) for k, v in val.items()}
     if isinstance(val, (list, tuple)):
-        return [portable(v) for v in val]
+        return [portable(v, depth + 1) for v in val]
     return val
 
 
 def syntax_warning(path, e):
     text = (e.text or "").rstrip()
-    return "cannot import flags from %s: invalid syntax on line %s\n  %s\n  %s^" % (
-        path,
-        e.lineno,
-        text,
-        " " * max((e.offset or 1) - 1, 0),
-    )
+    where = "invalid syntax on line %s\n  %s\n  %s^" % (e.lineno, text, " " * ((e.offset or 1) - 1))
+    return "cannot import flags from %s: %s" % (path, where if e.lineno else e.msg)
 
 
 def flags_answer(request):
@@ -530,15 +534,16 @@ def flags_answer(request):
         source = Source(path)
         answer["framework"] = framework(source)
         dest = resolved_dest(request, source, answer)
-        answer["flags"] = portable(flags_for_dest(dest, request, source, answer))
+        answer["flags"] = flags_for_dest(dest, request, source, answer)
         with_abs_paths(answer["flags"], os.path.dirname(path))
         answer["dest"] = dest
         answer["ok"] = True
     except SyntaxError as e:
-        answer["quiet_warnings"].append(syntax_warning(path, e))
+        bare = request["sys_path"] == "."  # a script, named as the user did
+        answer["quiet_warnings"].append(syntax_warning("./" + shown if bare else path, e))
     except ImportError_ as e:
         answer["quiet_warnings"].append("cannot import flags from %s: %s" % (shown, e))
-    except (OSError, ValueError, RecursionError) as e:
+    except (OSError, ValueError, RecursionError, MemoryError) as e:
         answer["quiet_warnings"].append("cannot import flags from %s: %s" % (shown, e))
     return answer
 
@@ -549,9 +554,10 @@ def main():
     answers = []
     for request in requests:
         if request["do"] == "sys-path":
-            answers.append({"sys_path": [path for path in sys.path if path]})
+            answer = {"sys_path": [path for path in sys.path if path]}
         else:
-            answers.append(flags_answer(request))
+            answer = flags_answer(request)
+        answers.append(portable(answer))
     json.dump(answers, sys.stdout)
 
 
