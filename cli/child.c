@@ -26,18 +26,18 @@ static void on_signal(int sig)
 {
     last_signal = sig;
     if (sig != SIGINT && child_pid > 0)
-        kill((pid_t) child_pid, sig);
+        kill((pid_t)child_pid, sig);
 }
 
 typedef struct SavedSignals {
     struct sigaction old[3];
 } SavedSignals;
 
-static const int handled[] = { SIGINT, SIGTERM, SIGHUP };
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP};
 
 static void take_signals(SavedSignals *saved)
 {
-    struct sigaction act = { .sa_handler = on_signal };
+    struct sigaction act = {.sa_handler = on_signal};
     sigemptyset(&act.sa_mask);
     for (gsize i = 0; i < G_N_ELEMENTS(handled); i++)
         sigaction(handled[i], &act, &saved->old[i]);
@@ -61,7 +61,7 @@ static int spawn(const char *const *argv, char **env, const char *cwd, pid_t *pi
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
     int err = cwd ? posix_spawn_file_actions_addchdir_np(&actions, cwd) : 0;
     if (!err)
-        err = posix_spawnp(pid, argv[0], &actions, &attr, (char **) argv, env ? env : environ);
+        err = posix_spawnp(pid, argv[0], &actions, &attr, (char **)argv, env ? env : environ);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&actions);
     return err;

@@ -10,9 +10,10 @@
 const char *child_guild_exe(void);
 
 /* Runs argv (looked up in PATH unless it has a slash) with `env` (NAME=VALUE, NULL: ours) in `cwd`
- * (NULL: ours) and waits. Until it ends SIGTERM and SIGHUP are passed on to it, and SIGINT, which it
- * gets from the terminal, is left to it. Gives the exit status as Python's subprocess does: -N for signal N;
- * 127 with error if it can't be started. `signaled` (may be NULL) gets the last signal that we were sent meanwhile, or 0. */
+ * (NULL: ours) and waits. Until it ends SIGTERM and SIGHUP are passed on to it, and SIGINT, which
+ * it gets from the terminal, is left to it. Gives the exit status as Python's subprocess does: -N
+ * for signal N; 127 with error if it can't be started. `signaled` (may be NULL) gets the last
+ * signal that we were sent meanwhile, or 0. */
 int child_run(const char *const *argv, char **env, const char *cwd, int *signaled, GError **error);
 
 /* Ends this process by the signal that it was sent, so that whoever waits sees it "terminated". */

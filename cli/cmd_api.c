@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild _api`: what our Python package asks the program: one JSON request on stdin, one JSON answer
- * on stdout. It is how optimizers written in Python (guild.batch_util) read runs, make trials and get
- * their results without a YAML parser or an event file reader of their own. Each verb is one row
- * of the table at the end; an answer {"error": TEXT} says why not. */
+/* `guild _api`: what our Python package asks the program: one JSON request on stdin, one JSON
+ * answer on stdout. It is how optimizers written in Python (guild.batch_util) read runs, make
+ * trials and get their results without a YAML parser or an event file reader of their own. Each
+ * verb is one row of the table at the end; an answer {"error": TEXT} says why not. */
 #include "cli/commands.h"
 #include "engine/base/flagval.h"
 #include "engine/base/fs.h"
@@ -81,7 +81,8 @@ static Value *api_write_attr(const Value *request, GError **error)
         return NULL;
     if (!fs_is_safe_rel(name) || strchr(name, '/'))
         return bad(error, "not a name of an attribute");
-    return run_write_attr(run, name, value_map_get(request, "value"), error) ? value_new_map() : NULL;
+    return run_write_attr(run, name, value_map_get(request, "value"), error) ? value_new_map()
+                                                                             : NULL;
 }
 
 /* ---- trials ---- */
@@ -105,11 +106,11 @@ static Value *api_expand(const Value *request, GError **error)
 {
     Value *rows = value_map_get(request, "trials");
     TrialSpec spec = {
-        .flags = value_map_get(request, "flags"),
-        .user_flags = value_map_get(request, "user_flags"),
-        .rows = value_truthy(rows) ? rows : NULL,
-        .seed = (guint64) value_map_int(request, "seed", 0),
-        .max_trials = value_map_int(request, "max", 0),
+            .flags = value_map_get(request, "flags"),
+            .user_flags = value_map_get(request, "user_flags"),
+            .rows = value_truthy(rows) ? rows : NULL,
+            .seed = (guint64)value_map_int(request, "seed", 0),
+            .max_trials = value_map_int(request, "max", 0),
     };
     if (!value_is_map(spec.flags))
         return bad(error, "flags are not a mapping");
@@ -167,7 +168,7 @@ static Value *scalar_value(const GPtrArray *summaries, const Value *scalar)
 {
     if (!value_is_list(scalar) || value_list_size(scalar) < 2)
         return value_new_null();
-    const Value *parts[3] = { NULL };
+    const Value *parts[3] = {NULL};
     for (gsize i = 0; i < MIN(value_list_size(scalar), 3); i++)
         parts[i] = value_list_at(scalar, i);
     for (guint i = 0; i < summaries->len; i++) {
@@ -176,8 +177,8 @@ static Value *scalar_value(const GPtrArray *summaries, const Value *scalar)
             continue;
         if (value_is_string(parts[0]) && !g_str_has_prefix(s->prefix, value_get_string(parts[0])))
             continue;
-        Value *val = scalar_summary_column(s,
-                value_is_string(parts[2]) ? value_get_string(parts[2]) : NULL, FALSE);
+        Value *val = scalar_summary_column(
+                s, value_is_string(parts[2]) ? value_get_string(parts[2]) : NULL, FALSE);
         return val ? val : value_new_null();
     }
     return value_new_null();
@@ -229,8 +230,8 @@ static Value *api_flag_assigns(const Value *request, GError **error)
     value_map_sort(sorted);
     for (gsize i = 0; i < value_map_size(sorted); i++) {
         g_autofree char *val = flagval_format(value_map_at(sorted, i), 0);
-        value_list_append(texts,
-                take_string(g_strdup_printf("%s=%s", value_map_key_at(sorted, i), val)));
+        value_list_append(
+                texts, take_string(g_strdup_printf("%s=%s", value_map_key_at(sorted, i), val)));
     }
     return texts;
 }
@@ -259,16 +260,16 @@ static const struct {
     const char *name;
     Value *(*fn)(const Value *request, GError **error);
 } verbs[] = {
-    { "run", api_run },
-    { "write-attr", api_write_attr },
-    { "trial", api_trial },
-    { "expand", api_expand },
-    { "trials", api_trials },
-    { "scalars", api_scalars },
-    { "trials-table", api_trials_table },
-    { "flag-assigns", api_flag_assigns },
-    { "decode-flag", api_decode_flag },
-    { "decode-function", api_decode_function },
+        {"run", api_run},
+        {"write-attr", api_write_attr},
+        {"trial", api_trial},
+        {"expand", api_expand},
+        {"trials", api_trials},
+        {"scalars", api_scalars},
+        {"trials-table", api_trials_table},
+        {"flag-assigns", api_flag_assigns},
+        {"decode-flag", api_decode_flag},
+        {"decode-function", api_decode_function},
 };
 
 static Value *answer(const char *verb, const Value *request, GError **error)
@@ -285,7 +286,7 @@ static char *read_stdin(void)
     char buf[65536];
     size_t n;
     while ((n = fread(buf, 1, sizeof buf, stdin)) > 0 && text->len + n <= MAX_REQUEST)
-        g_string_append_len(text, buf, (gssize) n);
+        g_string_append_len(text, buf, (gssize)n);
     return g_string_free(text, FALSE);
 }
 
@@ -295,8 +296,7 @@ static int api_main(CliArgs *args)
     g_autofree char *text = read_stdin();
     g_autoptr(GError) error = NULL;
     g_autoptr(Value) request = json_parse(*text ? text : "{}", -1, "request", &error);
-    g_autoptr(Value) result =
-            request ? answer(words[0] ? words[0] : "", request, &error) : NULL;
+    g_autoptr(Value) result = request ? answer(words[0] ? words[0] : "", request, &error) : NULL;
     Value *reply = value_new_map();
     if (result)
         value_map_set(reply, "result", value_ref(result));
@@ -308,14 +308,14 @@ static int api_main(CliArgs *args)
     return result ? 0 : 1;
 }
 
-static const CliOption *const no_options[] = { NULL };
+static const CliOption *const no_options[] = {NULL};
 
 const CliCommand cmd_api = {
-    .name = "_api",
-    .args = "VERB",
-    .summary = "Answer a request of the Python package.",
-    .help = "Reads a JSON request and writes a JSON answer.",
-    .options = no_options,
-    .run = api_main,
-    .hidden = TRUE,
+        .name = "_api",
+        .args = "VERB",
+        .summary = "Answer a request of the Python package.",
+        .help = "Reads a JSON request and writes a JSON answer.",
+        .options = no_options,
+        .run = api_main,
+        .hidden = TRUE,
 };

@@ -15,27 +15,28 @@ static int batch_main(CliArgs *args)
         return cli_gerror(error);
     g_autoptr(Run) proto = run_batch_proto(run);
     if (!proto)
-        return cli_error("run %s is no batch (%s/.guild/proto is missing)", run_id(run), run_dir(run));
+        return cli_error(
+                "run %s is no batch (%s/.guild/proto is missing)", run_id(run), run_dir(run));
     g_autoptr(Value) params = run_try_attr(run, "run_params");
     g_autoptr(Value) stage = run_try_attr(run, "stage_trials");
     LocalBatchOptions options = {
-        .home = cli_home(),
-        .jobs = (int) value_map_int(params, "jobs", 1),
-        .retries = -1,
-        .stage_trials = value_truthy(stage),
+            .home = cli_home(),
+            .jobs = (int)value_map_int(params, "jobs", 1),
+            .retries = -1,
+            .stage_trials = value_truthy(stage),
     };
     int status = local_batch_run(run, &options, &error);
     return error ? cli_gerror(error) : status;
 }
 
-static const CliOption *const no_options[] = { NULL };
+static const CliOption *const no_options[] = {NULL};
 
 const CliCommand cmd_batch = {
-    .name = "_batch",
-    .args = "",
-    .summary = "Run the trials of the current batch run.",
-    .help = "Runs the trials of the batch run in $RUN_DIR. Started by batch runs.",
-    .options = no_options,
-    .run = batch_main,
-    .hidden = TRUE,
+        .name = "_batch",
+        .args = "",
+        .summary = "Run the trials of the current batch run.",
+        .help = "Runs the trials of the batch run in $RUN_DIR. Started by batch runs.",
+        .options = no_options,
+        .run = batch_main,
+        .hidden = TRUE,
 };

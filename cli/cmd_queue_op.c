@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild _queue`: what a run of the built-in operation `queue` executes, by way of the Python module
- * guild.plugins.queue_main. Looks for staged runs and starts them one at a time, first staged first.
- * Any number of queues may run: a run is taken (marker PENDING) under the home's lock on run
- * status, the same that the reference's queues use, so none is started twice. */
+/* `guild _queue`: what a run of the built-in operation `queue` executes, by way of the Python
+ * module guild.plugins.queue_main. Looks for staged runs and starts them one at a time, first
+ * staged first. Any number of queues may run: a run is taken (marker PENDING) under the home's lock
+ * on run status, the same that the reference's queues use, so none is started twice. */
 #include "cli/child.h"
 #include "cli/commands.h"
 #include "cli/opmode.h"
@@ -97,7 +97,8 @@ static gboolean gpus_differ(Queue *q, Run *run)
     g_autofree char *text = value_str(gpus);
     if (!strcmp(text, q->gpus))
         return FALSE;
-    if (g_hash_table_add(q->gpu_mismatch, g_strdup(run_id(run)))) /* spelled as the reference does */
+    if (g_hash_table_add(
+                q->gpu_mismatch, g_strdup(run_id(run)))) /* spelled as the reference does */
         queue_log(LOG_INFO, "Ignorning staged run %s (GPU spec mismatch: run is %s, queue is %s)",
                 run_id(run), text, q->gpus);
     return TRUE;
@@ -109,7 +110,8 @@ static gboolean must_wait(Queue *q, Run *run, const GPtrArray *blocking)
         return FALSE;
     if (g_hash_table_add(q->waiting, g_strdup(run_id(run)))) {
         g_autofree char *ids = join_ids(blocking);
-        queue_log(LOG_INFO, "Found staged run %s (waiting for runs to finish: %s)", run_id(run), ids);
+        queue_log(
+                LOG_INFO, "Found staged run %s (waiting for runs to finish: %s)", run_id(run), ids);
         q->logged_waiting = TRUE;
     }
     return TRUE;
@@ -122,8 +124,8 @@ static void sort_runs(Queue *q, GPtrArray *staged, GPtrArray *blocking)
         Run *run = all->pdata[i];
         if (run_has_marker(run, "STAGED") && run_status(run) == RUN_STAGED)
             g_ptr_array_add(staged, run_ref(run));
-        else if (q->wait_for_running && strcmp(run_id(run), run_id(q->self))
-                && run_status(run) == RUN_RUNNING && !is_queue(run))
+        else if (q->wait_for_running && strcmp(run_id(run), run_id(q->self)) &&
+                 run_status(run) == RUN_RUNNING && !is_queue(run))
             g_ptr_array_add(blocking, run_ref(run));
     }
 }
@@ -184,7 +186,8 @@ static char **run_env(Run *run)
 static void start_run(Queue *q, Run *run)
 {
     queue_log(LOG_INFO, "Starting staged run %s", run_id(run));
-    const char *argv[] = { child_guild_exe(), "run", "-y", "--restart", run_id(run), NULL, NULL, NULL };
+    const char *argv[] = {
+            child_guild_exe(), "run", "-y", "--restart", run_id(run), NULL, NULL, NULL};
     if (q->gpus) {
         argv[5] = "--gpus";
         argv[6] = q->gpus;
@@ -219,7 +222,8 @@ static void start_all_staged(Queue *q)
 /* Sleeps; TRUE if a signal says to stop. The signals are blocked but for here and for children. */
 static gboolean wait_for_stop(gint64 seconds, const sigset_t *signals)
 {
-    struct timespec timeout = { .tv_sec = (time_t) seconds, .tv_nsec = seconds ? 0 : 100 * 1000 * 1000 };
+    struct timespec timeout = {
+            .tv_sec = (time_t)seconds, .tv_nsec = seconds ? 0 : 100 * 1000 * 1000};
     int sig;
     do
         sig = sigtimedwait(signals, NULL, &timeout);
@@ -240,7 +244,7 @@ static void run_queue(Queue *q)
         queue_log(LOG_INFO, "Processing staged runs");
         start_all_staged(q);
         queue_log(LOG_INFO, "queue processed %u run(s) in %f seconds", q->started,
-                (double) (g_get_monotonic_time() - start) / G_USEC_PER_SEC);
+                (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC);
         return;
     }
     do
@@ -264,14 +268,14 @@ static int queue_main(CliArgs *args)
         return cli_gerror(error);
     const char *gpus = cli_string(args, "gpus");
     Queue q = {
-        .self = self,
-        .store = store,
-        .gpus = gpus && *gpus ? gpus : NULL,
-        .wait_for_running = cli_flag(args, "wait_for_running"),
-        .run_once = cli_flag(args, "run_once"),
-        .poll_s = MAX(cli_int(args, "poll_interval", DEFAULT_POLL_S), 0),
-        .waiting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
-        .gpu_mismatch = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+            .self = self,
+            .store = store,
+            .gpus = gpus && *gpus ? gpus : NULL,
+            .wait_for_running = cli_flag(args, "wait_for_running"),
+            .run_once = cli_flag(args, "run_once"),
+            .poll_s = MAX(cli_int(args, "poll_interval", DEFAULT_POLL_S), 0),
+            .waiting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+            .gpu_mismatch = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
     };
     queue_log(LOG_INFO, "Starting queue");
     run_queue(&q);
@@ -282,24 +286,35 @@ static int queue_main(CliArgs *args)
 }
 
 static const CliOption queue_options[] = {
-    { .key = "poll_interval", .names = "--poll-interval", .kind = OPT_INT, .metavar = "SECONDS",
-            .help = "Time between looks for staged runs." },
-    { .key = "run_once", .names = "--run-once", .kind = OPT_FLAG,
-            .help = "Start what is staged and stop." },
-    { .key = "wait_for_running", .names = "--wait-for-running", .kind = OPT_FLAG,
-            .help = "Start nothing while other runs are running." },
-    { .key = "gpus", .names = "--gpus", .kind = OPT_STRING, .metavar = "DEVICES",
-            .help = "Devices for the runs; runs staged for others are left alone." },
-    CLI_OPTIONS_END,
+        {.key = "poll_interval",
+                .names = "--poll-interval",
+                .kind = OPT_INT,
+                .metavar = "SECONDS",
+                .help = "Time between looks for staged runs."},
+        {.key = "run_once",
+                .names = "--run-once",
+                .kind = OPT_FLAG,
+                .help = "Start what is staged and stop."},
+        {.key = "wait_for_running",
+                .names = "--wait-for-running",
+                .kind = OPT_FLAG,
+                .help = "Start nothing while other runs are running."},
+        {.key = "gpus",
+                .names = "--gpus",
+                .kind = OPT_STRING,
+                .metavar = "DEVICES",
+                .help = "Devices for the runs; runs staged for others are left alone."},
+        CLI_OPTIONS_END,
 };
-static const CliOption *const queue_tables[] = { queue_options, NULL };
+static const CliOption *const queue_tables[] = {queue_options, NULL};
 
 const CliCommand cmd_queue_op = {
-    .name = "_queue",
-    .args = "",
-    .summary = "Start staged runs.",
-    .help = "Starts staged runs until it is stopped. The process of a run of the operation `queue`.",
-    .options = queue_tables,
-    .run = queue_main,
-    .hidden = TRUE,
+        .name = "_queue",
+        .args = "",
+        .summary = "Start staged runs.",
+        .help = "Starts staged runs until it is stopped. The process of a run of the operation "
+                "`queue`.",
+        .options = queue_tables,
+        .run = queue_main,
+        .hidden = TRUE,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `guild _steps`: what a run of an operation with `steps` executes, by way of the Python module
- * guild.steps_main. Runs the steps one after the other, each as a run of its own with a link to it in
- * this run, and checks what they made. */
+ * guild.steps_main. Runs the steps one after the other, each as a run of its own with a link to it
+ * in this run, and checks what they made. */
 #include "cli/child.h"
 #include "cli/commands.h"
 #include "cli/opmode.h"
@@ -17,8 +17,8 @@
 
 enum { EXIT_CHECK_FAILED = 3 };
 
-/* Directory of the step's run: where the link in the parent points, or a new id beside the parent, to which
- * the link is made. */
+/* Directory of the step's run: where the link in the parent points, or a new id beside the parent,
+ * to which the link is made. */
 static char *step_run_dir(Run *parent, const char *link_name, GError **error)
 {
     g_autofree char *link = fs_join(run_dir(parent), link_name);
@@ -54,7 +54,7 @@ static int run_step(const Step *step, Run *parent, const char *dir)
     g_autofree char *desc = g_strjoinv(" ", args + shown);
     log_info("%s %s: %s", fs_exists(dir) ? "restarting" : "running", step->name, desc);
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_ptr_array_add(argv, (gpointer) child_guild_exe());
+    g_ptr_array_add(argv, (gpointer)child_guild_exe());
     g_ptr_array_add(argv, "run");
     g_ptr_array_add(argv, "-y");
     for (guint i = 0; args[i]; i++)
@@ -66,7 +66,7 @@ static int run_step(const Step *step, Run *parent, const char *dir)
     g_auto(GStrv) env = step_env(step, parent);
     GError *error = NULL;
     int sig = 0;
-    int status = child_run((const char *const *) argv->pdata, env, cwd, &sig, &error);
+    int status = child_run((const char *const *)argv->pdata, env, cwd, &sig, &error);
     if (error)
         return cli_gerror(error);
     if (sig)
@@ -125,14 +125,14 @@ static int steps_main(CliArgs *args)
     return status;
 }
 
-static const CliOption *const no_options[] = { NULL };
+static const CliOption *const no_options[] = {NULL};
 
 const CliCommand cmd_steps = {
-    .name = "_steps",
-    .args = "",
-    .summary = "Run the steps of the current run.",
-    .help = "Runs the steps of the run in $RUN_DIR. Started by operations that have steps.",
-    .options = no_options,
-    .run = steps_main,
-    .hidden = TRUE,
+        .name = "_steps",
+        .args = "",
+        .summary = "Run the steps of the current run.",
+        .help = "Runs the steps of the run in $RUN_DIR. Started by operations that have steps.",
+        .options = no_options,
+        .run = steps_main,
+        .hidden = TRUE,
 };

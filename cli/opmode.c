@@ -10,7 +10,7 @@ void opmode_init_log(void)
     gint64 level = 0;
     if (!text || !g_ascii_string_to_signed(text, 10, 0, 1000, &level, NULL))
         level = LOG_WARNING;
-    log_set_level((LogLevel) level);
+    log_set_level((LogLevel)level);
     log_set_style(LOG_STYLE_OP);
 }
 

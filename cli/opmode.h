@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For the hidden commands that are the process of a run (steps, queues, batches): which run that is,
- * and log lines as an operation of the reference prints them. */
+/* For the hidden commands that are the process of a run (steps, queues, batches): which run that
+ * is, and log lines as an operation of the reference prints them. */
 #pragma once
 
 #include "engine/run/run.h"

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-G_DEFINE_QUARK(guild-steps-error, steps_error)
+G_DEFINE_QUARK(guild - steps - error, steps_error)
 
 typedef enum { P_FLAG, P_TEXT, P_MULTI } ParamKind;
 
@@ -24,29 +24,29 @@ static const struct {
     ParamKind kind;
     gboolean resolve; /* `${flag}` of the parent run */
 } used_params[] = {
-    { "batch_label", "--batch-label", P_TEXT, FALSE },
-    { "batch_tags", "--batch-tag", P_MULTI, FALSE },
-    { "fail_on_trial_error", "--fail-on-trial-error", P_FLAG, FALSE },
-    { "force_flags", "--force-flags", P_FLAG, FALSE },
-    { "gpus", "--gpus", P_TEXT, TRUE },
-    { "label", "--label", P_TEXT, TRUE },
-    { "max_trials", "--max-trials", P_TEXT, FALSE },
-    { "maximize", "--maximize", P_TEXT, FALSE },
-    { "minimize", "--minimize", P_TEXT, FALSE },
-    { "needed", "--needed", P_FLAG, FALSE },
-    { "no_gpus", "--no-gpus", P_FLAG, FALSE },
-    { "opt_flags", "--opt-flag", P_MULTI, FALSE },
-    { "optimize", "--optimize", P_FLAG, FALSE },
-    { "optimizer", "--optimizer", P_TEXT, FALSE },
-    { "random_seed", "--random-seed", P_TEXT, FALSE },
-    { "remote", "--remote", P_TEXT, FALSE },
-    { "stop_after", "--stop-after", P_TEXT, FALSE },
-    { "tags", "--tag", P_MULTI, TRUE },
-    { "jobs", "--jobs", P_TEXT, FALSE },
-    { "additional_deps", NULL, P_MULTI, FALSE },
-    { "break_", NULL, P_MULTI, FALSE },
-    { "break_on_error", NULL, P_FLAG, FALSE },
-    { "force_sourcecode", NULL, P_FLAG, FALSE },
+        {"batch_label", "--batch-label", P_TEXT, FALSE},
+        {"batch_tags", "--batch-tag", P_MULTI, FALSE},
+        {"fail_on_trial_error", "--fail-on-trial-error", P_FLAG, FALSE},
+        {"force_flags", "--force-flags", P_FLAG, FALSE},
+        {"gpus", "--gpus", P_TEXT, TRUE},
+        {"label", "--label", P_TEXT, TRUE},
+        {"max_trials", "--max-trials", P_TEXT, FALSE},
+        {"maximize", "--maximize", P_TEXT, FALSE},
+        {"minimize", "--minimize", P_TEXT, FALSE},
+        {"needed", "--needed", P_FLAG, FALSE},
+        {"no_gpus", "--no-gpus", P_FLAG, FALSE},
+        {"opt_flags", "--opt-flag", P_MULTI, FALSE},
+        {"optimize", "--optimize", P_FLAG, FALSE},
+        {"optimizer", "--optimizer", P_TEXT, FALSE},
+        {"random_seed", "--random-seed", P_TEXT, FALSE},
+        {"remote", "--remote", P_TEXT, FALSE},
+        {"stop_after", "--stop-after", P_TEXT, FALSE},
+        {"tags", "--tag", P_MULTI, TRUE},
+        {"jobs", "--jobs", P_TEXT, FALSE},
+        {"additional_deps", NULL, P_MULTI, FALSE},
+        {"break_", NULL, P_MULTI, FALSE},
+        {"break_on_error", NULL, P_FLAG, FALSE},
+        {"force_sourcecode", NULL, P_FLAG, FALSE},
 };
 
 static void invalid(GError **error, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
@@ -91,26 +91,26 @@ static gboolean note_unused(const CliOption *option, gpointer data)
 {
     const OptionScan *scan = data;
     if (cli_given(scan->args, option->key) && !is_used(option->key))
-        g_ptr_array_add(scan->unused, (gpointer) option->key);
+        g_ptr_array_add(scan->unused, (gpointer)option->key);
     return FALSE;
 }
 
 static gint compare_keys(gconstpointer a, gconstpointer b)
 {
-    return strcmp(*(const char *const *) a, *(const char *const *) b);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Options that make no sense for a step are said to be ignored. */
 static void warn_unused(const CliCommand *run, const CliArgs *args, const char *run_spec)
 {
     g_autoptr(GPtrArray) unused = g_ptr_array_new();
-    OptionScan scan = { args, unused };
+    OptionScan scan = {args, unused};
     cli_each_option(run->options, note_unused, &scan);
     g_ptr_array_sort(unused, compare_keys);
     g_autoptr(Value) spec = value_new_string(run_spec);
     g_autofree char *repr = value_repr(spec);
     for (guint i = 0; i < unused->len; i++)
-        log_warning("run parameter %s used in %s ignored", (char *) unused->pdata[i], repr);
+        log_warning("run parameter %s used in %s ignored", (char *)unused->pdata[i], repr);
 }
 
 /* What `guild run` would read from the options of `args`. */
@@ -140,14 +140,14 @@ static Value *step_item(const Value *data, const char *key)
 
 static gboolean is_unset(const Value *val)
 {
-    return value_is_null(val) || (value_kind(val) == VALUE_BOOL && !value_get_bool(val))
-            || (value_is_list(val) && !value_list_size(val));
+    return value_is_null(val) || (value_kind(val) == VALUE_BOOL && !value_get_bool(val)) ||
+           (value_is_list(val) && !value_list_size(val));
 }
 
 /* Items of the step's map and then what a parent run hands on: label and tags. */
 static void apply_data_and_parent(Value *params, const Value *data, const Value *parent_params)
 {
-    static const char *const inherited[] = { "label", "tags" };
+    static const char *const inherited[] = {"label", "tags"};
     for (gsize i = 0; i < G_N_ELEMENTS(used_params); i++) {
         Value *val = step_item(data, used_params[i].key);
         if (!is_unset(val))
@@ -202,7 +202,7 @@ static gboolean resolve_params(Value *params, const Value *parent_flags, GError 
         if (!used_params[i].resolve || !val)
             continue;
         Value *resolved = used_params[i].kind == P_MULTI ? resolve_list(val, parent_flags, error)
-                                                          : resolve(val, parent_flags, error);
+                                                         : resolve(val, parent_flags, error);
         if (!resolved)
             return FALSE;
         value_map_set(params, used_params[i].key, resolved);
@@ -212,30 +212,31 @@ static gboolean resolve_params(Value *params, const Value *parent_flags, GError 
 
 /* ---- flags ---- */
 
-/* Flags of the parent run named "STEP:FLAG" set FLAG; for one flag the operation's name wins over the
- * step's. */
+/* Flags of the parent run named "STEP:FLAG" set FLAG; for one flag the operation's name wins over
+ * the step's. */
 static void apply_prefixed(Value *flags, const Step *step, const Value *parent_flags)
 {
     g_autoptr(Value) found = value_new_map();
-    const char *const names[] = { step->op_spec, step->name };
+    const char *const names[] = {step->op_spec, step->name};
     for (gsize n = 0; n < G_N_ELEMENTS(names); n++) {
         g_autofree char *prefix = g_strconcat(names[n], ":", NULL);
         for (gsize i = 0; value_is_map(parent_flags) && i < value_map_size(parent_flags); i++) {
             const char *full = value_map_key_at(parent_flags, i);
             if (g_str_has_prefix(full, prefix) && !value_map_has(found, full + strlen(prefix)))
-                value_map_set(found, full + strlen(prefix), value_ref(value_map_at(parent_flags, i)));
+                value_map_set(
+                        found, full + strlen(prefix), value_ref(value_map_at(parent_flags, i)));
         }
     }
     value_map_update(flags, found);
 }
 
-static gboolean init_flags(Step *step, const char *const *args, const Value *parent_flags,
-        GError **error)
+static gboolean init_flags(
+        Step *step, const char *const *args, const Value *parent_flags, GError **error)
 {
     g_auto(GStrv) assigns = NULL;
     flags_split_args(args, &assigns, &step->batch_files);
     GError *cause = NULL;
-    g_autoptr(Value) given = flags_parse_assigns((const char *const *) assigns, NULL, &cause);
+    g_autoptr(Value) given = flags_parse_assigns((const char *const *)assigns, NULL, &cause);
     if (!given) {
         invalid(error, "%s", cause->message);
         g_error_free(cause);
@@ -273,7 +274,7 @@ static char **flag_args_of_data(const Value *data, GError **error)
         invalid(error, "invalid flags value %s", repr);
     }
     g_ptr_array_add(args, NULL);
-    return (char **) g_ptr_array_free(args, FALSE);
+    return (char **)g_ptr_array_free(args, FALSE);
 }
 
 /* ---- one step ---- */
@@ -344,8 +345,8 @@ static gboolean init_step(Step *step, const Value *data, const char *run_spec, c
             return FALSE;
         }
     }
-    return resolve_params(step->params, parent->flags, error)
-            && init_flags(step, own ? (const char *const *) own : words + 1, parent->flags, error);
+    return resolve_params(step->params, parent->flags, error) &&
+           init_flags(step, own ? (const char *const *)own : words + 1, parent->flags, error);
 }
 
 static Step *step_new(const Value *data, const ParentInfo *parent, GError **error)
@@ -362,7 +363,7 @@ static Step *step_new(const Value *data, const ParentInfo *parent, GError **erro
     }
     const CliCommand *run = cli_find_command(cli_commands, "run");
     int rest = 0;
-    CliArgs *args = cli_args_parse(run, "guild run", (const char *const *) words, &rest);
+    CliArgs *args = cli_args_parse(run, "guild run", (const char *const *)words, &rest);
     if (!args) {
         invalid(error, "invalid run spec '%s'", run_spec);
         return NULL;
@@ -401,7 +402,7 @@ GPtrArray *steps_for_run(Run *parent, GError **error)
     g_autoptr(Value) flags = run_try_attr(parent, "flags");
     g_autoptr(Value) params = run_try_attr(parent, "run_params");
     g_autoptr(OpRef) opref = run_opref(parent, NULL);
-    ParentInfo info = { flags, params, opref };
+    ParentInfo info = {flags, params, opref};
     for (gsize i = 0; i < value_list_size(data); i++) {
         Step *step = step_new(value_list_at(data, i), &info, error);
         if (!step)
@@ -419,7 +420,8 @@ static void add(GPtrArray *args, const char *text)
     g_ptr_array_add(args, g_strdup(text));
 }
 
-static void add_passthrough(GPtrArray *args, const Step *step, Run *parent, const char *step_run_dir)
+static void add_passthrough(
+        GPtrArray *args, const Step *step, Run *parent, const char *step_run_dir)
 {
     g_autoptr(Value) params = run_try_attr(parent, "run_params");
     Value *jobs = value_map_get(params, "jobs");
@@ -432,8 +434,8 @@ static void add_passthrough(GPtrArray *args, const Step *step, Run *parent, cons
     if (value_truthy(value_map_get(params, "force_sourcecode")))
         add(args, "--force-sourcecode");
     g_autoptr(Run) step_run = run_new(step_run_dir, NULL);
-    if (value_truthy(value_map_get(params, "needed")) && run_exists(step_run)
-            && run_status(step_run) == RUN_COMPLETED)
+    if (value_truthy(value_map_get(params, "needed")) && run_exists(step_run) &&
+            run_status(step_run) == RUN_COMPLETED)
         add(args, "--needed");
 }
 
@@ -441,8 +443,9 @@ static void add_params(GPtrArray *args, const Step *step)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(used_params); i++) {
         Value *val = value_map_get(step->params, used_params[i].key);
-        gboolean zero_counts = !strcmp(used_params[i].key, "gpus")
-                || !strcmp(used_params[i].key, "random_seed") || !strcmp(used_params[i].key, "jobs");
+        gboolean zero_counts = !strcmp(used_params[i].key, "gpus") ||
+                               !strcmp(used_params[i].key, "random_seed") ||
+                               !strcmp(used_params[i].key, "jobs");
         if (!used_params[i].option || value_is_null(val) || (!zero_counts && !value_truthy(val)))
             continue;
         if (used_params[i].kind == P_FLAG) {
@@ -490,5 +493,5 @@ char **step_run_args(const Step *step, Run *parent, const char *step_run_dir, gu
     add_params(args, step);
     add_flags(args, step);
     g_ptr_array_add(args, NULL);
-    return (char **) g_ptr_array_free(args, FALSE);
+    return (char **)g_ptr_array_free(args, FALSE);
 }

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The steps of an operation, as its run keeps them in attribute `steps`: each is a `guild run`
  * command line (a string, or a map with `run`, `name`, `flags`, `expect`, `isolate-runs` and any
- * option of the run command), made concrete with the flags of the run that has the steps. Format and
- * rules: the reference's guild/steps_main.py. */
+ * option of the run command), made concrete with the flags of the run that has the steps. Format
+ * and rules: the reference's guild/steps_main.py. */
 #pragma once
 
 #include "engine/base/value.h"
 #include "engine/run/run.h"
 
 typedef struct Step {
-    char *op_spec;     /* with the parent's model where it names none */
-    char *name;        /* as the user calls it */
-    char *link;        /* what the link in the parent run is called: the name, made unique */
-    Value *params;     /* map: option of the run command -> value, resolved */
-    Value *flags;      /* map */
+    char *op_spec; /* with the parent's model where it names none */
+    char *name;    /* as the user calls it */
+    char *link;    /* what the link in the parent run is called: the name, made unique */
+    Value *params; /* map: option of the run command -> value, resolved */
+    Value *flags;  /* map */
     char **batch_files;
-    Value *expect;     /* list of checks as written */
+    Value *expect; /* list of checks as written */
     gboolean isolate_runs;
 } Step;
 

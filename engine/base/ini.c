@@ -7,14 +7,14 @@
 #include <errno.h>
 #include <string.h>
 
-G_DEFINE_QUARK(guild-ini-error, ini_error)
+G_DEFINE_QUARK(guild - ini - error, ini_error)
 
 typedef struct Parser {
     Value *sections;
-    Value *section;   /* borrowed */
-    char *option;     /* of the value that may go on */
+    Value *section; /* borrowed */
+    char *option;   /* of the value that may go on */
     GString *value;
-    gsize indent;     /* of the option's line */
+    gsize indent; /* of the option's line */
 } Parser;
 
 /* Python's int(), float() and configparser's booleans, in this order. */
@@ -32,12 +32,12 @@ static Value *decode_value(const char *s)
     static const struct {
         const char *word;
         gboolean val;
-    } words[] = { { "yes", TRUE }, { "true", TRUE }, { "on", TRUE }, { "no", FALSE },
-        { "false", FALSE }, { "off", FALSE } };
+    } words[] = {{"yes", TRUE}, {"true", TRUE}, {"on", TRUE}, {"no", FALSE}, {"false", FALSE},
+            {"off", FALSE}};
     for (gsize i = 0; i < G_N_ELEMENTS(words); i++)
         if (!g_ascii_strcasecmp(s, words[i].word))
             return value_new_bool(words[i].val);
-    static const char *const specials[] = { "nan", "inf", "infinity" };
+    static const char *const specials[] = {"nan", "inf", "infinity"};
     for (gsize i = 0; i < G_N_ELEMENTS(specials); i++)
         if (!g_ascii_strcasecmp(digits, specials[i]))
             return value_new_float(g_ascii_strtod(s, NULL));
@@ -56,8 +56,8 @@ static void finish_option(Parser *p)
 
 static gboolean syntax(const char *name, guint line, const char *what, GError **error)
 {
-    g_set_error(error, INI_ERROR, INI_ERROR_SYNTAX, "%s:%u: %s", name ? name : "<config>", line,
-            what);
+    g_set_error(
+            error, INI_ERROR, INI_ERROR_SYNTAX, "%s:%u: %s", name ? name : "<config>", line, what);
     return FALSE;
 }
 
@@ -111,7 +111,7 @@ static gboolean parse_line(Parser *p, char *line, const char *name, guint n, GEr
 
 Value *ini_parse(const char *text, const char *name, GError **error)
 {
-    Parser p = { .sections = value_new_map(), .value = g_string_new(NULL) };
+    Parser p = {.sections = value_new_map(), .value = g_string_new(NULL)};
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     gboolean ok = TRUE;
     for (guint i = 0; ok && lines[i]; i++)

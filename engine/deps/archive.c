@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unpacking by libarchive. It is asked to refuse what leaves the folder; because its own checks let
- * some things pass (a hard link to an absolute name, a symbolic link that points out of the folder and
- * would be followed by whoever reads the run), names and link targets are checked here first. */
+ * some things pass (a hard link to an absolute name, a symbolic link that points out of the folder
+ * and would be followed by whoever reads the run), names and link targets are checked here first.
+ */
 #include "engine/deps/archive.h"
 
 #include "engine/base/fs.h"
@@ -31,8 +32,8 @@ const char *archive_type(const char *path)
 
 static gboolean refuse(const char *archive, const char *entry, const char *why, GError **error)
 {
-    g_set_error(error, DEP_ERROR, DEP_ERROR_REFUSED, "'%s' cannot be unpacked: entry '%s' %s", archive,
-            entry, why);
+    g_set_error(error, DEP_ERROR, DEP_ERROR_REFUSED, "'%s' cannot be unpacked: entry '%s' %s",
+            archive, entry, why);
     return FALSE;
 }
 
@@ -154,13 +155,14 @@ static gboolean extract_entry(struct archive *in, struct archive *out, struct ar
     }
     /* Folders stay writable, so that what follows can go into them; no set-id bits. */
     mode_t perm = archive_entry_perm(entry) & 0777;
-    archive_entry_set_perm(entry, archive_entry_filetype(entry) == AE_IFDIR ? perm | 0700 : perm | 0400);
+    archive_entry_set_perm(
+            entry, archive_entry_filetype(entry) == AE_IFDIR ? perm | 0700 : perm | 0400);
     if (archive_write_header(out, entry) < ARCHIVE_WARN)
         return fail(archive, archive_error_string(out), error);
     if (!hard && archive_entry_filetype(entry) == AE_IFREG && !copy_data(in, out, archive, error))
         return FALSE;
-    return archive_write_finish_entry(out) >= ARCHIVE_WARN
-            || fail(archive, archive_error_string(out), error);
+    return archive_write_finish_entry(out) >= ARCHIVE_WARN ||
+           fail(archive, archive_error_string(out), error);
 }
 
 static struct archive *open_archive(const char *path, const char *type, GError **error)
@@ -210,8 +212,8 @@ static gboolean unpack_all(struct archive *in, const char *path, const char *typ
                 continue; /* the folder itself */
         }
         ok = names->len < MAX_MEMBERS || fail(path, "it has too many entries", error);
-        ok = ok && entry_is_safe(entry, name, dir, path, error)
-                && extract_entry(in, out, entry, name, dir, path, error);
+        ok = ok && entry_is_safe(entry, name, dir, path, error) &&
+             extract_entry(in, out, entry, name, dir, path, error);
         if (ok)
             g_ptr_array_add(names, g_steal_pointer(&name));
     }
@@ -223,7 +225,7 @@ static gboolean unpack_all(struct archive *in, const char *path, const char *typ
 
 static gint compare_strings(gconstpointer a, gconstpointer b)
 {
-    return strcmp(*(const char *const *) a, *(const char *const *) b);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Folders that members lie in and that are no members themselves, before the members. */
@@ -235,7 +237,8 @@ static char **with_folders(GPtrArray *names)
     GPtrArray *all = g_ptr_array_new();
     for (guint i = 0; i < names->len; i++) {
         char *slash = strrchr(names->pdata[i], '/');
-        g_autofree char *folder = slash ? g_strndup(names->pdata[i], slash - (char *) names->pdata[i]) : NULL;
+        g_autofree char *folder =
+                slash ? g_strndup(names->pdata[i], slash - (char *)names->pdata[i]) : NULL;
         if (folder && !g_hash_table_contains(seen, folder)) {
             g_ptr_array_add(all, folder);
             g_hash_table_add(seen, g_steal_pointer(&folder));
@@ -245,7 +248,7 @@ static char **with_folders(GPtrArray *names)
     for (guint i = 0; i < names->len; i++)
         g_ptr_array_add(all, g_strdup(names->pdata[i]));
     g_ptr_array_add(all, NULL);
-    return (char **) g_ptr_array_free(all, FALSE);
+    return (char **)g_ptr_array_free(all, FALSE);
 }
 
 static char *memory_path(const char *path, const char *dir)
@@ -260,9 +263,8 @@ static char **remembered(const char *path, const char *memory)
 {
     struct stat a, m;
     g_autofree char *text = NULL;
-    if (stat(path, &a) || stat(memory, &m)
-            || m.st_mtim.tv_sec < a.st_mtim.tv_sec
-            || (m.st_mtim.tv_sec == a.st_mtim.tv_sec && m.st_mtim.tv_nsec < a.st_mtim.tv_nsec))
+    if (stat(path, &a) || stat(memory, &m) || m.st_mtim.tv_sec < a.st_mtim.tv_sec ||
+            (m.st_mtim.tv_sec == a.st_mtim.tv_sec && m.st_mtim.tv_nsec < a.st_mtim.tv_nsec))
         return NULL;
     if (!(text = fs_read(memory, 0, NULL, NULL)))
         return NULL;
@@ -279,7 +281,7 @@ static char **remembered(const char *path, const char *memory)
     if (!names->len)
         return NULL;
     g_ptr_array_add(names, NULL);
-    return (char **) g_ptr_array_free(g_steal_pointer(&names), FALSE);
+    return (char **)g_ptr_array_free(g_steal_pointer(&names), FALSE);
 }
 
 char **archive_unpack(const char *path, const char *type, const char *dir, GError **error)

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-G_DEFINE_QUARK(guild-dep-error, dep_error)
+G_DEFINE_QUARK(guild - dep - error, dep_error)
 
 static const char name_chars[] = G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_-.";
 
@@ -29,7 +29,7 @@ void dep_free(Dep *dep)
 
 static GPtrArray *deps_array_new(void)
 {
-    return g_ptr_array_new_with_free_func((GDestroyNotify) dep_free);
+    return g_ptr_array_new_with_free_func((GDestroyNotify)dep_free);
 }
 
 /* ---- flags ---- */
@@ -49,7 +49,7 @@ static void add_flag_names(const ResSource *source, GPtrArray *names)
 static char **take_strv(GPtrArray *strings)
 {
     g_ptr_array_add(strings, NULL);
-    return (char **) g_ptr_array_free(strings, FALSE);
+    return (char **)g_ptr_array_free(strings, FALSE);
 }
 
 char **dep_source_flag_names(const ResSource *source)
@@ -100,8 +100,8 @@ static gboolean undefined(GError **error, const char *fmt, ...)
     return FALSE;
 }
 
-static ResourceDef *resource_of_model(ModelDef *model, const char *name, const OpDef *opdef,
-        char **location, GError **error)
+static ResourceDef *resource_of_model(
+        ModelDef *model, const char *name, const OpDef *opdef, char **location, GError **error)
 {
     ResourceDef *resdef = modeldef_resource(model, name);
     if (!resdef) {
@@ -114,8 +114,8 @@ static ResourceDef *resource_of_model(ModelDef *model, const char *name, const O
     return resdef;
 }
 
-static ResourceDef *resource_for_spec(const char *spec, const OpDef *opdef, char **location,
-        GError **error)
+static ResourceDef *resource_for_spec(
+        const char *spec, const OpDef *opdef, char **location, GError **error)
 {
     if (is_name(spec, strlen(spec)))
         return resource_of_model(opdef->modeldef, spec, opdef, location, error);
@@ -285,8 +285,8 @@ static GPtrArray *run_id_candidates(const ResourceDef *resdef, const Value *flag
     return ids;
 }
 
-static void add_default_runs(ResSource *source, const GPtrArray *ids, RunStore *store,
-        GPtrArray *found)
+static void add_default_runs(
+        ResSource *source, const GPtrArray *ids, RunStore *store, GPtrArray *found)
 {
     guint before = found->len;
     for (guint i = 0; i < MAX(ids->len, 1); i++) {

@@ -13,19 +13,19 @@
 #include "engine/run/store.h"
 
 typedef struct Dep {
-    ResourceDef *resdef;   /* belongs to `keeper`, or to the Dep if that is NULL */
-    OpDef *keeper;         /* a reference to the operation that defines the resource */
-    char *location;        /* folder that relative `file` names start at */
-    char **parents;        /* further folders to look in (guildfiles that the model extends); may be NULL.
-                            * As in the reference these are not part of the data */
-    Value *config;         /* map of flag name to value for the names in dep_flag_names(); may be NULL */
+    ResourceDef *resdef; /* belongs to `keeper`, or to the Dep if that is NULL */
+    OpDef *keeper;       /* a reference to the operation that defines the resource */
+    char *location;      /* folder that relative `file` names start at */
+    char **parents; /* further folders to look in (guildfiles that the model extends); may be NULL.
+                     * As in the reference these are not part of the data */
+    Value *config;  /* map of flag name to value for the names in dep_flag_names(); may be NULL */
 } Dep;
 
 #define DEP_ERROR dep_error_quark()
 GQuark dep_error_quark(void);
 typedef enum {
     DEP_ERROR_UNDEFINED,  /* a name in `requires` that no resource has, a broken reference */
-    DEP_ERROR_UNRESOLVED, /* a source could not be brought in; the message names source and resource */
+    DEP_ERROR_UNRESOLVED, /* a source could not be brought in; the message says which and why */
     DEP_ERROR_REFUSED,    /* it would have been written outside of the run directory */
 } DepError;
 
@@ -37,8 +37,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Dep, dep_free)
  * DEP_ERROR_UNDEFINED. */
 GPtrArray *deps_for_opdef(OpDef *opdef, const Value *flag_vals, GError **error);
 
-/* `--dep PATH` of the run command: links a file or folder into the run. A relative path starts at the
- * current folder when the run starts (location "."), as the reference has it. */
+/* `--dep PATH` of the run command: links a file or folder into the run. A relative path starts at
+ * the current folder when the run starts (location "."), as the reference has it. */
 Dep *dep_for_path(const char *path, GError **error);
 
 /* To and from the list under `deps` in attribute `op`. Errors name the entry. NULL data gives an
@@ -46,15 +46,15 @@ Dep *dep_for_path(const char *path, GError **error);
 Value *deps_as_data(const GPtrArray *deps);
 GPtrArray *deps_for_data(const Value *data, GError **error);
 
-/* Names of flags that set a source: its `flag-name`, else its `name`, else its uri and the uri without
- * the scheme ("operation:prepare", "prepare"). Newly allocated strv. */
+/* Names of flags that set a source: its `flag-name`, else its `name`, else its uri and the uri
+ * without the scheme ("operation:prepare", "prepare"). Newly allocated strv. */
 char **dep_source_flag_names(const ResSource *source);
 /* The same of all sources of a resource, in their order. */
 char **dep_flag_names(const ResourceDef *resdef);
 
 /* The resource that one entry of an operation's `requires` stands for; belongs to the operation.
- * `location` (may be NULL) gets the folder that its names start at, newly allocated. dep_flag_names() of it
- * tells which flags an operation accepts beside its own. */
+ * `location` (may be NULL) gets the folder that its names start at, newly allocated.
+ * dep_flag_names() of it tells which flags an operation accepts beside its own. */
 ResourceDef *dep_resource_def(const OpDef *opdef, const OpDependencyDef *depdef,
         const Value *flag_vals, char **location, GError **error);
 

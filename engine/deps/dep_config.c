@@ -79,8 +79,8 @@ static gboolean set_nested(Value *config, const char *name, Value *val, GError *
                     "'%s' cannot be nested: conflicts with {'%s': %s}", name, key, text);
             return FALSE;
         }
-        char *dot = g_strrstr_len(name, (gssize) len, ".");
-        len = dot ? (gsize) (dot - name) : 0;
+        char *dot = g_strrstr_len(name, (gssize)len, ".");
+        len = dot ? (gsize)(dot - name) : 0;
     }
     g_auto(GStrv) parts = g_strsplit(name, ".", -1);
     guint n = g_strv_length(parts);
@@ -161,8 +161,8 @@ char *source_generate_config(const SourceJob *job, const char *path, GError **er
         g_set_error(&load_error, DEP_ERROR, DEP_ERROR_UNRESOLVED, "expected a mapping but got %s",
                 value_kind_name(value_kind(loaded)));
     if (load_error) {
-        g_set_error(error, DEP_ERROR, DEP_ERROR_UNRESOLVED, "error loading config from %s: %s", path,
-                load_error->message);
+        g_set_error(error, DEP_ERROR, DEP_ERROR_UNRESOLVED, "error loading config from %s: %s",
+                path, load_error->message);
         g_error_free(load_error);
         return NULL;
     }

@@ -85,8 +85,8 @@ typedef struct Names {
     GError *error;
 } Names;
 
-/* All that the source's path can be with these flags, of which those that are lists stand for one of their
- * items. Goes through the flags from `index` on. */
+/* All that the source's path can be with these flags, of which those that are lists stand for one
+ * of their items. Goes through the flags from `index` on. */
 static void collect(Names *n, Value *flags, gsize index)
 {
     if (n->error || g_hash_table_size(n->found) >= MAX_NAMES)
@@ -109,8 +109,8 @@ static void collect(Names *n, Value *flags, gsize index)
     }
     SourceJob job = *n->job;
     job.flags = flags;
-    char *name = source_resolve_refs(&job, job.source->path, ressource_resolving_name(job.source),
-            &n->error);
+    char *name = source_resolve_refs(
+            &job, job.source->path, ressource_resolving_name(job.source), &n->error);
     if (name)
         g_hash_table_add(n->found, name);
 }
@@ -136,8 +136,7 @@ static void collect_for_rows(Names *n)
 static gboolean pack_named(const SourceJob *job, GError **error)
 {
     g_autofree char *root = fs_abspath(job->location, job->ctx->cwd);
-    Names n = { .job = job,
-        .found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
+    Names n = {.job = job, .found = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
     collect_for_rows(&n);
     gboolean ok = n.error == NULL;
     if (n.error)

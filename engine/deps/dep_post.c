@@ -35,7 +35,7 @@ static char *apply_functions(const SourceJob *job, const char *script, GError **
     while ((at = strstr(script, call)) && strchr(at, ')')) {
         const char *end = strchr(at, ')');
         const char *arg = at + strlen(call);
-        g_autofree char *quoted = g_strndup(arg, (gsize) (end - arg));
+        g_autofree char *quoted = g_strndup(arg, (gsize)(end - arg));
         g_auto(GStrv) args = text_shell_split(quoted, error);
         g_autofree char *path = args && args[0] ? project_source(job, args[0], error) : NULL;
         if (!path)
@@ -71,12 +71,12 @@ gboolean source_post_process(const SourceJob *job, const char *dir, GError **err
         return TRUE;
     g_autofree char *resource = resdef_resolving_name(job->dep->resdef);
     log_info("Post processing %s resource in %s: '%s'", resource, dir, command);
-    const char *argv[] = { "/bin/sh", "-c", command, NULL };
+    const char *argv[] = {"/bin/sh", "-c", command, NULL};
     GError *run_error = NULL;
     int status = 0;
-    gboolean ok = g_spawn_sync(dir, (char **) argv, NULL, G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL, NULL,
-            NULL, &status, &run_error)
-            && g_spawn_check_wait_status(status, &run_error);
+    gboolean ok = g_spawn_sync(dir, (char **)argv, NULL, G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL,
+                          NULL, NULL, &status, &run_error) &&
+                  g_spawn_check_wait_status(status, &run_error);
     if (!ok) {
         g_set_error(error, DEP_ERROR, DEP_ERROR_UNRESOLVED, "error post processing %s resource: %s",
                 resource, run_error->message);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which files of a folder, an archive or a run a source means: `select`, `select-min`, `select-max`,
- * and the rules where there is none. */
+/* Which files of a folder, an archive or a run a source means: `select`, `select-min`,
+ * `select-max`, and the rules where there is none. */
 #include "engine/deps/source.h"
 
 #include "engine/base/fs.h"
@@ -11,7 +11,7 @@
 
 static gint compare_strings(gconstpointer a, gconstpointer b)
 {
-    return strcmp(*(const char *const *) a, *(const char *const *) b);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static GPtrArray *strings_new(void)
@@ -63,18 +63,20 @@ static void apply_select(const ResSelect *select, const GPtrArray *sorted, GHash
     for (guint i = 0; re && i < sorted->len; i++) {
         g_autoptr(GMatchInfo) m = NULL;
         double number;
-        if (!g_utf8_validate(sorted->pdata[i], -1, NULL) || !g_regex_match(re, sorted->pdata[i], 0, &m))
+        if (!g_utf8_validate(sorted->pdata[i], -1, NULL) ||
+                !g_regex_match(re, sorted->pdata[i], 0, &m))
             continue;
         if (select->reduce == SELECT_ALL) {
             g_hash_table_add(picked, sorted->pdata[i]);
-        } else if (match_number(m, &number)
-                && (!best || (select->reduce == SELECT_MIN ? number < best_number : number > best_number))) {
+        } else if (match_number(m, &number) &&
+                   (!best || (select->reduce == SELECT_MIN ? number < best_number
+                                                           : number > best_number))) {
             best = sorted->pdata[i];
             best_number = number;
         }
     }
     if (best)
-        g_hash_table_add(picked, (gpointer) best);
+        g_hash_table_add(picked, (gpointer)best);
 }
 
 GPtrArray *source_select(const ResSource *source, const char *root, const GPtrArray *rel_paths)
@@ -125,7 +127,7 @@ static char entry_kind(GHashTable *kinds, const char *rel)
 {
     g_autofree char *path = g_strdup(rel);
     for (;;) {
-        char kind = (char) GPOINTER_TO_INT(g_hash_table_lookup(kinds, path));
+        char kind = (char)GPOINTER_TO_INT(g_hash_table_lookup(kinds, path));
         char *slash = strrchr(path, '/');
         if (kind || !slash)
             return kind;
@@ -133,7 +135,8 @@ static char entry_kind(GHashTable *kinds, const char *rel)
     }
 }
 
-static gboolean look_at_file(const char *root, const char *rel, const struct stat *st, gpointer data)
+static gboolean look_at_file(
+        const char *root, const char *rel, const struct stat *st, gpointer data)
 {
     Generated *g = data;
     if (S_ISDIR(st->st_mode))
@@ -155,10 +158,10 @@ GPtrArray *source_generated_paths(Run *run, GError **error)
     for (guint i = 0; i < entries->len; i++) {
         char **entry = entries->pdata[i];
         if (entry[0] && entry[0][0] && entry[1])
-            g_hash_table_insert(kinds, fs_normpath(entry[1]), GINT_TO_POINTER((int) entry[0][0]));
+            g_hash_table_insert(kinds, fs_normpath(entry[1]), GINT_TO_POINTER((int)entry[0][0]));
     }
     const char *legacy = g_getenv("GUILD_LEGACY_OPDEP_SELECT");
-    Generated g = { kinds, legacy && legacy[0] && !legacy[1] ? legacy[0] - '0' : 0, tops };
+    Generated g = {kinds, legacy && legacy[0] && !legacy[1] ? legacy[0] - '0' : 0, tops};
     if (!fs_walk(run_dir(run), FALSE, look_at_file, &g, error))
         return NULL;
     g_autoptr(GPtrArray) names = g_ptr_array_new();

@@ -83,7 +83,7 @@ static long timeout_or(long dflt)
 {
     const char *s = g_getenv("GUILD_FETCH_TIMEOUT");
     gint64 v = 0;
-    return s && g_ascii_string_to_signed(s, 10, 1, 86400, &v, NULL) ? (long) v : dflt;
+    return s && g_ascii_string_to_signed(s, 10, 1, 86400, &v, NULL) ? (long)v : dflt;
 }
 
 static size_t write_block(char *data, size_t size, size_t n, void *out)
@@ -96,7 +96,7 @@ static size_t note_status(char *data, size_t size, size_t n, void *status_line)
 {
     if (size * n > 5 && !strncmp(data, "HTTP/", 5)) {
         g_string_truncate(status_line, 0);
-        g_string_append_len(status_line, data, (gssize) (size * n));
+        g_string_append_len(status_line, data, (gssize)(size * n));
     }
     return size * n;
 }
@@ -115,7 +115,7 @@ static CURLcode transfer(const char *url, FILE *out, char *why, GString *status_
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https,file");
     curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long) MAX_REDIRECTS);
+    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)MAX_REDIRECTS);
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "guild");
@@ -146,7 +146,7 @@ static void set_http_error(const char *status_line, GError **error)
 
 static gboolean download(const char *url, const char *path, GError **error)
 {
-    g_autofree char *temp = g_strdup_printf("%s.%d.part", path, (int) getpid());
+    g_autofree char *temp = g_strdup_printf("%s.%d.part", path, (int)getpid());
     FILE *out = fopen(temp, "we");
     if (!out) {
         g_set_error(error, DEP_ERROR, DEP_ERROR_UNRESOLVED, "cannot write %s: %s", temp,

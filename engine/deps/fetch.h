@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Downloads, once: a url is kept under its own name in a folder of the home's cache and taken from
- * there the next time (guild/pip_util.py download_url). The download goes to a temporary file and is
- * renamed when it is whole and its digest is right, so a broken one is never taken for good.
+ * there the next time (guild/pip_util.py download_url). The download goes to a temporary file and
+ * is renamed when it is whole and its digest is right, so a broken one is never taken for good.
  *
  * A server that does not answer or stops sending ends in an error: FETCH_CONNECT_S to connect,
  * FETCH_STALL_S without a byte. $GUILD_FETCH_TIMEOUT (seconds) replaces both. */

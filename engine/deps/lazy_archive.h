@@ -34,7 +34,8 @@
 #define archive_read_support_format_raw LAZY_ARCHIVE(archive_read_support_format_raw)
 #define archive_read_support_format_tar LAZY_ARCHIVE(archive_read_support_format_tar)
 #define archive_read_support_format_zip LAZY_ARCHIVE(archive_read_support_format_zip)
-#define archive_read_support_format_zip_seekable LAZY_ARCHIVE(archive_read_support_format_zip_seekable)
+#define archive_read_support_format_zip_seekable                                                   \
+    LAZY_ARCHIVE(archive_read_support_format_zip_seekable)
 #define archive_write_close LAZY_ARCHIVE(archive_write_close)
 #define archive_write_data LAZY_ARCHIVE(archive_write_data)
 #define archive_write_data_block LAZY_ARCHIVE(archive_write_data_block)
@@ -45,5 +46,6 @@
 #define archive_write_header LAZY_ARCHIVE(archive_write_header)
 #define archive_write_new LAZY_ARCHIVE(archive_write_new)
 #define archive_write_open_filename LAZY_ARCHIVE(archive_write_open_filename)
-#define archive_write_set_format_pax_restricted LAZY_ARCHIVE(archive_write_set_format_pax_restricted)
+#define archive_write_set_format_pax_restricted                                                    \
+    LAZY_ARCHIVE(archive_write_set_format_pax_restricted)
 #define archive_write_set_format_zip LAZY_ARCHIVE(archive_write_set_format_zip)

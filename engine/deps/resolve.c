@@ -27,10 +27,11 @@ static gboolean fail(GError **error, int code, const char *fmt, ...)
 
 /* ---- where a path goes ---- */
 
-static gboolean is_link_type(const Dep *dep, const ResSource *source, gboolean *link, GError **error)
+static gboolean is_link_type(
+        const Dep *dep, const ResSource *source, gboolean *link, GError **error)
 {
     const char *type = source->target_type && *source->target_type ? source->target_type
-                                                                    : dep->resdef->target_type;
+                                                                   : dep->resdef->target_type;
     *link = type && *type ? !strcmp(type, "link") : ressource_is_operation(source);
     if (!type || !*type || *link || !strcmp(type, "copy"))
         return TRUE;
@@ -52,8 +53,8 @@ static char *renamed(const SourceJob *job, const char *name, GError **error)
         g_autofree char *repl = pattern ? source_resolve_refs(job, rule->repl, NULL, &cause) : NULL;
         if (!repl) {
             fail(error, DEP_ERROR_UNRESOLVED,
-                    "error renaming source %s ('%s' -> '%s'): resolution error: %s", name, rule->pattern,
-                    rule->repl, cause->message);
+                    "error renaming source %s ('%s' -> '%s'): resolution error: %s", name,
+                    rule->pattern, rule->repl, cause->message);
             g_error_free(cause);
             return NULL;
         }
@@ -127,8 +128,10 @@ static char *target_for(const SourceJob *job, const char *path, GError **error)
     g_autofree char *rel = fs_normpath(joined);
     g_autofree char *target = g_build_filename(run_dir(job->run), rel, NULL);
     if (!fs_is_safe_rel(rel) || !strcmp(rel, ".") || !is_inside(run_dir(job->run), target)) {
-        fail(error, DEP_ERROR_REFUSED, "invalid path '%s' in %s resource (path must be inside of the "
-                                       "run directory)", joined, resource);
+        fail(error, DEP_ERROR_REFUSED,
+                "invalid path '%s' in %s resource (path must be inside of the "
+                "run directory)",
+                joined, resource);
         return NULL;
     }
     return g_steal_pointer(&target);
@@ -165,9 +168,9 @@ static gboolean apply(ApplyHow how, const char *path, const char *target, GError
         return copy_to(path, target, error);
     if (how == APPLY_LINK)
         return link_to(path, target, error);
-    return rename(path, target) == 0
-            || fail(error, DEP_ERROR_UNRESOLVED, "cannot rename %s to %s: %s", path, target,
-                    g_strerror(errno));
+    return rename(path, target) == 0 ||
+           fail(error, DEP_ERROR_UNRESOLVED, "cannot rename %s to %s: %s", path, target,
+                   g_strerror(errno));
 }
 
 static char *manifest_uri(const SourceJob *job)
@@ -177,8 +180,8 @@ static char *manifest_uri(const SourceJob *job)
 }
 
 /* What the manifest says of where `path` came from (guild/run_manifest.py resolved_source_args). */
-static void add_to_manifest(const SourceJob *job, RunManifest *manifest, const char *path,
-        const char *target)
+static void add_to_manifest(
+        const SourceJob *job, RunManifest *manifest, const char *path, const char *target)
 {
     g_autofree char *rel = fs_relpath(target, run_dir(job->run));
     g_autofree char *sha1 = fs_is_file(target) ? digest_sha1_file(target, NULL) : NULL;
@@ -189,17 +192,18 @@ static void add_to_manifest(const SourceJob *job, RunManifest *manifest, const c
         return;
     }
     g_autofree char *uri = manifest_uri(job);
-    g_autofree char *cache = g_build_filename(run_store_cache_dir(job->ctx->store), "resources", NULL);
+    g_autofree char *cache =
+            g_build_filename(run_store_cache_dir(job->ctx->store), "resources", NULL);
     const char *sub = NULL;
     if (g_str_has_prefix(path, cache) && path[strlen(cache)] == '/')
         sub = strchr(path + strlen(cache) + 1, '/'); /* behind the folder of the digest */
     run_manifest_add_file(manifest, 'd', rel, sha1, uri, sub ? sub + 1 : NULL);
 }
 
-static gboolean apply_path(const SourceJob *job, const char *path, RunManifest *manifest,
-        GError **error)
+static gboolean apply_path(
+        const SourceJob *job, const char *path, RunManifest *manifest, GError **error)
 {
-    static const char *const names[] = { "copy", "link", "rename" };
+    static const char *const names[] = {"copy", "link", "rename"};
     gboolean link;
     if (!is_link_type(job->dep, job->source, &link, error))
         return FALSE;
@@ -216,8 +220,8 @@ static gboolean apply_path(const SourceJob *job, const char *path, RunManifest *
             return TRUE;
         }
         g_autofree char *folder = g_path_get_dirname(target);
-        if (!fs_remove_tree(target, error) || !fs_mkdirs(folder, error)
-                || !apply(how, path, target, error))
+        if (!fs_remove_tree(target, error) || !fs_mkdirs(folder, error) ||
+                !apply(how, path, target, error))
             return FALSE;
     }
     add_to_manifest(job, manifest, path, target);
@@ -257,16 +261,17 @@ static Value *read_done(Run *run, const DepsContext *ctx)
 /* What the user's flags say for a source: the first of its names that config has. */
 static const Value *config_for_source(const Dep *dep, const ResSource *source)
 {
-    const char *const keys[] = { source->flag_name, source->name, source->uri };
+    const char *const keys[] = {source->flag_name, source->name, source->uri};
     for (gsize i = 0; i < G_N_ELEMENTS(keys); i++)
         if (keys[i] && value_map_has(dep->config, keys[i]))
             return value_map_get(dep->config, keys[i]);
     return NULL;
 }
 
-/* Calls fn with the resource's folder as location, then with those of the guildfiles that it extends,
- * until it gives something. Words the error. */
-static gpointer anywhere(SourceJob *job, gpointer (*fn)(const SourceJob *, GError **), GError **error)
+/* Calls fn with the resource's folder as location, then with those of the guildfiles that it
+ * extends, until it gives something. Words the error. */
+static gpointer anywhere(
+        SourceJob *job, gpointer (*fn)(const SourceJob *, GError **), GError **error)
 {
     GError *cause = NULL;
     job->location = job->dep->location;
@@ -281,8 +286,8 @@ static gpointer anywhere(SourceJob *job, gpointer (*fn)(const SourceJob *, GErro
     const char *name = ressource_resolving_name(job->source);
     g_autofree char *resource = resdef_resolving_name(job->dep->resdef);
     const char *help = job->source->help;
-    fail(error, DEP_ERROR_UNRESOLVED, "could not resolve '%s' in %s resource: %s%s%s", name, resource,
-            cause->message, help && *help ? "\n" : "", help ? help : "");
+    fail(error, DEP_ERROR_UNRESOLVED, "could not resolve '%s' in %s resource: %s%s%s", name,
+            resource, cause->message, help && *help ? "\n" : "", help ? help : "");
     g_error_free(cause);
     return NULL;
 }
@@ -310,12 +315,17 @@ static gboolean pack_anywhere(SourceJob *job, GError **error)
 static SourceJob job_for(const Dep *dep, const ResSource *source, Run *run, const DepsContext *ctx,
         const Value *flags)
 {
-    return (SourceJob){ .dep = dep, .source = source, .run = run, .ctx = ctx, .flags = flags,
-        .location = dep->location, .set = config_for_source(dep, source) };
+    return (SourceJob){.dep = dep,
+            .source = source,
+            .run = run,
+            .ctx = ctx,
+            .flags = flags,
+            .location = dep->location,
+            .set = config_for_source(dep, source)};
 }
 
-GPtrArray *deps_source_paths(const Dep *dep, ResSource *source, Run *run, const DepsContext *ctx,
-        GError **error)
+GPtrArray *deps_source_paths(
+        const Dep *dep, ResSource *source, Run *run, const DepsContext *ctx, GError **error)
 {
     g_autoptr(Value) flags = run ? run_try_attr(run, "flags") : NULL;
     SourceJob job = job_for(dep, source, run, ctx, flags);
@@ -333,8 +343,8 @@ static Value *source_info(const SourceJob *job, const GPtrArray *paths)
     Value *info = value_new_map();
     value_map_set_string(info, "uri", job->source->uri);
     value_map_set(info, "paths", rel_paths);
-    const char *const keys[] = { job->source->name, job->source->flag_name, job->source->uri,
-        job->source->path };
+    const char *const keys[] = {
+            job->source->name, job->source->flag_name, job->source->uri, job->source->path};
     for (gsize i = 0; i < G_N_ELEMENTS(keys); i++) {
         Value *config = keys[i] && *keys[i] ? value_map_get(job->dep->config, keys[i]) : NULL;
         if (config) {
@@ -345,12 +355,12 @@ static Value *source_info(const SourceJob *job, const GPtrArray *paths)
     return info;
 }
 
-static gboolean resolve_source(SourceJob *job, RunManifest *manifest, const Value *done,
-        Value *resolved, GError **error)
+static gboolean resolve_source(
+        SourceJob *job, RunManifest *manifest, const Value *done, Value *resolved, GError **error)
 {
     const char *name = ressource_resolving_name(job->source);
-    if ((job->source->always_resolve <= 0 || value_map_has(done, name))
-            && value_map_has(resolved, name)) {
+    if ((job->source->always_resolve <= 0 || value_map_has(done, name)) &&
+            value_map_has(resolved, name)) {
         log_info("Skipping resolution of %s because it's already resolved", name);
         return TRUE;
     }

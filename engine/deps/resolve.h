@@ -17,12 +17,13 @@ typedef enum {
 } DepsFilter;
 
 typedef struct DepsContext {
-    RunStore *store;           /* where upstream runs and `cache` are; need not be the user's */
-    const char *python_exe;    /* interpreter for `module` sources; NULL: searched for */
-    const char *cwd;           /* where relative paths given by flags start; NULL: the process's */
-    gboolean for_stage;        /* leave `operation:` sources for the start of the run */
+    RunStore *store;            /* where upstream runs and `cache` are; need not be the user's */
+    const char *python_exe;     /* interpreter for `module` sources; NULL: searched for */
+    const char *cwd;            /* where relative paths given by flags start; NULL: the process's */
+    gboolean for_stage;         /* leave `operation:` sources for the start of the run */
     gboolean continue_on_error; /* --force-deps: warn and go on */
-    gboolean for_batch; /* the run is a batch's proto that goes to another machine: see deps_pack() */
+    gboolean for_batch; /* the run is a batch's proto that goes to another machine: see deps_pack()
+                         */
     DepsFilter filter;
 } DepsContext;
 
@@ -31,17 +32,18 @@ typedef struct DepsContext {
  * failure, which leaves what was resolved so far in place but attribute `deps` as it was. */
 gboolean deps_resolve(const GPtrArray *deps, Run *run, const DepsContext *ctx, GError **error);
 
-/* What was resolved so far is done for good until the run has started: the next deps_resolve() of all
- * sources leaves it alone, even where a source says `always-resolve`. For runs that are made ready
- * on one machine and started on another one. A filter other than DEPS_ALL does this by itself. */
+/* What was resolved so far is done for good until the run has started: the next deps_resolve() of
+ * all sources leaves it alone, even where a source says `always-resolve`. For runs that are made
+ * ready on one machine and started on another one. A filter other than DEPS_ALL does this by
+ * itself. */
 gboolean deps_mark_done(Run *run, GError **error);
 /* For a restart, which resolves anew. */
 void deps_forget_done(Run *run);
 
 /* The paths a single source stands for, absolute, newly allocated; what deps_resolve() does before
  * it links or copies. `run` gives the flags for `${name}`; may be NULL except for `config:`. */
-GPtrArray *deps_source_paths(const Dep *dep, ResSource *source, Run *run, const DepsContext *ctx,
-        GError **error);
+GPtrArray *deps_source_paths(
+        const Dep *dep, ResSource *source, Run *run, const DepsContext *ctx, GError **error);
 
 /* The run that serves an `operation:` source: of a fitting status, the marked one, else the one
  * started last, whose id begins with `id_prefix` (may be NULL; a full id is taken whatever its

@@ -13,14 +13,13 @@
 
 #include <string.h>
 
-static const char module_check[] =
-        "import importlib, sys\n"
-        "try:\n"
-        "    importlib.import_module(sys.argv[1])\n"
-        "except BaseException as e:\n"
-        "    known = isinstance(e, ImportError)\n"
-        "    sys.stderr.write('\\1' + (str(e) if known else repr(e)))\n"
-        "    sys.exit(3)\n";
+static const char module_check[] = "import importlib, sys\n"
+                                   "try:\n"
+                                   "    importlib.import_module(sys.argv[1])\n"
+                                   "except BaseException as e:\n"
+                                   "    known = isinstance(e, ImportError)\n"
+                                   "    sys.stderr.write('\\1' + (str(e) if known else repr(e)))\n"
+                                   "    sys.exit(3)\n";
 
 static void unresolved(GError **error, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 static void unresolved(GError **error, const char *fmt, ...)
@@ -137,8 +136,8 @@ static GPtrArray *archive_paths(const SourceJob *job, const char *path, const ch
 }
 
 /* A file's own path, or what is in it if it is an archive. */
-static GPtrArray *file_or_archive_paths(const SourceJob *job, const char *path,
-        const char *unpack_dir, GError **error)
+static GPtrArray *file_or_archive_paths(
+        const SourceJob *job, const char *path, const char *unpack_dir, GError **error)
 {
     const ResSource *source = job->source;
     if (!verify(path, source->sha256, error))
@@ -161,8 +160,8 @@ static GPtrArray *resolve_file(const SourceJob *job, GError **error)
 {
     if (value_truthy(job->set))
         return path_from_flag(job, error);
-    g_autofree char *rel =
-            source_resolve_refs(job, job->source->path, ressource_resolving_name(job->source), error);
+    g_autofree char *rel = source_resolve_refs(
+            job, job->source->path, ressource_resolving_name(job->source), error);
     if (!rel)
         return NULL;
     g_autofree char *root = fs_abspath(job->location, job->ctx->cwd);
@@ -175,10 +174,10 @@ static GPtrArray *resolve_file(const SourceJob *job, GError **error)
     g_autofree char *key = g_strconcat("file\n", path, NULL);
     g_autofree char *unpack_dir = resource_cache_dir(job->ctx->store, key);
     g_autoptr(GPtrArray) paths = fs_is_dir(path)
-            ? dir_paths(job, path, error)
-            : file_or_archive_paths(job, path, unpack_dir, error);
-    if (!paths || !check_empty(paths, job->source, error)
-            || !source_post_process(job, unpack_dir, error))
+                                         ? dir_paths(job, path, error)
+                                         : file_or_archive_paths(job, path, unpack_dir, error);
+    if (!paths || !check_empty(paths, job->source, error) ||
+            !source_post_process(job, unpack_dir, error))
         return NULL;
     return g_steal_pointer(&paths);
 }
@@ -223,7 +222,8 @@ static GPtrArray *resolve_url(const SourceJob *job, GError **error)
     if (value_truthy(job->set))
         return path_from_flag(job, error);
     const ResSource *source = job->source;
-    g_autofree char *url = source_resolve_refs(job, source->uri, ressource_resolving_name(source), error);
+    g_autofree char *url =
+            source_resolve_refs(job, source->uri, ressource_resolving_name(source), error);
     if (!url)
         return NULL;
     g_autofree char *key = url_cache_key(source->uri);
@@ -244,7 +244,7 @@ static GPtrArray *resolve_url(const SourceJob *job, GError **error)
 /* "prepare, other:prepare" as patterns. */
 static GPtrArray *source_oprefs(const ResSource *source, GError **error)
 {
-    g_autoptr(GPtrArray) oprefs = g_ptr_array_new_with_free_func((GDestroyNotify) opref_free);
+    g_autoptr(GPtrArray) oprefs = g_ptr_array_new_with_free_func((GDestroyNotify)opref_free);
     g_auto(GStrv) specs = g_strsplit(source->path, ",", -1);
     for (guint i = 0; specs[i]; i++) {
         OpRef *opref = opref_for_string(g_strstrip(specs[i]), NULL);
@@ -272,8 +272,8 @@ static char *oprefs_desc(const GPtrArray *oprefs)
     return g_string_free(desc, FALSE);
 }
 
-static gboolean run_fits(Run *run, const GPtrArray *oprefs, const char *id_prefix,
-        gboolean include_staged)
+static gboolean run_fits(
+        Run *run, const GPtrArray *oprefs, const char *id_prefix, gboolean include_staged)
 {
     if (id_prefix && strlen(id_prefix) == 32)
         return !strcmp(run_id(run), id_prefix);
@@ -286,8 +286,8 @@ static gboolean run_fits(Run *run, const GPtrArray *oprefs, const char *id_prefi
     if (!match)
         return FALSE;
     RunStatus status = run_status(run);
-    return status == RUN_COMPLETED || status == RUN_RUNNING || status == RUN_TERMINATED
-            || (include_staged && status == RUN_STAGED);
+    return status == RUN_COMPLETED || status == RUN_RUNNING || status == RUN_TERMINATED ||
+           (include_staged && status == RUN_STAGED);
 }
 
 /* Marked ones first, then by `started`, latest first; runs without it last. */
@@ -313,8 +313,8 @@ Run *deps_find_run(const ResSource *source, const char *id_prefix, gboolean incl
     g_autoptr(GPtrArray) runs = run_store_scan(store, RUN_STORE_RUNS);
     Run *best = NULL;
     for (guint i = 0; i < runs->len; i++)
-        if (run_fits(runs->pdata[i], oprefs, id_prefix, include_staged)
-                && (!best || run_is_better(runs->pdata[i], best)))
+        if (run_fits(runs->pdata[i], oprefs, id_prefix, include_staged) &&
+                (!best || run_is_better(runs->pdata[i], best)))
             best = runs->pdata[i];
     if (!best) {
         g_autofree char *desc = oprefs_desc(oprefs);
@@ -357,14 +357,15 @@ static GPtrArray *resolve_operation(const SourceJob *job, GError **error)
 
 static GPtrArray *resolve_module(const SourceJob *job, GError **error)
 {
-    g_autofree char *found = job->ctx->python_exe ? g_strdup(job->ctx->python_exe) : python_exe(error);
+    g_autofree char *found =
+            job->ctx->python_exe ? g_strdup(job->ctx->python_exe) : python_exe(error);
     if (!found)
         return NULL;
-    const char *argv[] = { found, "-c", module_check, job->source->path, NULL };
+    const char *argv[] = {found, "-c", module_check, job->source->path, NULL};
     g_autofree char *err = NULL;
     int status = 0;
-    if (!g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL,
-                NULL, NULL, &err, &status, error))
+    if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL,
+                NULL, NULL, NULL, &err, &status, error))
         return NULL;
     if (g_spawn_check_wait_status(status, NULL))
         return one_path(NULL);

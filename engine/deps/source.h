@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of engine/deps: one source of one resource turned into paths on this machine, kind by kind. */
+/* Inside of engine/deps: one source of one resource turned into paths on this machine, kind by
+ * kind. */
 #pragma once
 
 #include "engine/deps/resolve.h"
@@ -22,23 +23,27 @@ GPtrArray *source_resolve(const SourceJob *job, GError **error);
 /* `text` with `${flag}` references resolved; `what` names the source in the message or is NULL. */
 char *source_resolve_refs(const SourceJob *job, const char *text, const char *what, GError **error);
 
-/* dep_config.c: the configuration file `path` with params and flags applied, written below the run's
+/* dep_config.c: the configuration file `path` with params and flags applied, written below the
+ * run's
  * `.guild/generated`. */
 char *source_generate_config(const SourceJob *job, const char *path, GError **error);
 
-/* dep_select.c: paths (relative to root) that `select` of the source picks, joined to root, sorted. */
+/* dep_select.c: paths (relative to root) that `select` of the source picks, joined to root, sorted.
+ */
 GPtrArray *source_select(const ResSource *source, const char *root, const GPtrArray *rel_paths);
 /* All below `dir` that can be selected: relative paths of files, links and folders. */
 GPtrArray *source_all_paths(const char *dir, GError **error);
 /* Top level parts of relative paths joined to root, sorted, without those that begin ".guild". */
 GPtrArray *source_top_paths(const char *root, const GPtrArray *rel_paths);
-/* What an `operation:` source without `select` takes: top level names of the run that hold files which
- * the run made itself. $GUILD_LEGACY_OPDEP_SELECT 1 adds dependencies, 2 source code, as in the reference. */
+/* What an `operation:` source without `select` takes: top level names of the run that hold files
+ * which the run made itself. $GUILD_LEGACY_OPDEP_SELECT 1 adds dependencies, 2 source code, as in
+ * the reference. */
 GPtrArray *source_generated_paths(Run *run, GError **error);
 
-/* dep_pack.c: sources that differ between the trials of a batch (rewritten configuration, `${flag}` in a
- * name, a list of files for a flag) can't be resolved in its proto. What they may need is packed into the
- * proto instead, in `.guild/deps-pack`, and found there when a trial starts, on whatever machine. */
+/* dep_pack.c: sources that differ between the trials of a batch (rewritten configuration, `${flag}`
+ * in a name, a list of files for a flag) can't be resolved in its proto. What they may need is
+ * packed into the proto instead, in `.guild/deps-pack`, and found there when a trial starts, on
+ * whatever machine. */
 gboolean source_differs_by_trial(const SourceJob *job);
 gboolean source_pack(const SourceJob *job, GError **error);
 /* Where the file or folder that was called `name` is packed; NULL if it is not. */

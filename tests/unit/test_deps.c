@@ -17,61 +17,59 @@
 #include <unistd.h>
 
 /* Attribute `op`, `deps`, of a run of Guild AI 0.9 (location shortened). */
-static const char reference_data[] =
-        "- config:\n"
-        "    upper: e9372f9aa0c145e2b12e453680c92d91\n"
-        "  location: /tmp/p1\n"
-        "  name: upper\n"
-        "  sources:\n"
-        "  - name: upper\n"
-        "    operation: up\n"
-        "    target-path: ups\n"
-        "- location: /tmp/p1\n"
-        "  name: file:t.tgz\n"
-        "  sources:\n"
-        "  - file: t.tgz\n"
-        "    select: sub/.*\n"
-        "- location: /tmp/p1\n"
-        "  name: data\n"
-        "  sources:\n"
-        "  - file: data\n"
-        "    target-type: link\n"
-        "  - f.txt\n"
-        "- location: /tmp/p1\n"
-        "  name: file:nope\n"
-        "  sources:\n"
-        "  - file: nope\n"
-        "    optional: true\n"
-        "- location: .\n"
-        "  name: x.txt\n"
-        "  sources:\n"
-        "  - file: x.txt\n"
-        "  target-type: link";
+static const char reference_data[] = "- config:\n"
+                                     "    upper: e9372f9aa0c145e2b12e453680c92d91\n"
+                                     "  location: /tmp/p1\n"
+                                     "  name: upper\n"
+                                     "  sources:\n"
+                                     "  - name: upper\n"
+                                     "    operation: up\n"
+                                     "    target-path: ups\n"
+                                     "- location: /tmp/p1\n"
+                                     "  name: file:t.tgz\n"
+                                     "  sources:\n"
+                                     "  - file: t.tgz\n"
+                                     "    select: sub/.*\n"
+                                     "- location: /tmp/p1\n"
+                                     "  name: data\n"
+                                     "  sources:\n"
+                                     "  - file: data\n"
+                                     "    target-type: link\n"
+                                     "  - f.txt\n"
+                                     "- location: /tmp/p1\n"
+                                     "  name: file:nope\n"
+                                     "  sources:\n"
+                                     "  - file: nope\n"
+                                     "    optional: true\n"
+                                     "- location: .\n"
+                                     "  name: x.txt\n"
+                                     "  sources:\n"
+                                     "  - file: x.txt\n"
+                                     "  target-type: link";
 
-static const char project[] =
-        "- model: m\n"
-        "  operations:\n"
-        "    up: {exec: 'true'}\n"
-        "    down:\n"
-        "      exec: 'true'\n"
-        "      requires:\n"
-        "        - operation: up\n"
-        "          name: upper\n"
-        "          target-path: ups\n"
-        "        - file: t.tgz\n"
-        "          select: sub/.*\n"
-        "        - ${which}\n"
-        "        - file: nope\n"
-        "          optional: yes\n"
-        "    bad:\n"
-        "      exec: 'true'\n"
-        "      requires: nodata\n"
-        "  resources:\n"
-        "    data:\n"
-        "      sources:\n"
-        "        - file: data\n"
-        "          target-type: link\n"
-        "        - f.txt\n";
+static const char project[] = "- model: m\n"
+                              "  operations:\n"
+                              "    up: {exec: 'true'}\n"
+                              "    down:\n"
+                              "      exec: 'true'\n"
+                              "      requires:\n"
+                              "        - operation: up\n"
+                              "          name: upper\n"
+                              "          target-path: ups\n"
+                              "        - file: t.tgz\n"
+                              "          select: sub/.*\n"
+                              "        - ${which}\n"
+                              "        - file: nope\n"
+                              "          optional: yes\n"
+                              "    bad:\n"
+                              "      exec: 'true'\n"
+                              "      requires: nodata\n"
+                              "  resources:\n"
+                              "    data:\n"
+                              "      sources:\n"
+                              "        - file: data\n"
+                              "          target-type: link\n"
+                              "        - f.txt\n";
 
 typedef struct Fixture {
     char *dir;
@@ -119,12 +117,12 @@ static void assert_error_has(GError *error, const char *text)
 /* Resolves one source given as YAML with the fixture's folder as location. */
 static gboolean resolve_text(Fixture *f, const char *source_yaml, GError **error)
 {
-    g_autofree char *text = g_strdup_printf("[{name: r, location: %s, sources: [%s]}]", f->dir,
-            source_yaml);
+    g_autofree char *text =
+            g_strdup_printf("[{name: r, location: %s, sources: [%s]}]", f->dir, source_yaml);
     g_autoptr(Value) data = yaml_parse(text, -1, NULL, NULL);
     g_assert_nonnull(data);
     g_autoptr(GPtrArray) deps = deps_for_data(data, error);
-    DepsContext ctx = { .store = f->store };
+    DepsContext ctx = {.store = f->store};
     return deps && deps_resolve(deps, f->run, &ctx, error);
 }
 
@@ -170,16 +168,16 @@ static void test_files(Fixture *f, gconstpointer unused)
     g_free(put(f, "a/two-2.txt", "2"));
     g_free(put(f, "a/two-11.txt", "11"));
     GError *error = NULL;
-    g_assert_true(resolve_text(f, "{file: a, select-max: 'two-(\\d+)\\.txt', rename: 'two latest'}",
-            &error));
+    g_assert_true(resolve_text(
+            f, "{file: a, select-max: 'two-(\\d+)\\.txt', rename: 'two latest'}", &error));
     g_assert_no_error(error);
     g_autofree char *target = g_build_filename(run_dir(f->run), "latest-11.txt", NULL);
     g_autofree char *text = fs_read(target, 0, NULL, NULL);
     g_assert_cmpstr(text, ==, "11");
     g_autoptr(Value) attr = run_get_attr(f->run, "deps", NULL);
     g_autofree char *attr_text = yaml_dump_flow(attr);
-    g_assert_cmpstr(attr_text, ==,
-            "{r: {'file:a': {paths: [../../../a/two-11.txt], uri: 'file:a'}}}");
+    g_assert_cmpstr(
+            attr_text, ==, "{r: {'file:a': {paths: [../../../a/two-11.txt], uri: 'file:a'}}}");
 
     g_assert_false(resolve_text(f, "{file: missing.txt, help: try this}", &error));
     assert_error_has(error, "could not resolve 'file:missing.txt' in r resource: "
@@ -195,13 +193,13 @@ static void test_stays_inside(Fixture *f, gconstpointer unused)
     g_autofree char *link = g_build_filename(run_dir(f->run), "door", NULL);
     g_assert_true(fs_symlink(outside, link, NULL));
     static const char *const bad[] = {
-        "{file: a.txt, target-path: ../../..}",
-        "{file: a.txt, target-path: /tmp}",
-        "{file: a.txt, target-path: x/../../y}",
-        "{file: a.txt, rename: '.* ../../b.txt'}",
-        "{file: a.txt, target-path: door}",
-        "{file: a.txt, target-path: door/deeper, target-type: link}",
-        "{file: a.txt, rename: '.* door/b.txt'}",
+            "{file: a.txt, target-path: ../../..}",
+            "{file: a.txt, target-path: /tmp}",
+            "{file: a.txt, target-path: x/../../y}",
+            "{file: a.txt, rename: '.* ../../b.txt'}",
+            "{file: a.txt, target-path: door}",
+            "{file: a.txt, target-path: door/deeper, target-type: link}",
+            "{file: a.txt, rename: '.* door/b.txt'}",
     };
     for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
         GError *error = NULL;
@@ -243,7 +241,7 @@ static char *make_archive(Fixture *f, const char *name, gboolean zip, const Entr
         if (entries->type == AE_IFLNK)
             archive_entry_set_symlink(e, entries->content);
         if (entries->type == AE_IFREG)
-            archive_entry_set_size(e, (la_int64_t) strlen(entries->content));
+            archive_entry_set_size(e, (la_int64_t)strlen(entries->content));
         g_assert_cmpint(archive_write_header(a, e), ==, ARCHIVE_OK);
         if (entries->type == AE_IFREG)
             archive_write_data(a, entries->content, strlen(entries->content));
@@ -256,8 +254,8 @@ static char *make_archive(Fixture *f, const char *name, gboolean zip, const Entr
 
 static void test_archive(Fixture *f, gconstpointer unused)
 {
-    const Entry entries[] = { { "./top.txt", AE_IFREG, "1" }, { "d/e/deep.txt", AE_IFREG, "2" },
-        { "d/link", AE_IFLNK, "e/deep.txt" }, { 0 } };
+    const Entry entries[] = {{"./top.txt", AE_IFREG, "1"}, {"d/e/deep.txt", AE_IFREG, "2"},
+            {"d/link", AE_IFLNK, "e/deep.txt"}, {0}};
     g_autofree char *tar = make_archive(f, "ok.tar", FALSE, entries);
     g_autofree char *dir = g_build_filename(f->dir, "unpacked", NULL);
     for (int round = 0; round < 2; round++) {
@@ -279,16 +277,16 @@ static void test_archive(Fixture *f, gconstpointer unused)
 static void test_archive_hostile(Fixture *f, gconstpointer unused)
 {
     static const Entry cases[][3] = {
-        { { "../out.txt", AE_IFREG, "x" } },
-        { { "a/../../out.txt", AE_IFREG, "x" } },
-        { { "/tmp/guild-test-out.txt", AE_IFREG, "x" } },
-        { { "l", AE_IFLNK, "/etc" }, { "l/out.txt", AE_IFREG, "x" } },
-        { { "l", AE_IFLNK, "../.." } },
-        { { "d", AE_IFLNK, "." }, { "d/l", AE_IFREG, "x" } },
-        { { "h", 0, "/etc/passwd" } },
-        { { "h", 0, "../out.txt" } },
-        { { "fifo", AE_IFIFO, "" } },
-        { { ".guild-cache-x.sha", AE_IFREG, "x" } },
+            {{"../out.txt", AE_IFREG, "x"}},
+            {{"a/../../out.txt", AE_IFREG, "x"}},
+            {{"/tmp/guild-test-out.txt", AE_IFREG, "x"}},
+            {{"l", AE_IFLNK, "/etc"}, {"l/out.txt", AE_IFREG, "x"}},
+            {{"l", AE_IFLNK, "../.."}},
+            {{"d", AE_IFLNK, "."}, {"d/l", AE_IFREG, "x"}},
+            {{"h", 0, "/etc/passwd"}},
+            {{"h", 0, "../out.txt"}},
+            {{"fifo", AE_IFIFO, ""}},
+            {{".guild-cache-x.sha", AE_IFREG, "x"}},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *name = g_strdup_printf("bad%zu.tar", i);
@@ -350,11 +348,11 @@ static void test_fetch_file(Fixture *f, gconstpointer unused)
 static void test_fetch_stalls(Fixture *f, gconstpointer unused)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof addr;
-    g_assert_cmpint(bind(fd, (struct sockaddr *) &addr, sizeof addr), ==, 0);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&addr, sizeof addr), ==, 0);
     g_assert_cmpint(listen(fd, 4), ==, 0);
-    g_assert_cmpint(getsockname(fd, (struct sockaddr *) &addr, &len), ==, 0);
+    g_assert_cmpint(getsockname(fd, (struct sockaddr *)&addr, &len), ==, 0);
     g_autofree char *url = g_strdup_printf("http://127.0.0.1:%d/data.csv", ntohs(addr.sin_port));
     g_setenv("GUILD_FETCH_TIMEOUT", "1", TRUE);
     gint64 start = g_get_monotonic_time();
@@ -397,10 +395,11 @@ static void test_config(Fixture *f, gconstpointer unused)
 
 /* ---- for another machine ---- */
 
-static gboolean resolve_with(Fixture *f, const char *source_yaml, const DepsContext *ctx, GError **error)
+static gboolean resolve_with(
+        Fixture *f, const char *source_yaml, const DepsContext *ctx, GError **error)
 {
-    g_autofree char *text = g_strdup_printf("[{name: r, location: %s, sources: [%s]}]", f->dir,
-            source_yaml);
+    g_autofree char *text =
+            g_strdup_printf("[{name: r, location: %s, sources: [%s]}]", f->dir, source_yaml);
     g_autoptr(Value) data = yaml_parse(text, -1, NULL, NULL);
     g_autoptr(GPtrArray) deps = deps_for_data(data, error);
     return deps && deps_resolve(deps, f->run, ctx, error);
@@ -410,8 +409,9 @@ static gboolean resolve_with(Fixture *f, const char *source_yaml, const DepsCont
 static void test_pack(Fixture *f, gconstpointer unused)
 {
     static const char source[] = "{file: '${a}-${b}.txt', rename: '.* it'}";
-    const DepsContext submit = { .store = f->store, .filter = DEPS_NOT_OPERATIONS, .for_batch = TRUE };
-    const DepsContext start = { .store = f->store };
+    const DepsContext submit = {
+            .store = f->store, .filter = DEPS_NOT_OPERATIONS, .for_batch = TRUE};
+    const DepsContext start = {.store = f->store};
     g_autofree char *one = put(f, "x-1.txt", "x1");
     g_autofree char *two = put(f, "x-2.txt", "x2");
     g_autoptr(Value) lists = yaml_parse("{a: x, b: [1, 2], c: [3, 4]}", -1, NULL, NULL);
@@ -434,12 +434,13 @@ static void test_pack(Fixture *f, gconstpointer unused)
     assert_error_has(error, "cannot find source file '");
 }
 
-/* What was resolved before the run was sent is not resolved again where it starts, but is at a restart. */
+/* What was resolved before the run was sent is not resolved again where it starts, but is at a
+ * restart. */
 static void test_done(Fixture *f, gconstpointer unused)
 {
     static const char source[] = "{file: a.txt, always-resolve: yes, replace-existing: yes}";
-    const DepsContext submit = { .store = f->store, .filter = DEPS_NOT_OPERATIONS };
-    const DepsContext start = { .store = f->store };
+    const DepsContext submit = {.store = f->store, .filter = DEPS_NOT_OPERATIONS};
+    const DepsContext start = {.store = f->store};
     g_autofree char *path = put(f, "a.txt", "1");
     g_autofree char *target = g_build_filename(run_dir(f->run), "a.txt", NULL);
     g_assert_true(resolve_with(f, source, &submit, NULL));
@@ -461,16 +462,16 @@ int main(int argc, char **argv)
         const char *name;
         void (*fn)(Fixture *, gconstpointer);
     } tests[] = {
-        { "/deps/files", test_files },
-        { "/deps/stays-inside", test_stays_inside },
-        { "/deps/archive/ok", test_archive },
-        { "/deps/archive/hostile", test_archive_hostile },
-        { "/deps/archive/broken", test_archive_broken },
-        { "/deps/fetch/file", test_fetch_file },
-        { "/deps/fetch/stalls", test_fetch_stalls },
-        { "/deps/config", test_config },
-        { "/deps/pack", test_pack },
-        { "/deps/done", test_done },
+            {"/deps/files", test_files},
+            {"/deps/stays-inside", test_stays_inside},
+            {"/deps/archive/ok", test_archive},
+            {"/deps/archive/hostile", test_archive_hostile},
+            {"/deps/archive/broken", test_archive_broken},
+            {"/deps/fetch/file", test_fetch_file},
+            {"/deps/fetch/stalls", test_fetch_stalls},
+            {"/deps/config", test_config},
+            {"/deps/pack", test_pack},
+            {"/deps/done", test_done},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
         g_test_add(tests[i].name, Fixture, NULL, setup, tests[i].fn, teardown);
