@@ -313,12 +313,19 @@ static void stamp_path(Run *run, const char *path, IndexStamp *stamp)
 
 static void stamp_event_files(Run *run, const ScalarSource *source, IndexStamp *stamp)
 {
-    g_autoptr(GDir) dir = g_dir_open(source->dir, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *path = g_build_filename(source->dir, name, NULL);
-        if (strstr(name, ".tfevents."))
-            stamp_path(run, path, stamp);
+    for (guint i = 0; i < source->files->len; i++) {
+        g_autofree char *path = g_build_filename(source->dir, source->files->pdata[i], NULL);
+        stamp_path(run, path, stamp);
     }
+}
+
+static Value *scalar_values(const GPtrArray *sources)
+{
+    Value *list = value_new_list();
+    g_autoptr(GPtrArray) sums = scalars_of(sources);
+    for (guint i = 0; i < sums->len; i++)
+        value_list_append(list, scalar_summary_value(sums->pdata[i]));
+    return list;
 }
 
 /* By prefix, then tag: the order in which the reference's index gives them. */
@@ -332,15 +339,15 @@ static int compare_scalars(gconstpointer a, gconstpointer b, gpointer data)
 void index_scalars_read(IndexEntry *entry, Run *run)
 {
     g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) sources = scalars_walk(run_dir(run), dirs);
+    g_autoptr(GPtrArray) sources = scalars_sources(run_dir(run), dirs);
     IndexStamp stamp;
     index_stamp_init(&stamp);
     for (guint i = 0; i < dirs->len; i++)
         stamp_path(run, dirs->pdata[i], &stamp);
     for (guint i = 0; i < sources->len; i++)
         stamp_event_files(run, sources->pdata[i], &stamp);
-    g_autoptr(Value) scalars = sources->len ? scalars_read_value(run_dir(run)) : value_new_list();
-    g_autoptr(Value) attrs = sources->len ? scalars_read_attrs(run_dir(run)) : value_new_map();
+    g_autoptr(Value) scalars = scalar_values(sources);
+    g_autoptr(Value) attrs = scalars_attrs_of(sources);
     value_list_sort(scalars, compare_scalars, NULL);
     GByteArray *payload = g_byte_array_new();
     index_put_value(payload, attrs);

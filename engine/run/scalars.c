@@ -30,7 +30,7 @@ void scalar_source_free(ScalarSource *s)
         return;
     g_free(s->dir);
     g_free(s->prefix);
-    g_free(s->digest);
+    g_ptr_array_unref(s->files);
     g_free(s);
 }
 
@@ -39,22 +39,6 @@ void scalar_source_free(ScalarSource *s)
 static int compare_names(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* MD5 over "NAME\nSIZE" of the folder's event files. */
-static char *files_digest(int dir_fd, const char *dir, GPtrArray *names)
-{
-    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_MD5);
-    g_ptr_array_sort(names, compare_names);
-    for (guint i = 0; i < names->len; i++) {
-        struct stat st;
-        if (fstatat(dir_fd, names->pdata[i], &st, 0) || !S_ISREG(st.st_mode))
-            continue;
-        g_autofree char *line = g_strdup_printf("%s/%s\n%lld\n", dir, (char *)names->pdata[i],
-                (long long)st.st_size);
-        g_checksum_update(sum, (const guchar *)line, -1);
-    }
-    return g_strdup(g_checksum_get_string(sum));
 }
 
 typedef struct Walk {
@@ -96,10 +80,12 @@ static void walk_dir(Walk *w, int parent_fd, const char *name, const char *dir, 
     }
     if (w->dirs)
         g_ptr_array_add(w->dirs, g_strdup(dir));
-    g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(g_free);
+    /* A run's own attributes are no place for events, and there are many runs. */
+    const char *skip = g_str_has_suffix(dir, "/.guild") ? "attrs" : "";
+    GPtrArray *events = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
     for (struct dirent *e; (e = readdir(d));) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || !strcmp(e->d_name, skip))
             continue;
         if (is_walkable(w, fd, e))
             g_ptr_array_add(dirs, g_strdup(e->d_name));
@@ -110,9 +96,11 @@ static void walk_dir(Walk *w, int parent_fd, const char *name, const char *dir, 
         ScalarSource *s = g_new0(ScalarSource, 1);
         s->dir = g_strdup(dir);
         s->prefix = g_strdup(prefix);
-        s->digest = files_digest(fd, dir, events);
+        s->files = g_ptr_array_ref(events);
+        g_ptr_array_sort(events, compare_names);
         g_ptr_array_add(w->sources, s);
     }
+    g_ptr_array_unref(events);
     g_ptr_array_sort(dirs, compare_names);
     for (guint i = 0; depth < MAX_DEPTH && i < dirs->len; i++) {
         const char *sub = dirs->pdata[i];
@@ -123,12 +111,7 @@ static void walk_dir(Walk *w, int parent_fd, const char *name, const char *dir, 
     closedir(d);
 }
 
-GPtrArray *scalars_sources(const char *run_dir)
-{
-    return scalars_walk(run_dir, NULL);
-}
-
-GPtrArray *scalars_walk(const char *run_dir, GPtrArray *dirs)
+GPtrArray *scalars_sources(const char *run_dir, GPtrArray *dirs)
 {
     Walk w = {
         .dirs = dirs,
@@ -142,16 +125,15 @@ GPtrArray *scalars_walk(const char *run_dir, GPtrArray *dirs)
 
 /* Reading sources */
 
-/* The paths of a folder's event files that are (or are not) ".attrs", sorted. */
-static GPtrArray *event_files(const char *dir, gboolean attrs)
+/* Calls fn for what is in the source's files that are (or are not) ".attrs". */
+static void read_files(const ScalarSource *source, gboolean attrs, TfEventFn fn, gpointer data)
 {
-    GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
-    for (const char *name; d && (name = g_dir_read_name(d));)
-        if (strstr(name, EVENT_MARK) && g_str_has_suffix(name, ATTRS_SUFFIX) == attrs)
-            g_ptr_array_add(paths, g_build_filename(dir, name, NULL));
-    g_ptr_array_sort(paths, compare_names);
-    return paths;
+    for (guint i = 0; i < source->files->len; i++) {
+        const char *name = source->files->pdata[i];
+        g_autofree char *path = g_build_filename(source->dir, name, NULL);
+        if (g_str_has_suffix(name, ATTRS_SUFFIX) == attrs)
+            tfevents_read_file(path, fn, data);
+    }
 }
 
 typedef struct Sums {
@@ -199,34 +181,22 @@ static void on_scalar(const TfEvent *e, gpointer data)
     add_value(s, e->value, e->step);
 }
 
-static void read_into(GPtrArray *list, const ScalarSource *source)
+GPtrArray *scalars_of(const GPtrArray *sources)
 {
-    Sums sums = { source->prefix, list, g_hash_table_new(g_str_hash, g_str_equal) };
-    g_autoptr(GPtrArray) paths = event_files(source->dir, FALSE);
-    for (guint i = 0; i < paths->len; i++)
-        tfevents_read_file(paths->pdata[i], on_scalar, &sums);
-    g_hash_table_unref(sums.by_tag);
-}
-
-static GPtrArray *summary_array(void)
-{
-    return g_ptr_array_new_with_free_func((GDestroyNotify)scalar_summary_free);
-}
-
-GPtrArray *scalars_read_source(const ScalarSource *source)
-{
-    GPtrArray *list = summary_array();
-    read_into(list, source);
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)scalar_summary_free);
+    for (guint i = 0; i < sources->len; i++) {
+        const ScalarSource *source = sources->pdata[i];
+        Sums sums = { source->prefix, list, g_hash_table_new(g_str_hash, g_str_equal) };
+        read_files(source, FALSE, on_scalar, &sums);
+        g_hash_table_unref(sums.by_tag);
+    }
     return list;
 }
 
 GPtrArray *scalars_read(const char *run_dir)
 {
-    GPtrArray *list = summary_array();
-    g_autoptr(GPtrArray) sources = scalars_sources(run_dir);
-    for (guint i = 0; i < sources->len; i++)
-        read_into(list, sources->pdata[i]);
-    return list;
+    g_autoptr(GPtrArray) sources = scalars_sources(run_dir, NULL);
+    return scalars_of(sources);
 }
 
 Value *scalar_summary_value(const ScalarSummary *s)
@@ -254,15 +224,6 @@ Value *scalar_summary_value(const ScalarSummary *s)
     return m;
 }
 
-Value *scalars_read_value(const char *run_dir)
-{
-    Value *list = value_new_list();
-    g_autoptr(GPtrArray) sums = scalars_read(run_dir);
-    for (guint i = 0; i < sums->len; i++)
-        value_list_append(list, scalar_summary_value(sums->pdata[i]));
-    return list;
-}
-
 typedef struct Texts {
     const char *prefix;
     Value *map;
@@ -281,17 +242,20 @@ static void on_text(const TfEvent *e, gpointer data)
     value_map_set_string(texts->map, key, e->text);
 }
 
-Value *scalars_read_attrs(const char *run_dir)
+Value *scalars_attrs_of(const GPtrArray *sources)
 {
     Value *map = value_new_map();
-    g_autoptr(GPtrArray) sources = scalars_sources(run_dir);
     for (guint i = 0; i < sources->len; i++) {
         const ScalarSource *source = sources->pdata[i];
-        g_autoptr(GPtrArray) paths = event_files(source->dir, TRUE);
-        for (guint k = 0; k < paths->len; k++)
-            tfevents_read_file(paths->pdata[k], on_text, &(Texts){ source->prefix, map });
+        read_files(source, TRUE, on_text, &(Texts){ source->prefix, map });
     }
     return map;
+}
+
+Value *scalars_read_attrs(const char *run_dir)
+{
+    g_autoptr(GPtrArray) sources = scalars_sources(run_dir, NULL);
+    return scalars_attrs_of(sources);
 }
 
 Value *scalar_summary_column(const ScalarSummary *s, const char *qualifier, gboolean step)

@@ -24,31 +24,28 @@ typedef struct ScalarSummary {
 typedef struct ScalarSource {
     char *dir;    /* absolute */
     char *prefix; /* below the run directory, "/" between parts */
-    char *digest; /* changes when an event file of the folder appears, goes or grows */
+    GPtrArray *files; /* names of its event files, sorted; char* */
 } ScalarSource;
 
 void scalar_summary_free(ScalarSummary *s);
 void scalar_source_free(ScalarSource *s);
 
 /* The sources of a run directory, parents before their folders, names sorted. Array of
- * ScalarSource*. Costs a walk of the directory and a stat of each event file. */
-GPtrArray *scalars_sources(const char *run_dir);
-/* The same; adds to `dirs` (char*, newly allocated; may be NULL) every folder that was looked into: as
- * long as none of them changes no source can appear. */
-GPtrArray *scalars_walk(const char *run_dir, GPtrArray *dirs);
-/* Reads a source's files in the order of their names. Array of ScalarSummary* in the order in which
- * tags first appear. */
-GPtrArray *scalars_read_source(const ScalarSource *source);
-/* All sources of the run, one after the other. Array of ScalarSummary*. */
+ * ScalarSource*. Adds to `dirs` (char*, newly allocated; may be NULL) every folder that was looked
+ * into: as long as none of them changes no source can appear. `.guild/attrs` is not looked into. */
+GPtrArray *scalars_sources(const char *run_dir, GPtrArray *dirs);
+/* Reads them one after the other, files by name. Array of ScalarSummary*, of a source in the order
+ * in which its tags first appear. */
+GPtrArray *scalars_of(const GPtrArray *sources);
+/* Both in one. */
 GPtrArray *scalars_read(const char *run_dir);
 
 /* A summary as the map that run_index_scalars() speaks of. */
 Value *scalar_summary_value(const ScalarSummary *s);
-/* scalars_read() as a list of such maps. */
-Value *scalars_read_value(const char *run_dir);
 
 /* Texts that were logged (files ending in ".attrs"), a map of scalar_key() to string; a later one
  * replaces an earlier one. */
+Value *scalars_attrs_of(const GPtrArray *sources);
 Value *scalars_read_attrs(const char *run_dir);
 
 /* The column of a summary that `QUALIFIER TAG` and `TAG step` mean: qualifier "first", "last",
