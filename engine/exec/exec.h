@@ -95,6 +95,10 @@ void exec_free(Exec *exec);
  * one doesn't wait. SIGTERM, SIGHUP: stops the tree within 5 s. `spec` is taken over. */
 gboolean exec_run_foreground(ExecSpec *spec, int *exit_status, GError **error);
 
+/* For a process that has many runs at once, each with some open files: from here on our own limit
+ * of open files is the highest allowed. Children keep the one that we had. */
+void exec_raise_file_limit(void);
+
 /* Everything that was started by `pid` or carries RUN_DIR=`run_dir` (may be NULL) in its
  * environment gets `sig`, children last. `pid` 0: only the latter. Our own process is spared.
  * Gives the number of processes. What `guild stop` uses. */

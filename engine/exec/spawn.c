@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
@@ -177,6 +178,18 @@ static int spawn_confined(pid_t *pid, const char *program, posix_spawn_file_acti
     return code;
 }
 
+static struct rlimit file_limit; /* that we had; rlim_max 0: not changed */
+
+void exec_raise_file_limit(void)
+{
+    struct rlimit now;
+    if (getrlimit(RLIMIT_NOFILE, &now) || now.rlim_cur >= now.rlim_max)
+        return;
+    struct rlimit raised = { now.rlim_max, now.rlim_max };
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        file_limit = now;
+}
+
 gboolean spawn_child(const ExecSpec *spec, SpawnedChild *child, GError **error)
 {
     const char *cwd = spec->cwd ? spec->cwd : run_dir(spec->run);
@@ -205,6 +218,8 @@ gboolean spawn_child(const ExecSpec *spec, SpawnedChild *child, GError **error)
         posix_spawn_file_actions_destroy(&files);
         posix_spawnattr_destroy(&attr);
         good = code == 0 || fail(error, code, spec->argv[0]);
+        if (good && file_limit.rlim_max)
+            prlimit(child->pid, RLIMIT_NOFILE, &file_limit, NULL);
     } else if (error && !*error) {
         g_set_error(error, EXEC_ERROR, EXEC_ERROR_IO, "cannot make a pipe: %s",
                 g_strerror(errno));
