@@ -6,6 +6,7 @@
 
 #include "engine/base/fs.h"
 #include "engine/project/gfdata.h"
+#include "engine/project/pymodule.h"
 
 /* ---- $include ---- */
 
@@ -306,7 +307,7 @@ static char *package_guildfile(const char *pkg)
     g_autofree char *rel = g_strdelimit(g_strdelimit(g_strdup(pkg), "-", '_'), ".", '/');
     if (!fs_is_safe_rel(rel))
         return NULL;
-    for (const char *const *dir = gf_python_sys_path(); *dir; dir++) {
+    for (const char *const *dir = pymodule_sys_path(); *dir; dir++) {
         char *path = g_build_filename(*dir, rel, GUILDFILE_NAME, NULL);
         if (fs_is_file(path))
             return path;

@@ -13,6 +13,3 @@ Value *gf_resolve_includes(
 /* A model item with what it extends filled in and {{params}} replaced. Packages that it extends are
  * appended to `parents` (Guildfile*, referenced) once each. */
 Value *gf_extended_data(const Value *item, Guildfile *g, GPtrArray *parents, GError **error);
-/* The folders of Python's module path in this process's environment: $PYTHONPATH and the
- * interpreter's own; found once, by a process of it. Borrowed, NULL-terminated. */
-const char *const *gf_python_sys_path(void);

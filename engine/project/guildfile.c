@@ -12,6 +12,7 @@
 #include "engine/project/gfinclude.h"
 #include "engine/project/gfmodel.h"
 #include "engine/project/pyflags.h"
+#include "engine/project/pymodule.h"
 
 #define GUILDFILE_MAX_BYTES (16 * 1024 * 1024)
 #define INCLUDE_DEPTH_MAX 64
@@ -205,7 +206,7 @@ static char *find_include(Guildfile *g, const char *include)
         return NULL;
     static const char *const prefixes[] = {"", "gpkg"};
     for (gsize i = 0; i < G_N_ELEMENTS(prefixes); i++)
-        for (const char *const *dir = gf_python_sys_path(); *dir; dir++) {
+        for (const char *const *dir = pymodule_sys_path(); *dir; dir++) {
             char *path = g_build_filename(*dir, prefixes[i], rel, GUILDFILE_NAME, NULL);
             if (fs_is_file(path))
                 return path;

@@ -13,6 +13,7 @@
 #include "engine/project/gfdata.h"
 #include "engine/project/gfmodel.h"
 #include "engine/project/pyhelper.h"
+#include "engine/project/pymodule.h"
 #include "engine/project/resflags.h"
 
 /* One module whose flags are wanted, and the answer. */
@@ -291,7 +292,7 @@ static ImportJob *job_for_op(OpDef *op)
     if (!off)
         flags_note("reading flags for main spec '%s'", words[0]);
     g_autofree char *path =
-            pyflags_find_module(words[0], (const char *const *)paths, &sys_path, &err);
+            pymodule_find(words[0], (const char *const *)paths, &sys_path, &err);
     if (!path) {
         ImportJob *j = g_new0(ImportJob, 1);
         if (!off)

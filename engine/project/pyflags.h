@@ -25,9 +25,3 @@ void pyflags_apply_guildfile(Guildfile *g);
 PyFlagsResult *pyflags_for_script(const char *script_path, const char *flags_dest);
 void pyflags_result_free(PyFlagsResult *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PyFlagsResult, pyflags_result_free)
-
-/* The file of a module spec ("train", "pkg.mod", "dir/mod") in the given folders, then on the
- * interpreter's path, as the reference's python_util.find_module; *sys_path (may be NULL) is the
- * folder to put on Python's path. NULL and an error worded "No module named X". */
-char *pyflags_find_module(
-        const char *main_mod, const char *const *model_paths, char **sys_path, GError **error);

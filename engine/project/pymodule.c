@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding the file of a Python module without Python, as imp.find_module does: a folder with
+/* Finding Python modules. See pymodule.h. The rules are imp.find_module's: a folder with
  * __init__.py is a package (to be run it needs a __main__.py), else NAME.py or NAME.pyc. The
  * interpreter is asked for its module path only when a module is not in the project. */
 #include <glib/gstdio.h>
 #include <string.h>
 
 #include "engine/base/fs.h"
-#include "engine/project/gfinclude.h"
-#include "engine/project/pyflags.h"
+#include "engine/project/pymodule.h"
 #include "engine/project/pyhelper.h"
 #include "engine/project/python_exe.h"
 
@@ -38,7 +37,7 @@ static Value *ask_sys_path(void)
     return value_ref(paths);
 }
 
-const char *const *gf_python_sys_path(void)
+const char *const *pymodule_sys_path(void)
 {
     static char **paths;
     if (paths)
@@ -98,7 +97,7 @@ static char *find_below(const char *base, const char *module, GError **error)
     return find_in(dir, name, module, error);
 }
 
-char *pyflags_find_module(
+char *pymodule_find(
         const char *main_mod, const char *const *model_paths, char **sys_path, GError **error)
 {
     const char *slash = strrchr(main_mod, '/');
@@ -113,7 +112,7 @@ char *pyflags_find_module(
         for (const char *const *base = model_paths; *base; base++) {
             g_autofree char *own = fs_join(*base, folder);
             const char *const own_list[] = {own, NULL};
-            const char *const *dirs = system ? gf_python_sys_path() : own_list;
+            const char *const *dirs = system ? pymodule_sys_path() : own_list;
             for (; *dirs; dirs++) {
                 GError *err = NULL;
                 char *path = find_below(*dirs, module, &err);
