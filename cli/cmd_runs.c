@@ -16,7 +16,7 @@
 static const CliOption list_options[] = {
         { "all", "-a, --all", OPT_FLAG, NULL, "Show all runs; without it only the last 20." },
         { "more", "-m, --more", OPT_COUNT, NULL, "Show 20 more runs. May be repeated." },
-        { "limit", "-n, --limit", OPT_INT, "N", "Show at most N runs." },
+        { "limit", "-n, --limit", OPT_INT, "N", "Show at most N runs.", .at_least = "1" },
         { "deleted", "-d, --deleted", OPT_FLAG, NULL, "Show deleted runs." },
         { "comments", "-c, --comments", OPT_FLAG, NULL, "Show the comments of runs." },
         { "verbose", "-v, --verbose", OPT_FLAG, NULL, "Show details of runs." },
@@ -90,8 +90,6 @@ static gboolean check_args(CliArgs *args)
 
 static int list_runs(CliArgs *args)
 {
-    if (!runs_check_limit(args))
-        return 2;
     if (!check_args(args))
         return 1;
     g_auto(RunsChoice) choice = { 0 };
@@ -137,6 +135,7 @@ static const CliCommand cmd_runs_list = {
 static const CliCommand *const subcommands[] = {
         &cmd_runs_list,
         &cmd_info,
+        &cmd_archive,
         &cmd_comment,
         &cmd_delete,
         &cmd_diff,
@@ -145,7 +144,9 @@ static const CliCommand *const subcommands[] = {
         &cmd_import,
         &cmd_label,
         &cmd_mark,
+        &cmd_pull,
         &cmd_purge,
+        &cmd_push,
         &cmd_restore,
         &cmd_stop,
         &cmd_tag,

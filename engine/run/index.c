@@ -280,6 +280,18 @@ void run_index_load(RunIndex *index, GPtrArray *runs)
     load(index, &run_entries, runs, attach);
 }
 
+/* A snapshot proves that there is an opref; a run without one may still have one that is broken. */
+GPtrArray *run_index_scan(RunIndex *index, RunStore *store, RunStoreWhere where)
+{
+    g_autoptr(GPtrArray) folders = run_store_scan_folders(store, where);
+    run_index_load(index, folders);
+    GPtrArray *runs = run_array_new();
+    for (guint i = 0; i < folders->len; i++)
+        if (run_is_indexed(folders->pdata[i]) || run_exists(folders->pdata[i]))
+            g_ptr_array_add(runs, run_ref(folders->pdata[i]));
+    return runs;
+}
+
 static void remember_scalars(RunIndex *index, Run *run, const IndexEntry *entry)
 {
     RunScalars *s = g_new0(RunScalars, 1);

@@ -18,6 +18,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunIndex, run_index_close)
 
 /* Gives each run a snapshot (run_set_snapshot()), from the cache where that is still true. */
 void run_index_load(RunIndex *index, GPtrArray *runs);
+/* run_store_scan() and run_index_load() in one, for less than the sum. */
+GPtrArray *run_index_scan(RunIndex *index, RunStore *store, RunStoreWhere where);
 /* Gets the scalars of many runs at once, which is faster than one after the other. */
 void run_index_load_scalars(RunIndex *index, GPtrArray *runs);
 /* Scalars of a run, list of maps {prefix, tag, first_val, first_step, last_val, last_step, min_val,

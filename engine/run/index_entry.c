@@ -69,24 +69,6 @@ static DIR *open_dir_stamped(int parent_fd, const char *path, const char *name, 
     return fdopendir(fd);
 }
 
-static guint presence(const char *name)
-{
-    static const struct {
-        const char *name;
-        RunPresence what;
-    } names[] = {
-            { "LOCK", RUN_HAS_LOCK },
-            { "LOCK.remote", RUN_HAS_REMOTE_LOCK },
-            { "PENDING", RUN_HAS_PENDING },
-            { "STAGED", RUN_HAS_STAGED },
-            { "proto", RUN_HAS_PROTO },
-    };
-    for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
-        if (strcmp(name, names[i].name) == 0)
-            return names[i].what;
-    return 0;
-}
-
 static int compare_names(gconstpointer a, gconstpointer b, gpointer data)
 {
     (void)data;
@@ -183,7 +165,7 @@ void index_entry_read(IndexEntry *entry, Run *run)
     *entry = (IndexEntry){ 0 };
     DIR *dir = open_dir_stamped(AT_FDCWD, guild_dir, ".guild", &stamp);
     for (struct dirent *e; dir && (e = readdir(dir));)
-        snapshot.present |= presence(e->d_name);
+        snapshot.present |= run_presence_of(e->d_name);
     if (dir) {
         gsize len;
         read_attrs(dirfd(dir), &snapshot, &stamp);

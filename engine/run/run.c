@@ -73,6 +73,11 @@ void run_set_snapshot(Run *run, GBytes *bytes, RunSnapshotFn decode, gint64 time
     run->timestamp_us = timestamp_us;
 }
 
+gboolean run_is_indexed(const Run *run)
+{
+    return run->encoded || run->has_snapshot;
+}
+
 static gboolean has_snapshot(Run *run)
 {
     if (!run->encoded)
@@ -396,21 +401,29 @@ void run_clear_marker(Run *run, const char *marker)
     unlink(path);
 }
 
-gboolean run_has_marker(Run *run, const char *marker)
+guint run_presence_of(const char *name)
 {
     static const struct {
         const char *name;
         RunPresence what;
-    } known[] = {
+    } names[] = {
             { "LOCK", RUN_HAS_LOCK },
             { "LOCK.remote", RUN_HAS_REMOTE_LOCK },
             { "PENDING", RUN_HAS_PENDING },
             { "STAGED", RUN_HAS_STAGED },
             { "proto", RUN_HAS_PROTO },
     };
-    for (gsize i = 0; has_snapshot(run) && i < G_N_ELEMENTS(known); i++)
-        if (strcmp(marker, known[i].name) == 0)
-            return may_have(run, known[i].what);
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+        if (strcmp(name, names[i].name) == 0)
+            return names[i].what;
+    return 0;
+}
+
+gboolean run_has_marker(Run *run, const char *marker)
+{
+    guint what = run_presence_of(marker);
+    if (what && has_snapshot(run))
+        return (run->snapshot.present & what) != 0;
     g_autofree char *path = run_guild_path(run, marker);
     return access(path, F_OK) == 0;
 }

@@ -106,6 +106,8 @@ typedef enum {
     RUN_HAS_STAGED = 1 << 3,
     RUN_HAS_PROTO = 1 << 4,
 } RunPresence;
+/* The bit for a name in .guild ("LOCK", "PENDING", ...); 0 for other names. */
+guint run_presence_of(const char *name);
 typedef struct RunSnapshot {
     Value *attrs;  /* map of the values that are known */
     Value *unread; /* list of names of attributes that exist but must be read from disk */
@@ -117,6 +119,7 @@ typedef struct RunSnapshot {
  * FALSE: then the run is read from disk. */
 typedef gboolean (*RunSnapshotFn)(GBytes *bytes, RunSnapshot *snapshot);
 void run_set_snapshot(Run *run, GBytes *bytes, RunSnapshotFn decode, gint64 timestamp_us);
+gboolean run_is_indexed(const Run *run); /* has a snapshot, decoded or not */
 
 /* Frees with run_unref. */
 GPtrArray *run_array_new(void);

@@ -317,8 +317,7 @@ static GPtrArray *filter_runs(GPtrArray *runs, const RunQuery *q, RunIndex *inde
 GPtrArray *run_query_list(RunStore *store, const RunQuery *q, GError **error)
 {
     g_autoptr(RunIndex) index = run_index_open(store);
-    g_autoptr(GPtrArray) runs = run_store_scan(store, q->where);
-    run_index_load(index, runs);
+    g_autoptr(GPtrArray) runs = run_index_scan(index, store, q->where);
     g_autoptr(GPtrArray) kept = filter_runs(runs, q, index, error);
     if (!kept)
         return NULL;

@@ -92,7 +92,7 @@ Run *run_store_new_run(RunStore *store, const char *id)
     return run_new(dir, new_id);
 }
 
-static GPtrArray *scan_dir(const char *root)
+static GPtrArray *scan_dir(const char *root, gboolean check)
 {
     GPtrArray *runs = run_array_new();
     DIR *dir = opendir(root);
@@ -106,7 +106,7 @@ static GPtrArray *scan_dir(const char *root)
         if (entry->d_type == DT_REG)
             continue;
         g_snprintf(sub, sizeof(sub), "%s/.guild/opref", entry->d_name);
-        if (faccessat(dirfd(dir), sub, F_OK, 0) != 0)
+        if (check && faccessat(dirfd(dir), sub, F_OK, 0) != 0)
             continue;
         g_autofree char *path = g_build_filename(root, entry->d_name, NULL);
         g_ptr_array_add(runs, run_new(path, entry->d_name));
@@ -132,7 +132,7 @@ static GPtrArray *scan_parent(RunStore *store, const char *root, const char *par
     return runs;
 }
 
-GPtrArray *run_store_scan(RunStore *store, RunStoreWhere where)
+static GPtrArray *scan(RunStore *store, RunStoreWhere where, gboolean check)
 {
     const char *root = where == RUN_STORE_TRASH ? store->trash_dir : store->runs_dir;
     if (!root)
@@ -140,7 +140,17 @@ GPtrArray *run_store_scan(RunStore *store, RunStoreWhere where)
     const char *parent = g_getenv("GUILD_RUNS_PARENT");
     if (parent && *parent && store->home)
         return scan_parent(store, root, parent);
-    return scan_dir(root);
+    return scan_dir(root, check);
+}
+
+GPtrArray *run_store_scan(RunStore *store, RunStoreWhere where)
+{
+    return scan(store, where, TRUE);
+}
+
+GPtrArray *run_store_scan_folders(RunStore *store, RunStoreWhere where)
+{
+    return scan(store, where, FALSE);
 }
 
 typedef struct {
