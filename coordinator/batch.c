@@ -19,6 +19,8 @@
 #define LOW_WATER 8
 /* Trials staged in one turn of the loop when there is nothing better to do. */
 #define STAGE_BURST 1
+/* A stop is to be over within 5 s, children and all. */
+#define STOP_GRACE_US (4 * G_USEC_PER_SEC)
 
 const char *job_run_id(Job *job) { return run_id(job->run); }
 
@@ -392,13 +394,12 @@ void job_free(gpointer job)
         task_free(t);
     }
     g_hash_table_unref(j->tasks);
-    for (int i = 0; i < 2; i++) {
-        GSource *s = i ? j->ending : j->staging;
-        if (s) {
-            g_source_destroy(s);
-            g_source_unref(s);
+    GSource *sources[] = { j->staging, j->ending, j->deadline };
+    for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
+        if (sources[i]) {
+            g_source_destroy(sources[i]);
+            g_source_unref(sources[i]);
         }
-    }
     if (j->output)
         run_output_close(j->output);
     if (j->group)
@@ -488,6 +489,30 @@ static gboolean begin_batch(Job *j, GError **error)
     return TRUE;
 }
 
+static gboolean on_deadline(gpointer data)
+{
+    Job *j = data;
+    g_clear_pointer(&j->deadline, g_source_unref);
+    job_say(j, LOG_INFO, "Stopping batch because its time is over (pending trials can be started as "
+                         "needed)");
+    coordinator_stop_job(j->c, j, STOP_GRACE_US, TRUE);
+    return G_SOURCE_REMOVE;
+}
+
+/* --stop-after, from when the batch started (which may be before we did). */
+static void arm_deadline(Job *j)
+{
+    g_autoptr(Value) params = run_try_attr(j->run, "run_params");
+    const Value *minutes = value_map_get(params, "stop_after");
+    if (!j->batch || !value_is_number(minutes) || value_get_float(minutes) <= 0)
+        return;
+    double left = value_get_float(minutes) * 60 -
+            (double)(clock_timestamp_us() - run_attr_int(j->run, "started", 0)) / G_USEC_PER_SEC;
+    j->deadline = g_timeout_source_new((guint)(CLAMP(left, 0, 4e6) * 1000));
+    g_source_set_callback(j->deadline, on_deadline, j, NULL);
+    g_source_attach(j->deadline, j->c->context);
+}
+
 Job *coordinator_add(Coordinator *c, Run *run, const JobOptions *options,
         const JobListener *listener, gpointer data, GError **error)
 {
@@ -502,6 +527,7 @@ Job *coordinator_add(Coordinator *c, Run *run, const JobOptions *options,
         return NULL;
     }
     store_job(j);
+    arm_deadline(j);
     if (j->batch) {
         job_pump(j);
     } else {
@@ -545,6 +571,17 @@ static void restore_task(Job *j, const QueueTask *q)
         task_enqueue(t);
 }
 
+/* Opening begins it anew: what is there already goes in first. */
+static void reopen_output(Job *j)
+{
+    gsize len = 0;
+    g_autofree char *path = run_guild_path(j->run, "output");
+    g_autofree char *text = fs_read(path, 0, &len, NULL);
+    j->output = run_output_open(j->run, NULL, NULL, NULL);
+    if (j->output && text)
+        run_output_write(j->output, RUN_STDERR, text, len, NULL);
+}
+
 static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
 {
     g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), q->run, NULL);
@@ -566,7 +603,8 @@ static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
     j->n_asked = tasks->len;
     if (j->batch) {
         batch_lock(j, NULL);
-        j->output = run_output_open(run, NULL, NULL, NULL);
+        reopen_output(j);
+        arm_deadline(j);
         feed_seek(j->feed, tasks->len);
         feed_sweep(j->feed, run, tasks);
     } else {

@@ -248,6 +248,16 @@ static void call_runs(Peer *p, guint64 id, const Value *args)
     reply(p, id, list, NULL);
 }
 
+/* Without arguments a question, with them an order. */
+static void call_alloc(Peer *p, guint64 id, const Value *args)
+{
+    g_autoptr(GError) error = NULL;
+    if (value_is_map(args) && value_map_size(args) && !alloc_set(p->c->alloc, args, &error))
+        reply(p, id, NULL, error->message);
+    else
+        reply(p, id, alloc_status(p->c->alloc), NULL);
+}
+
 static const struct {
     const char *name;
     guint roles;
@@ -260,6 +270,7 @@ static const struct {
     { "stop", ROLE_CLIENT, call_stop },
     { "priority", ROLE_CLIENT, call_priority },
     { "drain", ROLE_CLIENT, call_drain },
+    { "alloc", ROLE_CLIENT, call_alloc },
     { "command", ROLE_CLIENT | ROLE_READER, command_call },
 };
 

@@ -111,6 +111,7 @@ static gboolean on_tick(gpointer data)
     Coordinator *c = data;
     gint64 now = clock_monotonic_us();
     members_tick(c, now);
+    alloc_tick(c->alloc, now);
     if (c->ready_us && now >= c->ready_us) {
         c->ready_us = 0;
         release_unclaimed(c);
@@ -145,6 +146,7 @@ static gboolean open_service(Coordinator *c, const CoordinatorOptions *o, GError
     if (o->metrics_port &&
             !(c->metrics = metrics_new(c, o->metrics_bind, o->metrics_port, error)))
         return FALSE;
+    c->alloc = alloc_new(c);
     c->ready_us = clock_monotonic_us() + c->lease_us;
     return jobs_restore(c, error);
 }
@@ -190,6 +192,7 @@ void coordinator_free(Coordinator *c)
     drop_source(&c->wake);
     drop_source(&c->tick);
     metrics_free(c->metrics);
+    alloc_free(c->alloc);
     if (c->queue)
         queue_flush(c->queue, NULL);
     g_hash_table_unref(c->jobs);

@@ -28,6 +28,9 @@ void task_free(gpointer task)
 {
     Task *t = task;
     result_abandon(t);
+    for (int i = 0; i < 2; i++)
+        if (t->line[i])
+            g_string_free(t->line[i], TRUE);
     g_free(t->run_id);
     value_unref(t->devices);
     g_free(t);
@@ -157,6 +160,7 @@ void task_end(Task *t, int exit_status, const char *error)
         t->member->n_finished++;
     task_unref_member(t);
     t->stage = TS_ENDED;
+    watch_output_end(t);
     task_store(t, exit_status == TASK_NOT_RUN ? TASK_WAITING : TASK_DONE);
     g_hash_table_remove(j->tasks, t);
     g_hash_table_steal(j->c->tasks, &t->id);

@@ -7,9 +7,11 @@
  *   batch.c     jobs: asking for trials, staging, telling, ending
  *   submit.c    run directories that clients send
  *   calls.c     questions and orders of clients
- *   watch.c     who listens to which run */
+ *   watch.c     who listens to which run
+ *   alloc.c     workers asked of Slurm */
 #pragma once
 
+#include "coordinator/alloc.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/queue.h"
 #include "coordinator/scheduler.h"
@@ -66,6 +68,7 @@ struct Coordinator {
     guint64 n_dropped; /* frames that were no messages */
     guint64 n_finished, n_failed, n_lost;
     Metrics *metrics;
+    Alloc *alloc;     /* NULL: local */
 };
 
 /* A connection. */
@@ -132,6 +135,7 @@ struct Task {
     TransferOffer offer;
     RunOutput *output;
     guint64 output_size;
+    GString *line[2];  /* what it printed of a line, for its batch's watchers; of each stream */
     GPtrArray *files;  /* FileEntry coming in */
     TransferWant want;
     MsgDone *done;     /* the report whose files are on their way */
@@ -164,6 +168,7 @@ struct Job {
     GHashTable *tasks;   /* Task set: those not ended */
     GSource *staging;    /* idle */
     GSource *ending;
+    GSource *deadline;   /* --stop-after */
     RunOutput *output;   /* the batch run's own */
     gboolean ended;
 };
@@ -239,6 +244,7 @@ void watch_begin(Peer *p, const MsgWatch *m);
 void watch_free(gpointer w);
 void watch_event(Coordinator *c, const char *run_id, const char *what, Value *data /* taken */);
 void watch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len);
+void watch_output_end(Task *t); /* a last line without a newline */
 
 /* zap.c */
 Zap *zap_new(Coordinator *c, GError **error);

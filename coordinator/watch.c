@@ -97,19 +97,61 @@ static void send_output(Coordinator *c, const char *watched, Task *t, int stream
     }
 }
 
-void watch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len)
+/* To the batch's own output and its watchers. */
+static void to_batch(Task *t, int stream, const void *data, gsize len)
 {
     Job *j = t->job;
-    if (j->batch && j->want_output && j->output)
+    if (j->output)
         run_output_write(j->output, (RunStream)stream, data, len, NULL);
     if (j->listener.output) {
         g_autoptr(Run) run = task_run(t);
         j->listener.output(j, run, stream, data, len, j->data);
     }
-    if (c->local)
-        return;
-    g_autoptr(GBytes) bytes = g_bytes_new(data, len);
-    send_output(c, t->run_id, t, stream, bytes);
-    if (j->batch && j->want_output)
-        send_output(c, run_id(j->run), t, stream, bytes);
+    if (!j->c->local) {
+        g_autoptr(GBytes) bytes = g_bytes_new(data, len);
+        send_output(j->c, run_id(j->run), t, stream, bytes);
+    }
+}
+
+/* Trials may print at the same time: their batch shows whole lines. */
+static void lines_to_batch(Task *t, int stream, const char *data, gsize len)
+{
+    const char *end = g_strrstr_len(data, (gssize)len, "\n");
+    if (!t->line[stream])
+        t->line[stream] = g_string_new(NULL);
+    GString *line = t->line[stream];
+    gsize whole = end ? (gsize)(end + 1 - data) : 0;
+    if (whole || line->len + len > WIRE_CHUNK / 2) {
+        g_string_append_len(line, data, (gssize)(whole ? whole : len));
+        to_batch(t, stream, line->str, line->len);
+        g_string_truncate(line, 0);
+        if (!whole)
+            return;
+    }
+    g_string_append_len(line, data + whole, (gssize)(len - whole));
+}
+
+void watch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len)
+{
+    if (!c->local) {
+        g_autoptr(GBytes) bytes = g_bytes_new(data, len);
+        send_output(c, t->run_id, t, stream, bytes);
+    }
+    if (t->job->batch && t->job->want_output) {
+        if (c->local)
+            to_batch(t, stream, data, len);
+        else
+            lines_to_batch(t, stream, data, len);
+    }
+}
+
+void watch_output_end(Task *t)
+{
+    for (int i = 0; i < 2; i++) {
+        if (!t->line[i])
+            continue;
+        if (t->line[i]->len && t->stage == TS_ENDED)
+            to_batch(t, i, t->line[i]->str, t->line[i]->len);
+        g_string_free(g_steal_pointer(&t->line[i]), TRUE);
+    }
 }
