@@ -122,17 +122,22 @@ GPtrArray *place_attributes(WTask *t)
     return files;
 }
 
-/* `sync` patterns choose among the run's own files; what guild writes always goes home. */
+/* `sync` patterns choose among the run's own files, the last that matches decides; with "!" in front it
+ * leaves out, and a list that begins so begins with everything. What guild writes always goes home. */
 static gboolean goes_home(const char *rel, gboolean is_dir, gpointer task)
 {
     const WTask *t = task;
     if (is_dir || !t->sync || !strcmp(rel, ".guild") || g_str_has_prefix(rel, ".guild/"))
         return TRUE;
-    const char *name = strrchr(rel, '/');
-    for (char **p = t->sync; *p; p++)
-        if (text_fnmatch(*p, rel) || (name && text_fnmatch(*p, name + 1)))
-            return TRUE;
-    return FALSE;
+    const char *slash = strrchr(rel, '/');
+    const char *name = slash ? slash + 1 : rel;
+    gboolean goes = t->sync[0] && t->sync[0][0] == '!';
+    for (char **p = t->sync; *p; p++) {
+        const char *pattern = *p + (**p == '!');
+        if (text_fnmatch(pattern, rel) || text_fnmatch(pattern, name))
+            goes = **p != '!';
+    }
+    return goes;
 }
 
 GPtrArray *place_changes(WTask *t, GError **error)

@@ -6,7 +6,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "worker/confine.h"
+#include "worker/internal.h"
 
 #define DEFAULT_GIVE_UP_US (3600 * (gint64)G_USEC_PER_SEC)
 
@@ -112,26 +112,11 @@ static void enforce_lease(Worker *w)
     }
 }
 
-/* What uses more memory than it asked for is ended, and says so. */
-static void enforce_memory(Worker *w)
-{
-    for (guint i = 0; i < w->tasks->len; i++) {
-        WTask *t = w->tasks->pdata[i];
-        if (t->stage == W_RUNNING && !t->memory_exceeded && confine_exceeds_memory(t)) {
-            t->memory_exceeded = TRUE;
-            exec_stop(t->exec, 0);
-        }
-    }
-}
-
 static gboolean on_tick(gpointer data)
 {
     Worker *w = data;
     gint64 now = clock_monotonic_us();
     if (w->over)
-        return G_SOURCE_CONTINUE;
-    enforce_memory(w);
-    if (w->inproc)
         return G_SOURCE_CONTINUE;
     enforce_lease(w);
     link_tick(w->link, now);
@@ -155,8 +140,6 @@ static gboolean take_options(Worker *w, const WorkerOptions *o, GError **error)
     w->name = o->name ? g_strdup(o->name) : machine_name();
     w->inproc = o->key == NULL;
     w->session = run_new_id();
-    if (sched_getaffinity(0, sizeof w->cores, &w->cores) < 0)
-        CPU_ZERO(&w->cores);
     w->have = machine_resources(o->slots, o->have);
     w->confine = confine_host_new(!w->inproc);
     w->labels = g_strdupv((char **)o->labels);
@@ -195,9 +178,11 @@ Worker *worker_new(const WorkerOptions *o, GMainContext *context, const WorkerLi
         return NULL;
     }
     w->idle_since_us = clock_monotonic_us();
-    w->tick = g_timeout_source_new(100);
-    g_source_set_callback(w->tick, on_tick, w, NULL);
-    g_source_attach(w->tick, context);
+    if (!w->inproc) {
+        w->tick = g_timeout_source_new(100);
+        g_source_set_callback(w->tick, on_tick, w, NULL);
+        g_source_attach(w->tick, context);
+    }
     return w;
 }
 
