@@ -219,7 +219,9 @@ class OtherPackage(Project):
     def test_it_is_found_behind_ours(self):
         self.write("prog.py", "import guild; print(guild.name)")
         env = dict(os.environ, PYTHONPATH="%s:%s" % (PACKAGE, self.other))
-        for args in (["-m", "guild.op_main", "prog"], ["prog.py"]):
+        self.write("pkg/__init__.py", "import guild")
+        self.write("pkg/mod.py", "import guild; print(guild.name)")
+        for args in (["-m", "guild.op_main", "prog"], ["prog.py"], ["-m", "pkg.mod"]):
             out = subprocess.run(
                 [sys.executable, *args],
                 env=dict(env, PYTHONPATH="%s:%s" % (self.dir, env["PYTHONPATH"])),

@@ -11,7 +11,8 @@ import sys
 
 def _is_wanted():
     if sys.argv[:1] == ["-m"]:  # what Python sets while it looks for the module of -m
-        return True
+        words = getattr(sys, "orig_argv", ["guild"])  # Python 3.10
+        return any(word.split(".")[0] == "guild" for word in words)
     import os
 
     run_dir = os.environ.get("RUN_DIR")
