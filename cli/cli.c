@@ -97,7 +97,7 @@ static int run_command(const CliCommand *command, const char *path, const char *
         const CliCommand *sub = cli_find_command(command->sub, words[rest]);
         g_autofree char *sub_path = g_strdup_printf("%s %s", path, words[rest]);
         status = sub ? run_command(sub, sub_path, words + rest + 1)
-                     : cli_usage_error(args, "unrecognized command '%s'", words[rest]);
+                     : cli_usage_error(args, "No such command '%s'.", words[rest]);
     } else if (remote_runs_takes(path) && cli_given(args, "remote")) {
         status = remote_runs(args, path, words);
     } else if (command->run) {
@@ -203,7 +203,7 @@ int cli_main(int argc, char **argv)
     } else if (status < 0) {
         const CliCommand *command = cli_find_command(cli_commands, words[0]);
         status = command ? cli_run_command(words)
-                         : cli_usage_error(globals, "unrecognized command '%s'", words[0]);
+                         : cli_usage_error(globals, "No such command '%s'.", words[0]);
     }
     cli_args_free(globals);
     free_state();

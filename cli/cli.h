@@ -27,6 +27,7 @@ typedef struct CliOption {
     const char *complete;  /* what completes the value: "run", "op", "file", "dir", "choice:a,b", NULL */
     const char *optional_value;
     gboolean hidden;
+    const char *at_least;  /* the least that an OPT_INT may be; NULL: any */
 } CliOption;
 #define CLI_OPTIONS_END { 0 }
 

@@ -17,7 +17,8 @@
 static const CliOption compare_options[] = {
         { "min_col", "--min", OPT_STRING, "COLUMN", "Show the lowest values of COLUMN first." },
         { "max_col", "--max", OPT_STRING, "COLUMN", "Show the highest values of COLUMN first." },
-        { "limit", "-n, --limit, --top", OPT_INT, "N", "Show only the first N runs." },
+        { "limit", "-n, --limit, --top", OPT_INT, "N", "Show only the first N runs.",
+                .at_least = "1" },
         { "extra_cols", "-e, --extra-cols", OPT_FLAG, NULL,
                 "Show extra columns, such as the source code's digest." },
         { "all_scalars", "-s, --all-scalars", OPT_FLAG, NULL, "Show system scalars too." },
@@ -164,8 +165,6 @@ static GPtrArray *without_batches(GPtrArray *runs /* taken over */)
 
 static int compare(CliArgs *args)
 {
-    if (!runs_check_limit(args))
-        return 2;
     if (!check_args(args))
         return 1;
     g_auto(RunsChoice) choice = { 0 };

@@ -9,7 +9,7 @@ static const CliOption stop_options[] = {
         { "no_wait", "-n, --no-wait", OPT_FLAG, NULL, "Don't wait for remote runs to stop." },
         { "force", "--force", OPT_FLAG, NULL, "Kill what has not stopped after the timeout." },
         { "timeout", "--timeout", OPT_INT, "N",
-                "Seconds to wait for a run to stop; 30 if not given." },
+                "Seconds to wait for a run to stop; 30 if not given.", .at_least = "0" },
         CLI_OPTIONS_END,
 };
 
@@ -33,9 +33,6 @@ static int apply_stop(GPtrArray *runs, RunsChoice *choice)
 static int stop(CliArgs *args)
 {
     g_auto(RunsChoice) choice = { 0 };
-    if (cli_int(args, "timeout", 0) < 0)
-        return cli_usage_error(args, "invalid value for --timeout: %s is not in the range x>=0",
-                cli_string(args, "timeout"));
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_n_positional(args) == 0)

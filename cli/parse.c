@@ -3,7 +3,10 @@
  * tables; what was given is kept by key. */
 #include "cli/parse.h"
 
+#include "cli/closest.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,24 +102,46 @@ static char *option_label(const CliOption *o)
     return g_strdup_printf("'%s'", joined);
 }
 
+/* A fault in how an option was written. click shows no hint with these. */
+static gboolean bad_spelling(const char *name, const char *what)
+{
+    fprintf(stderr, "guild: Option '%s' %s.\n", name, what);
+    return FALSE;
+}
+
+static gboolean bad_value(const CliArgs *args, const CliOption *o, const char *fmt, ...)
+        G_GNUC_PRINTF(3, 4);
+
+static gboolean bad_value(const CliArgs *args, const CliOption *o, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    g_autofree char *what = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    g_autofree char *label = option_label(o);
+    cli_usage_error(args, "Invalid value for %s: %s", label, what);
+    return FALSE;
+}
+
 static gboolean check_value(const CliArgs *args, const CliOption *o, const char *value)
 {
     char *end = NULL;
+    gint64 n = 0;
     errno = 0;
     if (o->kind == OPT_INT)
-        g_ascii_strtoll(value, &end, 10);
+        n = g_ascii_strtoll(value, &end, 10);
     else if (o->kind == OPT_FLOAT)
         g_ascii_strtod(value, &end);
     else
         return TRUE;
-    if (end != value && !*end && errno != ERANGE)
-        return TRUE;
-    g_autofree char *label = option_label(o);
-    if (o->kind == OPT_INT)
-        cli_usage_error(args, "Invalid value for %s: '%s' is not a valid integer.", label, value);
-    else
-        cli_usage_error(args, "Invalid value for %s: %s", label, value);
-    return FALSE;
+    gboolean is_number = end != value && !*end && errno != ERANGE;
+    if (!is_number && o->kind == OPT_FLOAT)
+        return bad_value(args, o, "%s", value);
+    if (!is_number)
+        return bad_value(args, o, "'%s' is not a valid integer%s.", value, o->at_least ? " range" : "");
+    if (o->at_least && n < g_ascii_strtoll(o->at_least, NULL, 10))
+        return bad_value(args, o, "%" G_GINT64_FORMAT " is not in the range x>=%s.", n, o->at_least);
+    return TRUE;
 }
 
 /* Records option `o` spelled `name`. `attached` is a value in the same word or NULL; *next is the
@@ -125,10 +150,8 @@ static gboolean take_option(CliArgs *args, const CliOption *o, const char *name,
         const char *attached, const char *const *words, int *next)
 {
     if (!takes_value(o)) {
-        if (attached) {
-            cli_usage_error(args, "option %s does not take a value", name);
-            return FALSE;
-        }
+        if (attached)
+            return bad_spelling(name, "does not take a value");
         add_given(args, o, "");
         return TRUE;
     }
@@ -137,10 +160,8 @@ static gboolean take_option(CliArgs *args, const CliOption *o, const char *name,
         const char *word = words[*next];
         value = word && word[0] != '-' ? words[(*next)++] : o->optional_value;
     } else if (!value) {
-        if (!words[*next]) {
-            cli_usage_error(args, "option %s requires an argument", name);
-            return FALSE;
-        }
+        if (!words[*next])
+            return bad_spelling(name, "requires an argument");
         value = words[(*next)++];
     }
     if (!check_value(args, o, value))
@@ -151,16 +172,16 @@ static gboolean take_option(CliArgs *args, const CliOption *o, const char *name,
 
 static gboolean unknown_option(const CliArgs *args, const char *name)
 {
+    g_autoptr(GPtrArray) known = g_ptr_array_new();
     GHashTableIter it;
-    gpointer known;
-    const char *close_name = NULL;
+    gpointer option;
     g_hash_table_iter_init(&it, args->by_name);
-    while (g_hash_table_iter_next(&it, &known, NULL))
-        if (strlen(name) > 3 && g_str_has_prefix(known, name) &&
-                (!close_name || strcmp(known, close_name) < 0))
-            close_name = known;
-    if (close_name)
-        cli_usage_error(args, "unrecognized option '%s' (did you mean %s?)", name, close_name);
+    while (g_hash_table_iter_next(&it, &option, NULL))
+        if (strlen(name) > 2 && strlen(option) > 2)
+            g_ptr_array_add(known, option);
+    const char *close = cli_closest(name, (const char *const *)known->pdata, known->len);
+    if (close)
+        cli_usage_error(args, "unrecognized option '%s' (did you mean %s?)", name, close);
     else
         cli_usage_error(args, "unrecognized option '%s'", name);
     return FALSE;

@@ -46,7 +46,8 @@ const CliOption run_options[] = {
         {"opt_flags", "-Fo, --opt-flag", OPT_MULTI, "FLAG=VAL",
                 "Flag of the optimizer. May be used more than once."},
         {"max_trials", "-m, --max-trials, --trials", OPT_INT, "N",
-                "Run at most N trials. Without an optimizer they are drawn at random."},
+                "Run at most N trials. Without an optimizer they are drawn at random.",
+                .at_least = "1"},
         {"random_seed", "--random-seed", OPT_INT, "N", "Seed for drawing trials and values."},
         {"debug_sourcecode", "--debug-sourcecode", OPT_STRING, "PATH",
                 "Load source code from PATH instead of the run directory.", "dir"},
@@ -102,18 +103,17 @@ const CliOption run_options[] = {
 
 const CliOption run_own_options[] = {
         {"jobs", "-j, --jobs", OPT_INT, "N",
-                "Run N trials of a batch at a time; 0 is one per core. Default is 1."},
+                "Run N trials of a batch at a time; 0 is one per core. Default is 1.",
+                .at_least = "0"},
         {"retries", "--retries", OPT_INT, "N",
                 "Run a trial again, up to N times, when the worker that ran it was lost. Default "
-                "is 3."},
+                "is 3.",
+                .at_least = "0"},
         {"retry_failed", "--retry-failed", OPT_INT, "N",
-                "Start a trial again, up to N times, when it failed."},
+                "Start a trial again, up to N times, when it failed.",
+                .at_least = "0"},
         {"priority", "--priority", OPT_INT, "N",
                 "With --remote: run before batches of a lower priority. Default is 0."},
-        {"retry_failed", "--retry-failed", OPT_INT, "N",
-                "Run a trial again, up to N times, when it ends in error."},
-        {"priority", "--priority", OPT_INT, "N",
-                "With --remote: serve this before what has a lower priority. Default is 0."},
         {"request", "--request", OPT_STRING, "RESOURCES",
                 "What each trial asks of a machine, as in cpus=2,gpus=1,mem=8G."},
         CLI_OPTIONS_END,
@@ -224,22 +224,8 @@ static int check_restart(const RunArgs *a)
     return 0;
 }
 
-static int check_values(const RunArgs *a)
+static int check_run_id(const RunArgs *a)
 {
-    static const struct {
-        const char *key, *names;
-        gint64 least;
-    } limits[] = {{"max_trials", "'-m' / '--max-trials' / '--trials'", 1},
-            {"jobs", "'-j' / '--jobs'", 0}, {"retries", "'--retries'", 0},
-            {"retry_failed", "'--retry-failed'", 0}};
-    for (gsize i = 0; i < G_N_ELEMENTS(limits); i++) {
-        gint64 n = cli_int(a->cli, limits[i].key, limits[i].least);
-        if (n < limits[i].least)
-            return cli_usage_error(a->cli,
-                    "Invalid value for %s: %" G_GINT64_FORMAT
-                    " is not in the range x>=%" G_GINT64_FORMAT ".",
-                    limits[i].names, n, limits[i].least);
-    }
     const char *id = run_string(a, "run_id");
     if (id && (!*id || strchr(id, '/') || id[0] == '.'))
         return cli_error("invalid run id '%s': it is the name of a directory", id);
@@ -251,5 +237,5 @@ int run_args_check(const RunArgs *a)
     int status = check_incompatible(a);
     if (!status)
         status = check_restart(a);
-    return status ? status : check_values(a);
+    return status ? status : check_run_id(a);
 }

@@ -294,12 +294,3 @@ gboolean runs_check_max_args(CliArgs *args, guint max)
     cli_usage_error(args, "unexpected extra argument%s '%s'", n - max > 1 ? "s" : "", extra);
     return FALSE;
 }
-
-gboolean runs_check_limit(CliArgs *args)
-{
-    if (!cli_given(args, "limit") || cli_int(args, "limit", 0) >= 1)
-        return TRUE;
-    cli_usage_error(args, "Invalid value for '-n' / '--limit': %s is not in the range x>=1.",
-            cli_string(args, "limit"));
-    return FALSE;
-}

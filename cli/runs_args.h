@@ -69,5 +69,3 @@ gboolean runs_check_incompatible(CliArgs *args, const char *const *pairs);
 gboolean runs_check_required(CliArgs *args, const char *const *keys);
 /* FALSE with a message if there are more than `max` arguments. */
 gboolean runs_check_max_args(CliArgs *args, guint max);
-/* FALSE with a message if the option -n / --limit was given and is below 1. */
-gboolean runs_check_limit(CliArgs *args);
