@@ -34,8 +34,8 @@ typedef struct Stream {
     GSource *source;
 } Stream;
 
-/* The start of a child by the spawning thread. `done` is under the lock, the rest is the thread's until
- * then and ours afterwards. */
+/* The start of a child by the spawning thread. `done` is under the lock, the rest is the thread's
+ * until then and ours afterwards. */
 typedef struct SpawnJob {
     Exec *exec;
     GSource *report; /* made ready by the thread */
@@ -197,7 +197,7 @@ static void find_tree(Exec *exec)
         .known = exec->known,
     };
     GArray *now = proctree_find(&tree);
-    /* Orphans are ours where we are a subreaper (see exec_run_foreground); else this does nothing. */
+    /* Orphans are ours where we are a subreaper (exec_run_foreground); else this does nothing. */
     for (guint i = 0; exec->known && i < exec->known->len; i++) {
         pid_t pid = g_array_index(exec->known, ProcId, i).pid;
         if (pid != exec->pid)

@@ -66,11 +66,11 @@ typedef struct Exec Exec;
 typedef struct ExecCallbacks {
     /* A chunk as it was read, after it was written to the run. May be NULL. */
     void (*output)(Exec *exec, RunStream stream, const char *data, gsize len, gpointer data_ptr);
-    /* If set, the child is started by another thread, since that takes long enough (the kernel holds
-     * the caller until the child's program is loaded) to be worth it where many runs are started;
-     * exec_start() returns before, and what goes wrong with the start comes here, once, in place of
-     * `exited`. The error is borrowed; the Exec may be freed inside. NULL: exec_start() waits and
-     * gives the error itself. */
+    /* If set, the child is started by another thread, since that takes long enough (the kernel
+     * holds the caller until the child's program is loaded) to be worth it where many runs are
+     * started; exec_start() returns before, and what goes wrong with the start comes here, once, in
+     * place of `exited`. The error is borrowed; the Exec may be freed inside. NULL: exec_start()
+     * waits and gives the error itself. */
     void (*failed)(Exec *exec, const GError *error, gpointer data_ptr);
     /* Once, when everything is written. `stopped`: it ended because of exec_stop() or its time
      * limit. The Exec may be freed inside. */
@@ -105,6 +105,6 @@ void exec_raise_file_limit(void);
 guint exec_signal_tree(pid_t pid, const char *run_dir, int sig);
 
 /* For --background: goes on in a child that has no terminal, with cwd `cwd` and its pid in
- * `pidfile`, which it holds locked and which is removed when it exits. In the parent *in_child is FALSE and the daemon
- * is known to run. */
+ * `pidfile`, which it holds locked and which is removed when it exits. In the parent *in_child is
+ * FALSE and the daemon is known to run. */
 gboolean exec_daemonize(const char *pidfile, const char *cwd, gboolean *in_child, GError **error);

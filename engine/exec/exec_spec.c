@@ -101,8 +101,8 @@ static int compare_entries(gconstpointer a, gconstpointer b)
     return c ? c : lx < ly ? -1 : lx > ly;
 }
 
-/* What the whole environment's yaml_dump() is. Most of it is the same for every run of a process, and
- * a map's dump is that of its entries one after the other: those are kept. */
+/* What the whole environment's yaml_dump() is. Most of it is the same for every run of a process,
+ * and a map's dump is that of its entries one after the other: those are kept. */
 static char *env_text(Op *op, char **env)
 {
     static GPrivate cache_key = G_PRIVATE_INIT((GDestroyNotify)g_hash_table_unref);

@@ -2,9 +2,9 @@
 /* Rules that find values in lines of output: the `output-scalars` and `output-attrs` of an
  * operation. Semantics are the reference's (guild/summary.py). A rule set comes from a list whose
  * items are patterns or maps of key to pattern; a pattern is a regular expression in Python's
- * syntax in which \key, \value and \step stand for prepared parts. A pattern with named groups sets a key
- * per group (or one pair, from groups _key and _val); with two groups it sets key and value; with one
- * group it sets the map's key.
+ * syntax in which \key, \value and \step stand for prepared parts. A pattern with named groups
+ * sets a key per group (or one pair, from groups _key and _val); with two groups it sets key and
+ * value; with one group it sets the map's key.
  *
  * The default rules are matched without a regular expression engine; others by GRegex with a limit
  * on backtracking, so that no line can hold up a run. */

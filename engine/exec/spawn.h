@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starting the child of a run: posix_spawn with its descriptors, folder, group and signals set up. */
+/* Starting the child of a run: posix_spawn with descriptors, folder, group and signals set up. */
 #pragma once
 
 #include "engine/exec/exec.h"

@@ -275,7 +275,8 @@ static void test_stop(void)
 static void test_killed_by_others(void)
 {
     Run *run = new_run();
-    Result r = execute(shell_spec(run, "sleep 60 & setsid sleep 60 & sleep 0.2; kill -TERM $$; wait"),
+    Result r = execute(shell_spec(run,
+                               "sleep 60 & setsid sleep 60 & sleep 0.2; kill -TERM $$; wait"),
             -1);
     g_assert_cmpint(r.status, ==, -15);
     g_assert_false(r.stopped);
