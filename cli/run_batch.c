@@ -5,7 +5,6 @@
 
 #include "cli/run.h"
 #include "engine/base/fs.h"
-#include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/batch/optimizer.h"
 #include "engine/batch/trialtable.h"
@@ -18,17 +17,6 @@ static void print_args(const char *const *args)
 }
 
 /* Trials. */
-
-/* What makes trials speaks as the process of a batch does. */
-static int print_batch_error(GError *error)
-{
-    if (!g_error_matches(error, BATCH_ERROR, BATCH_ERROR_DIMS))
-        return run_print_error(error, NULL, NULL);
-    log_set_style(LOG_STYLE_OP);
-    log_error("%s", error->message);
-    g_error_free(error);
-    return 1;
-}
 
 static Optimizer *new_optimizer(RunState *s, GError **error)
 {
@@ -71,7 +59,7 @@ int run_print_trials(RunState *s)
     GError *error = NULL;
     g_autoptr(Value) trials = run_preview_trials(s, &error);
     if (!trials)
-        return print_batch_error(error);
+        return run_print_error(error, NULL, NULL);
     g_autofree char *text = trial_table_text(trials);
     fputs(text, stdout);
     return 0;
@@ -117,7 +105,7 @@ int run_save_trials(RunState *s, const char *path)
     g_autoptr(Value) trials = run_preview_trials(s, &error);
     g_autofree char *text = trials ? trial_table_for_path(trials, joined, &error) : NULL;
     if (!text || !fs_write(expanded, text, -1, &error))
-        return print_batch_error(error);
+        return run_print_error(error, NULL, NULL);
     return 0;
 }
 
@@ -152,7 +140,7 @@ int run_print_cmd(RunState *s)
     g_autoptr(Value) trials = run_preview_trials(s, &error);
     for (gsize i = 0; trials && !error && i < value_list_size(trials); i++)
         print_trial_cmd(s, value_list_at(trials, i), &error);
-    return error ? print_batch_error(error) : 0;
+    return error ? run_print_error(error, NULL, NULL) : 0;
 }
 
 int run_print_env(RunState *s)

@@ -8,6 +8,7 @@
 
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/batch/dims.h"
 #include "engine/op/flags.h"
 #include "engine/project/opspec.h"
 
@@ -66,6 +67,16 @@ static int run_lookup_error(const GError *error, const char *spec)
     return cli_error("%s", error->message);
 }
 
+/* What makes trials speaks as the process of a batch does. */
+static int batch_error(const GError *error)
+{
+    LogStyle style = log_style();
+    log_set_style(LOG_STYLE_OP);
+    log_error("%s", error->message);
+    log_set_style(style);
+    return 1;
+}
+
 int run_print_error(GError *err, const char *opspec, Run *for_run)
 {
     g_autoptr(GError) error = err;
@@ -78,6 +89,8 @@ int run_print_error(GError *err, const char *opspec, Run *for_run)
     }
     if (g_error_matches(error, OP_ERROR, OP_ERROR_ABORT))
         return 1;
+    if (g_error_matches(error, BATCH_ERROR, BATCH_ERROR_DIMS))
+        return batch_error(error);
     if (error->domain == OPSPEC_ERROR)
         return opspec_error(error, opspec, for_run);
     if (error->domain == RUN_ERROR_DOMAIN && opspec)

@@ -280,6 +280,10 @@ static int execute(RunState *s, Op *op, Run *run)
                                      : run_process(s, op, run, &exit_status, &error);
     if (ok)
         return finish(s, op, run, exit_status);
+    if (runs_in_process(s)) {
+        run_write_attr_int(run, "exit_status", 1, NULL);
+        run_write_attr_int(run, "stopped", clock_timestamp_us(), NULL);
+    }
     run_delete_lock(run);
     return run_print_error(error, NULL, NULL);
 }
