@@ -66,6 +66,14 @@ static gboolean copy_sourcecode(Op *op, Run *run, GError **error)
     g_autoptr(SourceSelect) select = sourcecode_select_for_opdef(d);
     g_autofree char *dest = fs_join(run_dir(run), op->sourcecode_dest ? op->sourcecode_dest : ".");
     g_autofree char *normal = fs_normpath(dest);
+    g_autofree char *below = fs_relpath(normal, run_dir(run));
+    if (strcmp(below, ".") != 0 && !fs_is_safe_rel(below)) {
+        g_set_error(error, OP_ERROR, OP_ERROR_OPDEF,
+                "invalid definition for operation '%s': source code can't be copied to '%s', which "
+                "is outside of the run directory",
+                d->fullname, op->sourcecode_dest);
+        return FALSE;
+    }
     g_auto(GStrv) ignore = op_local_dep_paths(op);
     return sourcecode_copy(select, run, normal, (const char *const *)ignore, error);
 }
