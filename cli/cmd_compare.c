@@ -175,7 +175,7 @@ static int compare(CliArgs *args)
     if (!runs)
         return choice.status;
     g_autoptr(RunIndex) index = run_index_open(choice.store);
-    run_index_load_scalars(index, runs);
+    run_index_expect_scalars(index, runs);
     if (cli_flag(args, "print_scalars"))
         return print_scalars(runs, index);
     if (!cli_flag(args, "include_batch"))

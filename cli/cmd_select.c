@@ -69,7 +69,7 @@ static int print_extreme(RunsChoice *choice, GPtrArray *runs, const char *spec, 
         log_warning("ignoring 'as %s' in scalar", column->named_as);
     g_autoptr(RunIndex) index = run_index_open(choice->store);
     if (column->kind == COLSPEC_SCALAR)
-        run_index_load_scalars(index, runs);
+        run_index_expect_scalars(index, runs);
     Run *best = NULL;
     g_autoptr(Value) best_value = NULL;
     for (guint i = 0; i < runs->len; i++) {

@@ -48,6 +48,7 @@ struct RunIndex {
     guint n_runs;                   /* loaded so far */
     GPtrArray *changes;
     GHashTable *scalars;            /* run dir -> RunScalars* */
+    GPtrArray *expected;            /* runs whose scalars are to be loaded together, or NULL */
 };
 
 static void change_free(gpointer data)
@@ -121,6 +122,7 @@ void run_index_close(RunIndex *index)
         close(index->trash_fd);
     g_ptr_array_unref(index->changes);
     g_hash_table_unref(index->scalars);
+    g_clear_pointer(&index->expected, g_ptr_array_unref);
     g_free(index->runs_dir);
     g_free(index->trash_dir);
     g_free(index->path);
@@ -300,10 +302,11 @@ static void remember_scalars(RunIndex *index, Run *run, const IndexEntry *entry)
     g_hash_table_insert(index->scalars, g_strdup(run_dir(run)), s);
 }
 
-void run_index_load_scalars(RunIndex *index, GPtrArray *runs)
+void run_index_expect_scalars(RunIndex *index, GPtrArray *runs)
 {
+    g_clear_pointer(&index->expected, g_ptr_array_unref);
+    index->expected = g_ptr_array_ref(runs);
     index->n_runs = MAX(index->n_runs, runs->len);
-    load(index, &scalar_entries, runs, remember_scalars);
 }
 
 /* --- what it knows --- */
@@ -311,6 +314,11 @@ void run_index_load_scalars(RunIndex *index, GPtrArray *runs)
 static RunScalars *scalars_of(RunIndex *index, Run *run)
 {
     RunScalars *s = g_hash_table_lookup(index->scalars, run_dir(run));
+    if (!s && index->expected) {
+        g_autoptr(GPtrArray) expected = g_steal_pointer(&index->expected);
+        load(index, &scalar_entries, expected, remember_scalars);
+        s = g_hash_table_lookup(index->scalars, run_dir(run));
+    }
     if (s)
         return s;
     g_autoptr(GPtrArray) one = g_ptr_array_new();
@@ -350,6 +358,7 @@ Value *run_index_attrs(RunIndex *index, Run *run)
 
 Value *run_index_named_attr(RunIndex *index, Run *run, const char *name)
 {
-    Value *logged = run_is_core_attr(name) ? NULL : value_map_get(logged_attrs(index, run), name);
+    gboolean may_be_logged = !run_is_core_attr(name) && run_may_have(run, RUN_HAS_LOGGED_ATTRS);
+    Value *logged = may_be_logged ? value_map_get(logged_attrs(index, run), name) : NULL;
     return logged ? value_ref(logged) : run_named_attr(run, name);
 }

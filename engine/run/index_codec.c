@@ -95,6 +95,11 @@ static const guint8 *take(IndexReader *r, gsize n)
     return p;
 }
 
+void index_skip(IndexReader *r, gsize n)
+{
+    take(r, n);
+}
+
 guint32 index_get_u32(IndexReader *r)
 {
     guint32 n = 0;

@@ -20,5 +20,7 @@ guint32 index_get_u32(IndexReader *r);
 gint64 index_get_i64(IndexReader *r);
 /* Not terminated; valid as long as the bytes are. NULL after a failure. */
 const char *index_get_text(IndexReader *r, gsize *len);
+/* Passes over n bytes. */
+void index_skip(IndexReader *r, gsize n);
 /* A new reference; null after a failure. */
 Value *index_get_value(IndexReader *r);

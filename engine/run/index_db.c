@@ -9,7 +9,7 @@
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 
-#define VERSION 4
+#define VERSION 6
 #define BUSY_TIMEOUT_MS 200
 
 struct IndexDb {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See index_entry.h. An entry of a run is: stamp, timestamp, presence, the five parts of the opref,
- * names of unread attributes, map of known attributes. An entry of scalars is: stamp, map of logged
- * attributes, list of scalars. */
+ * names of attributes that must be read from disk, known attributes each with its length (so that one
+ * can be taken without decoding the others). An entry of scalars is: stamp, map of logged attributes,
+ * list of scalars. */
 #include "engine/run/index_entry.h"
 
 #include <dirent.h>
@@ -69,13 +70,14 @@ static DIR *open_dir_stamped(int parent_fd, const char *path, const char *name, 
     return fdopendir(fd);
 }
 
-static int compare_names(gconstpointer a, gconstpointer b, gpointer data)
-{
-    (void)data;
-    return strcmp(value_get_string(a), value_get_string(b));
-}
+/* What is read of a run. */
+typedef struct {
+    guint present;
+    Value *attrs;      /* map of known attributes */
+    GPtrArray *unread; /* names of others */
+} RunData;
 
-static void read_attrs(int guild_fd, RunSnapshot *snapshot, IndexStamp *stamp)
+static void read_attrs(int guild_fd, RunData *run, IndexStamp *stamp)
 {
     DIR *dir = open_dir_stamped(guild_fd, "attrs", ".guild/attrs", stamp);
     for (struct dirent *e; dir && (e = readdir(dir));) {
@@ -90,19 +92,18 @@ static void read_attrs(int guild_fd, RunSnapshot *snapshot, IndexStamp *stamp)
             v = text ? parse_attr(text, len) : NULL;
         }
         if (v)
-            value_map_set(snapshot->attrs, e->d_name, v);
+            value_map_set(run->attrs, e->d_name, v);
         else
-            value_list_append(snapshot->unread, value_new_string(e->d_name));
+            g_ptr_array_add(run->unread, g_strdup(e->d_name));
     }
     if (dir)
         closedir(dir);
-    value_list_sort(snapshot->unread, compare_names, NULL);
 }
 
 /* The timestamp of a run that was never started is the time when it was made. */
-static gint64 timestamp_us(int guild_fd, const RunSnapshot *snapshot, IndexStamp *stamp)
+static gint64 timestamp_us(int guild_fd, const RunData *run, IndexStamp *stamp)
 {
-    gint64 started = value_map_int(snapshot->attrs, "started", 0);
+    gint64 started = value_map_int(run->attrs, "started", 0);
     gsize len;
     if (started)
         return started;
@@ -155,41 +156,66 @@ void index_entry_clear(IndexEntry *entry)
     g_clear_pointer(&entry->bytes, g_bytes_unref);
 }
 
+static void put_attrs(GByteArray *out, const RunData *run)
+{
+    index_put_u32(out, run->unread->len);
+    for (guint i = 0; i < run->unread->len; i++)
+        index_put_text(out, run->unread->pdata[i]);
+    index_put_u32(out, (guint32)value_map_size(run->attrs));
+    for (gsize i = 0; i < value_map_size(run->attrs); i++) {
+        g_autoptr(GByteArray) value = g_byte_array_new();
+        index_put_value(value, value_map_at(run->attrs, i));
+        index_put_text(out, value_map_key_at(run->attrs, i));
+        index_put_u32(out, value->len);
+        g_byte_array_append(out, value->data, value->len);
+    }
+}
+
+static gboolean is_attrs_file(const char *name)
+{
+    return strstr(name, ".tfevents.") && g_str_has_suffix(name, ".attrs");
+}
+
+/* Not stamped: writing it anew goes with other changes in .guild. */
+static OpRef *read_opref(int guild_fd)
+{
+    IndexStamp unused;
+    gsize len;
+    index_stamp_init(&unused);
+    g_autofree char *text = read_stamped(guild_fd, "opref", &unused, &len);
+    index_stamp_clear(&unused);
+    return text ? opref_parse(text, NULL) : NULL;
+}
+
 void index_entry_read(IndexEntry *entry, Run *run)
 {
-    RunSnapshot snapshot = { .attrs = value_new_map(), .unread = value_new_list() };
+    RunData data = { 0, value_new_map(), g_ptr_array_new_with_free_func(g_free) };
     IndexStamp stamp;
     index_stamp_init(&stamp);
     g_autofree char *guild_dir = run_guild_path(run, NULL);
-    g_autofree char *opref_text = NULL;
+    g_autoptr(OpRef) opref = NULL;
     *entry = (IndexEntry){ 0 };
     DIR *dir = open_dir_stamped(AT_FDCWD, guild_dir, ".guild", &stamp);
     for (struct dirent *e; dir && (e = readdir(dir));)
-        snapshot.present |= run_presence_of(e->d_name);
+        data.present |= run_presence_of(e->d_name)
+                | (is_attrs_file(e->d_name) ? RUN_HAS_LOGGED_ATTRS : 0);
     if (dir) {
-        gsize len;
-        read_attrs(dirfd(dir), &snapshot, &stamp);
-        entry->timestamp_us = timestamp_us(dirfd(dir), &snapshot, &stamp);
-        /* Not stamped: writing it anew goes with other changes in .guild. */
-        IndexStamp unused;
-        index_stamp_init(&unused);
-        opref_text = read_stamped(dirfd(dir), "opref", &unused, &len);
-        index_stamp_clear(&unused);
+        read_attrs(dirfd(dir), &data, &stamp);
+        entry->timestamp_us = timestamp_us(dirfd(dir), &data, &stamp);
+        opref = read_opref(dirfd(dir));
         closedir(dir);
     }
-    g_autoptr(OpRef) opref = opref_text ? opref_parse(opref_text, NULL) : NULL;
     if (opref) {
         GByteArray *payload = g_byte_array_new();
         index_put_i64(payload, entry->timestamp_us);
-        index_put_u32(payload, snapshot.present);
+        index_put_u32(payload, data.present);
         put_opref(payload, opref);
-        index_put_value(payload, snapshot.unread);
-        index_put_value(payload, snapshot.attrs);
+        put_attrs(payload, &data);
         seal(entry, &stamp, payload);
     }
     index_stamp_clear(&stamp);
-    value_unref(snapshot.attrs);
-    value_unref(snapshot.unread);
+    value_unref(data.attrs);
+    g_ptr_array_unref(data.unread);
 }
 
 /* --- restoring --- */
@@ -222,38 +248,72 @@ gboolean index_entry_check(IndexEntry *entry, Run *run, int root_fd)
     return !r.failed;
 }
 
-static gboolean all_strings(const Value *list)
+/* --- looking into the payload of a run's entry --- */
+
+#define N_OPREF_PARTS 5
+
+static IndexReader payload_reader(GBytes *payload)
 {
-    if (!value_is_list(list))
-        return FALSE;
-    for (gsize i = 0; i < value_list_size(list); i++)
-        if (!value_is_string(value_list_at(list, i)))
-            return FALSE;
-    return TRUE;
+    IndexReader r = reader_at(&(IndexEntry){ .bytes = payload }, 0);
+    index_get_i64(&r);
+    return r;
 }
 
-/* Of the bytes from the payload on. */
-static gboolean decode_snapshot(GBytes *bytes, RunSnapshot *snapshot)
+static guint snapshot_present(GBytes *payload)
 {
-    IndexReader r = reader_at(&(IndexEntry){ .bytes = bytes }, 0);
-    index_get_i64(&r);
-    *snapshot = (RunSnapshot){ .present = index_get_u32(&r) };
-    snapshot->opref = get_opref(&r);
-    snapshot->unread = index_get_value(&r);
-    snapshot->attrs = index_get_value(&r);
-    if (!r.failed && value_is_map(snapshot->attrs) && all_strings(snapshot->unread))
-        return TRUE;
-    g_clear_pointer(&snapshot->opref, opref_free);
-    g_clear_pointer(&snapshot->unread, value_unref);
-    g_clear_pointer(&snapshot->attrs, value_unref);
-    return FALSE;
+    IndexReader r = payload_reader(payload);
+    return index_get_u32(&r);
 }
+
+static OpRef *snapshot_opref(GBytes *payload)
+{
+    IndexReader r = payload_reader(payload);
+    index_get_u32(&r);
+    OpRef *ref = get_opref(&r);
+    if (r.failed)
+        g_clear_pointer(&ref, opref_free);
+    return ref;
+}
+
+static gboolean next_text_is(IndexReader *r, const char *name, gsize name_len)
+{
+    gsize len;
+    const char *text = index_get_text(r, &len);
+    return text && len == name_len && memcmp(text, name, len) == 0;
+}
+
+static gboolean snapshot_attr(GBytes *payload, const char *name, Value **value)
+{
+    IndexReader r = payload_reader(payload);
+    gsize name_len = strlen(name), len;
+    index_get_u32(&r);
+    for (int i = 0; i < N_OPREF_PARTS; i++)
+        index_get_text(&r, &len);
+    for (guint32 n = index_get_u32(&r); n > 0 && !r.failed; n--)
+        if (next_text_is(&r, name, name_len))
+            return FALSE;
+    *value = NULL;
+    for (guint32 n = index_get_u32(&r); n > 0 && !r.failed; n--) {
+        gboolean found = next_text_is(&r, name, name_len);
+        guint32 value_len = index_get_u32(&r);
+        if (found) {
+            *value = index_get_value(&r);
+            break;
+        }
+        index_skip(&r, value_len);
+    }
+    if (r.failed)
+        g_clear_pointer(value, value_unref);
+    return !r.failed;
+}
+
+static const RunSnapshotOps snapshot_ops = { snapshot_attr, snapshot_present, snapshot_opref };
 
 void index_entry_attach(const IndexEntry *entry, Run *run)
 {
     g_autoptr(GBytes) payload = g_bytes_new_from_bytes(entry->bytes, entry->payload,
             g_bytes_get_size(entry->bytes) - entry->payload);
-    run_set_snapshot(run, payload, decode_snapshot, entry->timestamp_us);
+    run_set_snapshot(run, payload, &snapshot_ops, entry->timestamp_us);
 }
 
 /* --- scalars --- */
@@ -324,8 +384,10 @@ void index_scalars_read(IndexEntry *entry, Run *run)
     g_autoptr(GPtrArray) sources = scalars_sources(run_dir(run), dirs);
     IndexStamp stamp;
     index_stamp_init(&stamp);
+    g_autofree char *attrs_dir = run_guild_path(run, "attrs");
     for (guint i = 0; i < dirs->len; i++)
-        stamp_path(run, dirs->pdata[i], &stamp);
+        if (strcmp(dirs->pdata[i], attrs_dir) != 0) /* nobody logs there */
+            stamp_path(run, dirs->pdata[i], &stamp);
     for (guint i = 0; i < sources->len; i++)
         stamp_event_files(run, sources->pdata[i], &stamp);
     g_autoptr(Value) scalars = scalar_values(sources);

@@ -21,11 +21,9 @@ struct Run {
     char *dir;
     OpRef *opref; /* NULL until read */
     gboolean opref_read;
-    GBytes *encoded; /* a snapshot that was not decoded yet, or NULL */
-    RunSnapshotFn decode;
-    gint64 timestamp_us; /* of the encoded snapshot */
-    gboolean has_snapshot;
-    RunSnapshot snapshot; /* its opref is moved to the field above */
+    GBytes *snapshot; /* NULL: everything is read from disk */
+    const RunSnapshotOps *ops;
+    gint64 timestamp_us; /* of the snapshot */
 };
 
 static const char *const status_names[] = {
@@ -59,43 +57,25 @@ Run *run_new(const char *dir, const char *id)
 /* After a write the snapshot may be wrong about anything. */
 static void drop_snapshot(Run *run)
 {
-    run->has_snapshot = FALSE;
-    g_clear_pointer(&run->encoded, g_bytes_unref);
-    g_clear_pointer(&run->snapshot.attrs, value_unref);
-    g_clear_pointer(&run->snapshot.unread, value_unref);
+    g_clear_pointer(&run->snapshot, g_bytes_unref);
 }
 
-void run_set_snapshot(Run *run, GBytes *bytes, RunSnapshotFn decode, gint64 timestamp_us)
+void run_set_snapshot(Run *run, GBytes *bytes, const RunSnapshotOps *ops, gint64 timestamp_us)
 {
     drop_snapshot(run);
-    run->encoded = g_bytes_ref(bytes);
-    run->decode = decode;
+    run->snapshot = g_bytes_ref(bytes);
+    run->ops = ops;
     run->timestamp_us = timestamp_us;
 }
 
 gboolean run_is_indexed(const Run *run)
 {
-    return run->encoded || run->has_snapshot;
+    return run->snapshot != NULL;
 }
 
-static gboolean has_snapshot(Run *run)
+gboolean run_may_have(const Run *run, RunPresence what)
 {
-    if (!run->encoded)
-        return run->has_snapshot;
-    g_autoptr(GBytes) bytes = g_steal_pointer(&run->encoded);
-    run->has_snapshot = run->decode(bytes, &run->snapshot);
-    if (run->has_snapshot) {
-        opref_free(run->opref);
-        run->opref = g_steal_pointer(&run->snapshot.opref);
-        run->opref_read = TRUE;
-    }
-    return run->has_snapshot;
-}
-
-/* FALSE if the snapshot says that .guild has no such thing. */
-static gboolean may_have(Run *run, RunPresence what)
-{
-    return !has_snapshot(run) || (run->snapshot.present & what);
+    return !run->snapshot || (run->ops->present(run->snapshot) & what);
 }
 
 Run *run_ref(Run *run)
@@ -162,21 +142,11 @@ gboolean run_init_skel(Run *run, GError **error)
             && run_write_attr_int(run, "initialized", clock_timestamp_us(), error);
 }
 
-static gboolean has_name(const Value *names, const char *name)
-{
-    for (gsize i = 0; i < value_list_size(names); i++)
-        if (strcmp(value_get_string(value_list_at(names, i)), name) == 0)
-            return TRUE;
-    return FALSE;
-}
-
 Value *run_get_attr(Run *run, const char *name, GError **error)
 {
-    Value *known = has_snapshot(run) ? value_map_get(run->snapshot.attrs, name) : NULL;
-    if (known)
-        return value_ref(known);
-    if (run->has_snapshot && !has_name(run->snapshot.unread, name))
-        return NULL;
+    Value *known;
+    if (run->snapshot && run->ops->attr(run->snapshot, name, &known))
+        return known;
     g_autofree char *path = attr_path(run, name);
     g_autoptr(GError) read_error = NULL;
     gsize len;
@@ -285,10 +255,11 @@ Value *run_opdef_attr(Run *run, const char *name)
 
 static gboolean read_opref(Run *run, GError **error)
 {
-    has_snapshot(run);
     if (run->opref_read && run->opref)
         return TRUE;
     run->opref_read = TRUE;
+    if (run->snapshot && (run->opref = run->ops->opref(run->snapshot)))
+        return TRUE;
     g_autofree char *path = run_guild_path(run, "opref");
     g_autoptr(GError) inner = NULL;
     g_autofree char *text = fs_read(path, 1 << 16, NULL, &inner);
@@ -307,7 +278,6 @@ OpRef *run_opref(Run *run, GError **error)
 
 const OpRef *run_peek_opref(Run *run)
 {
-    has_snapshot(run);
     if (!run->opref_read)
         read_opref(run, NULL);
     return run->opref;
@@ -356,7 +326,7 @@ const char *run_status_name(RunStatus status)
 
 pid_t run_pid(Run *run)
 {
-    if (!may_have(run, RUN_HAS_LOCK))
+    if (!run_may_have(run, RUN_HAS_LOCK))
         return 0;
     g_autofree char *path = run_guild_path(run, "LOCK");
     g_autofree char *text = fs_read(path, 4096, NULL, NULL);
@@ -371,7 +341,7 @@ pid_t run_pid(Run *run)
 
 char *run_remote(Run *run)
 {
-    if (!may_have(run, RUN_HAS_REMOTE_LOCK))
+    if (!run_may_have(run, RUN_HAS_REMOTE_LOCK))
         return NULL;
     g_autofree char *path = run_guild_path(run, "LOCK.remote");
     char *text = fs_read(path, 4096, NULL, NULL);
@@ -380,7 +350,7 @@ char *run_remote(Run *run)
 
 gint64 run_timestamp_us(Run *run)
 {
-    if (run->encoded)
+    if (run->snapshot)
         return run->timestamp_us;
     gint64 started = run_attr_int(run, "started", 0);
     return started ? started : run_attr_int(run, "initialized", 0);
@@ -422,8 +392,8 @@ guint run_presence_of(const char *name)
 gboolean run_has_marker(Run *run, const char *marker)
 {
     guint what = run_presence_of(marker);
-    if (what && has_snapshot(run))
-        return (run->snapshot.present & what) != 0;
+    if (what && run->snapshot)
+        return run_may_have(run, what);
     g_autofree char *path = run_guild_path(run, marker);
     return access(path, F_OK) == 0;
 }
@@ -442,7 +412,7 @@ void run_delete_lock(Run *run)
 
 Run *run_batch_proto(Run *run)
 {
-    if (!may_have(run, RUN_HAS_PROTO))
+    if (!run_may_have(run, RUN_HAS_PROTO))
         return NULL;
     g_autofree char *dir = run_guild_path(run, "proto");
     g_autoptr(Run) proto = run_new(dir, NULL);

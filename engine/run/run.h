@@ -105,21 +105,23 @@ typedef enum {
     RUN_HAS_PENDING = 1 << 2,
     RUN_HAS_STAGED = 1 << 3,
     RUN_HAS_PROTO = 1 << 4,
+    RUN_HAS_LOGGED_ATTRS = 1 << 5, /* event files of attributes, which Guild writes to .guild only */
 } RunPresence;
 /* The bit for a name in .guild ("LOCK", "PENDING", ...); 0 for other names. */
 guint run_presence_of(const char *name);
-typedef struct RunSnapshot {
-    Value *attrs;  /* map of the values that are known */
-    Value *unread; /* list of names of attributes that exist but must be read from disk */
-    guint present; /* RunPresence: what is in .guild */
-    OpRef *opref;  /* NULL: not readable */
-} RunSnapshot;
-/* Attaches a snapshot that is made by `decode` from `bytes` (a reference is taken) when something but
- * the time is first asked for. `decode` fills a snapshot, whose parts the run takes over, or gives
- * FALSE: then the run is read from disk. */
-typedef gboolean (*RunSnapshotFn)(GBytes *bytes, RunSnapshot *snapshot);
-void run_set_snapshot(Run *run, GBytes *bytes, RunSnapshotFn decode, gint64 timestamp_us);
-gboolean run_is_indexed(const Run *run); /* has a snapshot, decoded or not */
+/* A snapshot stays as the bytes that the index keeps; these look into them. */
+typedef struct RunSnapshotOps {
+    /* TRUE if it is known: *value is then a new reference, or NULL for an attribute that is not
+     * there. FALSE: read it from disk. */
+    gboolean (*attr)(GBytes *bytes, const char *name, Value **value);
+    guint (*present)(GBytes *bytes); /* RunPresence */
+    OpRef *(*opref)(GBytes *bytes);  /* new */
+} RunSnapshotOps;
+/* Takes a reference to `bytes`. */
+void run_set_snapshot(Run *run, GBytes *bytes, const RunSnapshotOps *ops, gint64 timestamp_us);
+gboolean run_is_indexed(const Run *run); /* has a snapshot */
+/* FALSE if the run's snapshot says that .guild has no such thing; TRUE without a snapshot. */
+gboolean run_may_have(const Run *run, RunPresence what);
 
 /* Frees with run_unref. */
 GPtrArray *run_array_new(void);

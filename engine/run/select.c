@@ -219,7 +219,7 @@ static gboolean test_digest(Run *run, const Tests *t)
 typedef struct {
     Run *run;
     RunIndex *index;
-    Value *scalars; /* read when first asked for */
+    Value *flags, *scalars; /* read when first asked for */
 } FilteredRun;
 
 static Value *source_attr(gpointer data, const char *name)
@@ -230,8 +230,10 @@ static Value *source_attr(gpointer data, const char *name)
 
 static Value *source_flag(gpointer data, const char *name)
 {
-    g_autoptr(Value) flags = run_try_attr(((FilteredRun *)data)->run, "flags");
-    return value_ref(value_map_get(flags, name));
+    FilteredRun *fr = data;
+    if (!fr->flags && !(fr->flags = run_try_attr(fr->run, "flags")))
+        fr->flags = value_new_map();
+    return value_ref(value_map_get(fr->flags, name));
 }
 
 static Value *source_scalar(gpointer data, const char *key)
@@ -257,6 +259,7 @@ static gboolean test_filter(Run *run, const Tests *t)
     static const FilterSource source = { source_attr, source_flag, source_scalar };
     FilteredRun fr = { .run = run, .index = t->index };
     gboolean result = filter_test(t->filter, &source, &fr);
+    value_unref(fr.flags);
     value_unref(fr.scalars);
     return result;
 }
@@ -301,7 +304,7 @@ static GPtrArray *filter_runs(GPtrArray *runs, const RunQuery *q, RunIndex *inde
     TestFn chosen[16];
     chosen_tests(q, chosen);
     if (tests.filter)
-        run_index_load_scalars(index, runs);
+        run_index_expect_scalars(index, runs);
     GPtrArray *kept = run_array_new();
     for (guint i = 0; i < runs->len; i++) {
         gboolean keep = TRUE;
