@@ -14,11 +14,11 @@
 #include "engine/base/fs.h"
 
 static const CliOption cat_options[] = {
-        { "path", "-p, --path", OPT_STRING, "PATH", "File to show. Needed unless --output is used.",
-                "run-file" },
-        { "sourcecode", "-s, --sourcecode", OPT_FLAG, NULL, "PATH is that of a source code file." },
-        { "output", "-O, --output", OPT_FLAG, NULL, "Show the run's output." },
-        { "page", "-pa, --page", OPT_FLAG, NULL, "Show the file in a pager." },
+        {"path", "-p, --path", OPT_STRING, "PATH", "File to show. Needed unless --output is used.",
+                "run-file"},
+        {"sourcecode", "-s, --sourcecode", OPT_FLAG, NULL, "PATH is that of a source code file."},
+        {"output", "-O, --output", OPT_FLAG, NULL, "Show the run's output."},
+        {"page", "-pa, --page", OPT_FLAG, NULL, "Show the file in a pager."},
         CLI_OPTIONS_END,
 };
 
@@ -37,8 +37,8 @@ static char *path_to_show(Run *run, CliArgs *args)
         cli_error("-p / --path is required unless --output is specified");
         return NULL;
     }
-    g_autofree char *root = cli_flag(args, "sourcecode") ? runs_sourcecode_dir(run)
-                                                         : g_strdup(run_dir(run));
+    g_autofree char *root =
+            cli_flag(args, "sourcecode") ? runs_sourcecode_dir(run) : g_strdup(run_dir(run));
     return fs_join(root, path);
 }
 
@@ -72,7 +72,7 @@ static int cat(CliArgs *args)
         return cli_error(PATH_IS_ABSOLUTE);
     if (!runs_check_max_args(args, 1))
         return 2;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, TRUE))
         return choice.status;
     g_autoptr(Run) run = runs_choice_one(&choice, cli_positional(args)[0]);
@@ -90,15 +90,16 @@ static int cat(CliArgs *args)
     return status;
 }
 
-static const CliOption *const tables[] = { cat_options, runs_common_filters, runs_status_filters,
-        runs_remote_option, NULL };
+static const CliOption *const tables[] = {
+        cat_options, runs_common_filters, runs_status_filters, runs_remote_option, NULL};
 
 const CliCommand cmd_cat = {
         .name = "cat",
         .args = "[RUN]",
         .summary = "Show contents of a run file.",
         .help = "Shows a file of a run, or with --output what it printed. The run is the latest "
-                "unless RUN is given; PATH is relative to the run directory, or with --sourcecode to "
+                "unless RUN is given; PATH is relative to the run directory, or with --sourcecode "
+                "to "
                 "the folder of its source code.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = cat,

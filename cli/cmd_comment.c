@@ -14,19 +14,19 @@
 #include "engine/op/op.h"
 
 static const CliOption comment_options[] = {
-        { "list", "-l, --list", OPT_FLAG, NULL, "List the comments of runs." },
-        { "add", "-a, --add", OPT_STRING, "COMMENT", "Add COMMENT." },
-        { "edit", "-e, --edit", OPT_FLAG, NULL,
-                "Type the comment in an editor; so without --add too." },
-        { "delete", "-d, --delete", OPT_INT, "INDEX", "Delete the comment that --list numbers so." },
-        { "clear", "-c, --clear", OPT_FLAG, NULL, "Delete all comments." },
-        { "user", "-u, --user", OPT_STRING, "USER",
-                "Who comments: USER or USER@HOST; you if not given." },
+        {"list", "-l, --list", OPT_FLAG, NULL, "List the comments of runs."},
+        {"add", "-a, --add", OPT_STRING, "COMMENT", "Add COMMENT."},
+        {"edit", "-e, --edit", OPT_FLAG, NULL,
+                "Type the comment in an editor; so without --add too."},
+        {"delete", "-d, --delete", OPT_INT, "INDEX", "Delete the comment that --list numbers so."},
+        {"clear", "-c, --clear", OPT_FLAG, NULL, "Delete all comments."},
+        {"user", "-u, --user", OPT_STRING, "USER",
+                "Who comments: USER or USER@HOST; you if not given."},
         CLI_OPTIONS_END,
 };
 
-static const char *const list_columns[] = { "short_id", "op_desc", "started", "status_with_remote",
-        "label", NULL };
+static const char *const list_columns[] = {
+        "short_id", "op_desc", "started", "status_with_remote", "label", NULL};
 
 /* The comments so far, a list that may be changed. */
 static Value *comments_copy(Run *run)
@@ -39,8 +39,8 @@ static int write_comments(GPtrArray *runs, guint i, const Value *comments)
 {
     g_autoptr(GError) error = NULL;
     return run_write_attr(runs->pdata[i], "comments", comments, &error)
-            ? 0
-            : cli_gerror(g_steal_pointer(&error));
+                   ? 0
+                   : cli_gerror(g_steal_pointer(&error));
 }
 
 static int list_comments(RunsChoice *choice)
@@ -163,10 +163,11 @@ static int add_comment(RunsChoice *choice)
 static int delete_comments(RunsChoice *choice)
 {
     gboolean clear = cli_flag(choice->args, "clear");
-    g_autofree char *preview = clear
-            ? g_strdup("WARNING: You are about to delete ALL comments from the following runs:")
-            : g_strdup_printf("You are about to delete comment %s from the following runs:",
-                      cli_string(choice->args, "delete"));
+    g_autofree char *preview =
+            clear ? g_strdup("WARNING: You are about to delete ALL comments from the following "
+                             "runs:")
+                  : g_strdup_printf("You are about to delete comment %s from the following runs:",
+                            cli_string(choice->args, "delete"));
     const RunsOp op = {
             .action = "comment",
             .preview = preview,
@@ -182,14 +183,14 @@ static int delete_comments(RunsChoice *choice)
 
 static int comment(CliArgs *args)
 {
-    static const char *const incompatible[] = { "list", "add", "list", "delete", "list", "clear",
+    static const char *const incompatible[] = {"list", "add", "list", "delete", "list", "clear",
             "add", "delete", "add", "clear", "edit", "delete", "edit", "clear", "delete", "clear",
-            NULL };
-    static const char *const remote_incompatible[] = { "remote", "edit", NULL };
-    if (!runs_check_incompatible(args, incompatible)
-            || !runs_check_incompatible(args, remote_incompatible))
+            NULL};
+    static const char *const remote_incompatible[] = {"remote", "edit", NULL};
+    if (!runs_check_incompatible(args, incompatible) ||
+            !runs_check_incompatible(args, remote_incompatible))
         return 1;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_flag(args, "list"))
@@ -198,20 +199,21 @@ static int comment(CliArgs *args)
         return delete_comments(&choice);
     if (choice.remote && !cli_string(args, "add"))
         return cli_error("--remote option required on of: --list, --add, --delete, --clear\n"
-                         "Try `%s --help` for more information.", "guild comment");
+                         "Try `%s --help` for more information.",
+                "guild comment");
     return add_comment(&choice);
 }
 
-static const CliOption *const tables[] = { comment_options, runs_common_filters,
-        runs_status_filters, runs_remote_option, runs_yes_option, NULL };
+static const CliOption *const tables[] = {comment_options, runs_common_filters, runs_status_filters,
+        runs_remote_option, runs_yes_option, NULL};
 
 const CliCommand cmd_comment = {
         .name = "comment",
         .args = "[RUN]...",
         .summary = "Add or remove run comments.",
         .help = "Adds a comment to runs, to the latest unless RUN is given; an editor opens unless "
-                "--add is used. --list shows comments and their indexes.\n\n" RUNS_HELP_RUNS "\n\n"
-                RUNS_HELP_FILTERS,
+                "--add is used. --list shows comments and their indexes.\n\n" RUNS_HELP_RUNS
+                "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = comment,
         .args_complete = "run",

@@ -15,30 +15,30 @@
 #include "engine/run/scalars.h"
 
 static const CliOption compare_options[] = {
-        { "min_col", "--min", OPT_STRING, "COLUMN", "Show the lowest values of COLUMN first." },
-        { "max_col", "--max", OPT_STRING, "COLUMN", "Show the highest values of COLUMN first." },
-        { "limit", "-n, --limit, --top", OPT_INT, "N", "Show only the first N runs.",
-                .at_least = "1" },
-        { "extra_cols", "-e, --extra-cols", OPT_FLAG, NULL,
-                "Show extra columns, such as the source code's digest." },
-        { "all_scalars", "-s, --all-scalars", OPT_FLAG, NULL, "Show system scalars too." },
-        { "cols", "-c, --cols, --columns", OPT_STRING, "COLUMNS",
-                "More columns, separated by commas. Not with --strict-cols." },
-        { "strict_cols", "-cc, --strict-cols, --strict-columns", OPT_STRING, "COLUMNS",
-                "Only these columns, separated by commas. Not with --cols." },
-        { "skip_op_cols", "-p, --skip-op-cols", OPT_FLAG, NULL,
-                "Leave out the columns of the operation." },
-        { "skip_core", "-r, --skip-core", OPT_FLAG, NULL, "Leave out the core columns." },
-        { "skip_unchanged", "-u, --skip-unchanged", OPT_FLAG, NULL,
-                "Leave out columns in which all values are the same." },
-        { "table", "-t, --table", OPT_FLAG, NULL, "Print a table (the default)." },
-        { "csv", "--csv", OPT_STRING, "PATH", "Write a CSV file; '-' prints it.", "file" },
-        { "tool", "--tool", OPT_STRING, "TOOL", "Compare with another tool; none is supported.",
-                .hidden = TRUE },
-        { "include_batch", "--include-batch", OPT_FLAG, NULL, "Include batch runs." },
-        { "print_scalars", "--print-scalars", OPT_FLAG, NULL, "Show the scalars that there are." },
-        { "remote", "--remote", OPT_STRING, "REMOTE",
-                "Use the runs of REMOTE rather than those here.", "remote" },
+        {"min_col", "--min", OPT_STRING, "COLUMN", "Show the lowest values of COLUMN first."},
+        {"max_col", "--max", OPT_STRING, "COLUMN", "Show the highest values of COLUMN first."},
+        {"limit", "-n, --limit, --top", OPT_INT, "N", "Show only the first N runs.",
+                .at_least = "1"},
+        {"extra_cols", "-e, --extra-cols", OPT_FLAG, NULL,
+                "Show extra columns, such as the source code's digest."},
+        {"all_scalars", "-s, --all-scalars", OPT_FLAG, NULL, "Show system scalars too."},
+        {"cols", "-c, --cols, --columns", OPT_STRING, "COLUMNS",
+                "More columns, separated by commas. Not with --strict-cols."},
+        {"strict_cols", "-cc, --strict-cols, --strict-columns", OPT_STRING, "COLUMNS",
+                "Only these columns, separated by commas. Not with --cols."},
+        {"skip_op_cols", "-p, --skip-op-cols", OPT_FLAG, NULL,
+                "Leave out the columns of the operation."},
+        {"skip_core", "-r, --skip-core", OPT_FLAG, NULL, "Leave out the core columns."},
+        {"skip_unchanged", "-u, --skip-unchanged", OPT_FLAG, NULL,
+                "Leave out columns in which all values are the same."},
+        {"table", "-t, --table", OPT_FLAG, NULL, "Print a table (the default)."},
+        {"csv", "--csv", OPT_STRING, "PATH", "Write a CSV file; '-' prints it.", "file"},
+        {"tool", "--tool", OPT_STRING, "TOOL", "Compare with another tool; none is supported.",
+                .hidden = TRUE},
+        {"include_batch", "--include-batch", OPT_FLAG, NULL, "Include batch runs."},
+        {"print_scalars", "--print-scalars", OPT_FLAG, NULL, "Show the scalars that there are."},
+        {"remote", "--remote", OPT_STRING, "REMOTE",
+                "Use the runs of REMOTE rather than those here.", "remote"},
         CLI_OPTIONS_END,
 };
 
@@ -50,10 +50,11 @@ static int print_scalars(GPtrArray *runs, RunIndex *index)
         printf("[%.8s] %s\n", run_id(runs->pdata[i]), operation);
         for (gsize k = 0; k < value_list_size(scalars); k++) {
             const Value *s = value_list_at(scalars, k);
-            g_autofree char *key = scalar_key(value_map_string(s, "prefix", ""),
-                    value_map_string(s, "tag", ""));
+            g_autofree char *key =
+                    scalar_key(value_map_string(s, "prefix", ""), value_map_string(s, "tag", ""));
             printf("  %s: %.6f (step %" G_GINT64_FORMAT ")\n", key,
-                    value_get_float(value_map_get(s, "last_val")), value_map_int(s, "last_step", 0));
+                    value_get_float(value_map_get(s, "last_val")),
+                    value_map_int(s, "last_step", 0));
         }
     }
     return 0;
@@ -140,7 +141,8 @@ static int write_csv(const CompareTable *data, const char *path)
 
 static gboolean check_args(CliArgs *args)
 {
-    static const char *const incompatible[] = { "table", "csv", "table", "tool", "csv", "tool", NULL };
+    static const char *const incompatible[] = {
+            "table", "csv", "table", "tool", "csv", "tool", NULL};
     if (!runs_check_incompatible(args, incompatible))
         return FALSE;
     if (cli_given(args, "strict_cols") && cli_given(args, "cols"))
@@ -167,7 +169,7 @@ static int compare(CliArgs *args)
 {
     if (!check_args(args))
         return 1;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, TRUE))
         return choice.status;
     choice.terse = TRUE;
@@ -200,17 +202,20 @@ static int compare(CliArgs *args)
     return 0;
 }
 
-static const CliOption *const tables[] = { compare_options, runs_common_filters,
-        runs_status_filters, NULL };
+static const CliOption *const tables[] = {
+        compare_options, runs_common_filters, runs_status_filters, NULL};
 
 const CliCommand cmd_compare = {
         .name = "compare",
         .args = "[RUN]...",
         .summary = "Compare run results.",
-        .help = "Prints a table of runs with their flags and the last values of their scalars; of all "
+        .help = "Prints a table of runs with their flags and the last values of their scalars; of "
+                "all "
                 "runs unless RUN is given.\n\nA column in COLUMNS is a scalar ('loss', 'min loss', "
-                "'loss step'), '=FLAG' or '.ATTRIBUTE', each with 'as HEADING' if another heading is "
-                "wanted. --min and --max take a heading.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
+                "'loss step'), '=FLAG' or '.ATTRIBUTE', each with 'as HEADING' if another heading "
+                "is "
+                "wanted. --min and --max take a heading.\n\n" RUNS_HELP_RUNS
+                "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = compare,
         .args_complete = "run",

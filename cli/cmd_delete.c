@@ -8,8 +8,8 @@
 #include "cli/runs_stop.h"
 
 static const CliOption delete_options[] = {
-        { "permanent", "-p, --permanent", OPT_FLAG, NULL,
-                "Remove runs for good; they can't be restored." },
+        {"permanent", "-p, --permanent", OPT_FLAG, NULL,
+                "Remove runs for good; they can't be restored."},
         CLI_OPTIONS_END,
 };
 
@@ -29,8 +29,9 @@ static int apply_delete(GPtrArray *runs, RunsChoice *choice)
     gboolean permanent = cli_flag(choice->args, "permanent");
     g_autoptr(GPtrArray) running = running_runs(runs);
     if (running->len > 0 && !cli_flag(choice->args, "yes")) {
-        out_line(stderr, OUT_YELLOW, "WARNING: One or more runs are still running and will be "
-                                     "stopped before being deleted.");
+        out_line(stderr, OUT_YELLOW,
+                "WARNING: One or more runs are still running and will be "
+                "stopped before being deleted.");
         if (!out_confirm("Really delete these runs?", FALSE))
             return EXIT_ABORTED;
     }
@@ -53,9 +54,9 @@ static int apply_delete(GPtrArray *runs, RunsChoice *choice)
     return 0;
 }
 
-static int delete(CliArgs *args)
+static int delete (CliArgs *args)
 {
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (choice.scratch && !choice.remote)
@@ -64,8 +65,8 @@ static int delete(CliArgs *args)
     const RunsOp op = {
             .action = "delete",
             .preview = permanent
-                    ? "WARNING: You are about to permanently delete the following runs:"
-                    : "You are about to delete the following runs:",
+                               ? "WARNING: You are about to permanently delete the following runs:"
+                               : "You are about to delete the following runs:",
             .preview_style = permanent ? OUT_YELLOW : OUT_PLAIN,
             .prompt = permanent ? "Permanently delete %u run(s)?" : "Delete %u run(s)?",
             .no_runs = "Nothing to delete.",
@@ -75,17 +76,18 @@ static int delete(CliArgs *args)
     return runs_op(&choice, cli_positional(args), &op);
 }
 
-static const CliOption *const tables[] = { delete_options, runs_archive_option, runs_common_filters,
-        runs_status_filters, runs_remote_option, runs_yes_option, NULL };
+static const CliOption *const tables[] = {delete_options, runs_archive_option, runs_common_filters,
+        runs_status_filters, runs_remote_option, runs_yes_option, NULL};
 
 const CliCommand cmd_delete = {
         .name = "delete|rm",
         .args = "[RUN]...",
         .summary = "Delete one or more runs.",
         .help = "Deletes runs: all that match the filters unless RUN is given. Shows them and asks "
-                "first unless --yes is used; a running one is stopped. Deleted runs can be restored "
-                "('guild runs restore') unless --permanent is used.\n\n" RUNS_HELP_RUNS "\n\n"
-                RUNS_HELP_FILTERS,
+                "first unless --yes is used; a running one is stopped. Deleted runs can be "
+                "restored "
+                "('guild runs restore') unless --permanent is used.\n\n" RUNS_HELP_RUNS
+                "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = delete,
         .args_complete = "run",

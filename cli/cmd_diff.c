@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/child.h"
 #include "cli/runs_args.h"
 #include "cli/runs_paths.h"
 #include "engine/base/fs.h"
@@ -13,17 +14,17 @@
 #include "engine/project/userconfig.h"
 
 static const CliOption diff_options[] = {
-        { "output", "-O, --output", OPT_FLAG, NULL, "Compare output." },
-        { "sourcecode", "-s, --sourcecode", OPT_FLAG, NULL, "Compare source code." },
-        { "env", "-e, --env", OPT_FLAG, NULL, "Compare environments." },
-        { "flags", "-f, --flags", OPT_FLAG, NULL, "Compare flags." },
-        { "attrs", "-a, --attrs", OPT_FLAG, NULL, "Compare all attributes." },
-        { "deps", "-D, --deps", OPT_FLAG, NULL, "Compare dependencies." },
-        { "paths", "-p, --path", OPT_MULTI, "PATH", "Compare PATH. May be repeated.", "run-file" },
-        { "working", "-w, --working", OPT_FLAG, NULL,
-                "Compare the run's source code with the project's as it is now." },
-        { "dir", "-d, --dir", OPT_STRING, "PATH", "Compare the run with the folder PATH.", "dir" },
-        { "cmd", "-c, --cmd", OPT_STRING, "CMD", "Program that compares." },
+        {"output", "-O, --output", OPT_FLAG, NULL, "Compare output."},
+        {"sourcecode", "-s, --sourcecode", OPT_FLAG, NULL, "Compare source code."},
+        {"env", "-e, --env", OPT_FLAG, NULL, "Compare environments."},
+        {"flags", "-f, --flags", OPT_FLAG, NULL, "Compare flags."},
+        {"attrs", "-a, --attrs", OPT_FLAG, NULL, "Compare all attributes."},
+        {"deps", "-D, --deps", OPT_FLAG, NULL, "Compare dependencies."},
+        {"paths", "-p, --path", OPT_MULTI, "PATH", "Compare PATH. May be repeated.", "run-file"},
+        {"working", "-w, --working", OPT_FLAG, NULL,
+                "Compare the run's source code with the project's as it is now."},
+        {"dir", "-d, --dir", OPT_STRING, "PATH", "Compare the run with the folder PATH.", "dir"},
+        {"cmd", "-c, --cmd", OPT_STRING, "CMD", "Program that compares."},
         CLI_OPTIONS_END,
 };
 
@@ -44,7 +45,7 @@ static void pair_free(gpointer data)
 static void add_pair(GPtrArray *pairs, char *path /* taken over */, char *other /* taken over */)
 {
     PathPair *pair = g_new(PathPair, 1);
-    *pair = (PathPair){ path, other };
+    *pair = (PathPair){path, other};
     g_ptr_array_add(pairs, pair);
 }
 
@@ -59,8 +60,8 @@ static const char *extension(const char *path)
     return dot ? dot : "";
 }
 
-/* `diff: command:` of the user's configuration: a command, or a map from extensions (also as regular
- * expressions) to commands. */
+/* `diff: command:` of the user's configuration: a command, or a map from extensions (also as
+ * regular expressions) to commands. */
 static char *configured_command(const char *path)
 {
     g_autoptr(Value) config = userconfig_load(cli_cwd(), NULL);
@@ -76,8 +77,8 @@ static char *configured_command(const char *path)
     for (gsize i = 0; i < value_map_size(command); i++) {
         const char *pattern = value_map_key_at(command, i);
         const Value *found = value_map_at(command, i);
-        if (strcmp(pattern, "default") != 0 && value_is_string(found)
-                && (strcmp(ext, pattern) == 0 || g_regex_match_simple(pattern, ext, 0, 0)))
+        if (strcmp(pattern, "default") != 0 && value_is_string(found) &&
+                (strcmp(ext, pattern) == 0 || g_regex_match_simple(pattern, ext, 0, 0)))
             return g_strdup(value_get_string(found));
     }
     return g_strdup(value_map_string(command, "default", NULL));
@@ -85,8 +86,8 @@ static char *configured_command(const char *path)
 
 static char *default_command(const char *path)
 {
-    static const char *const notebook[] = { "nbdiff-web -M", NULL };
-    static const char *const common[] = { "meld", "xxdiff -r", "dirdiff", "colordiff", NULL };
+    static const char *const notebook[] = {"nbdiff-web -M", NULL};
+    static const char *const common[] = {"meld", "xxdiff -r", "dirdiff", "colordiff", NULL};
     const char *const *candidates = strcmp(extension(path), ".ipynb") == 0 ? notebook : common;
     for (; *candidates; candidates++) {
         g_auto(GStrv) words = g_strsplit(*candidates, " ", 2);
@@ -118,8 +119,8 @@ static int run_diff(CliArgs *args, const PathPair *pair)
     words[n + 1] = g_strdup(pair->other);
     words[n + 2] = NULL;
     fflush(stdout);
-    if (g_spawn_sync(NULL, words, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_CHILD_INHERITS_STDIN, NULL,
-                NULL, NULL, NULL, NULL, &error))
+    child_run((const char *const *)words, NULL, NULL, NULL, &error);
+    if (!error)
         return 0;
     g_autofree char *joined = g_strjoinv(" ", words);
     return cli_error("error running '%s': %s", joined, error->message);
@@ -127,7 +128,8 @@ static int run_diff(CliArgs *args, const PathPair *pair)
 
 /* --- what to compare --- */
 
-static void add_joined(GPtrArray *pairs, const char *dir, const char *other, const char *const *paths)
+static void add_joined(
+        GPtrArray *pairs, const char *dir, const char *other, const char *const *paths)
 {
     for (; *paths; paths++)
         add_pair(pairs, fs_join(dir, *paths), fs_join(other, *paths));
@@ -137,7 +139,7 @@ static void add_guild_paths(GPtrArray *pairs, Run *run, Run *other, CliArgs *arg
 {
     static const struct {
         const char *key, *path;
-    } attrs[] = { { "env", "attrs/env" }, { "flags", "attrs/flags" }, { "deps", "attrs/deps" } };
+    } attrs[] = {{"env", "attrs/env"}, {"flags", "attrs/flags"}, {"deps", "attrs/deps"}};
     if (cli_flag(args, "attrs"))
         add_pair(pairs, run_guild_path(run, "attrs"), run_guild_path(other, "attrs"));
     for (gsize i = 0; i < G_N_ELEMENTS(attrs); i++) {
@@ -160,8 +162,7 @@ static GPtrArray *run_pairs(Run *run, Run *other, CliArgs *args)
     add_guild_paths(pairs, run, other, args);
     if (!cli_flag(args, "sourcecode")) {
         add_joined(pairs, run_dir(run), run_dir(other), paths);
-    }
-    else {
+    } else {
         g_autofree char *dir = runs_sourcecode_dir(run), *other_dir = runs_sourcecode_dir(other);
         if (*paths)
             add_joined(pairs, dir, other_dir, paths);
@@ -183,7 +184,8 @@ static GPtrArray *dir_pairs(Run *run, CliArgs *args)
                                      : fs_abspath(cli_string(args, "dir"), cli_cwd());
     if (!other) {
         cli_error("cannot find working source code directory for run %.8s\nTry specifying the "
-                  "directory with 'guild diff %.8s --dir DIR'.", run_id(run), run_id(run));
+                  "directory with 'guild diff %.8s --dir DIR'.",
+                run_id(run), run_id(run));
         return NULL;
     }
     GPtrArray *pairs = g_ptr_array_new_with_free_func(pair_free);
@@ -196,7 +198,7 @@ static GPtrArray *dir_pairs(Run *run, CliArgs *args)
 
 static gboolean check_args(CliArgs *args)
 {
-    static const char *const incompatible[] = { "working", "dir", "working", "sourcecode", NULL };
+    static const char *const incompatible[] = {"working", "dir", "working", "sourcecode", NULL};
     if (!runs_check_incompatible(args, incompatible))
         return FALSE;
     guint n = cli_n_positional(args);
@@ -217,7 +219,7 @@ static int diff(CliArgs *args)
         return 2;
     if (!check_args(args))
         return 1;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, TRUE))
         return choice.status;
     const char *const *run_args = cli_positional(args);
@@ -237,17 +239,19 @@ static int diff(CliArgs *args)
     return status;
 }
 
-static const CliOption *const tables[] = { diff_options, runs_common_filters, runs_status_filters,
-        runs_remote_option, NULL };
+static const CliOption *const tables[] = {
+        diff_options, runs_common_filters, runs_status_filters, runs_remote_option, NULL};
 
 const CliCommand cmd_diff = {
         .name = "diff",
         .args = "[RUN [RUN]]",
         .summary = "Diff two runs.",
-        .help = "Compares two runs, the latest two unless they are given; or one run with the project "
-                "(--working) or a folder (--dir). The program is --cmd, else 'diff: command:' in the "
-                "user's configuration, else meld, xxdiff, dirdiff, colordiff or diff.\n\n"
-                RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
+        .help = "Compares two runs, the latest two unless they are given; or one run with the "
+                "project "
+                "(--working) or a folder (--dir). The program is --cmd, else 'diff: command:' in "
+                "the "
+                "user's configuration, else meld, xxdiff, dirdiff, colordiff or "
+                "diff.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = diff,
         .args_complete = "run",

@@ -9,16 +9,16 @@
 #include "engine/base/fs.h"
 
 static const CliOption export_options[] = {
-        { "move", "-m, --move", OPT_FLAG, NULL, "Move the runs rather than copy them." },
-        { "copy_resources", "-r, --copy-resources", OPT_FLAG, NULL,
-                "Copy what links in the runs lead to." },
+        {"move", "-m, --move", OPT_FLAG, NULL, "Move the runs rather than copy them."},
+        {"copy_resources", "-r, --copy-resources", OPT_FLAG, NULL,
+                "Copy what links in the runs lead to."},
         CLI_OPTIONS_END,
 };
 
 static const CliOption import_options[] = {
-        { "move", "-m, --move", OPT_FLAG, NULL, "Move the runs rather than copy them." },
-        { "copy_resources", "--copy-resources", OPT_FLAG, NULL,
-                "Copy what links in the runs lead to." },
+        {"move", "-m, --move", OPT_FLAG, NULL, "Move the runs rather than copy them."},
+        {"copy_resources", "--copy-resources", OPT_FLAG, NULL,
+                "Copy what links in the runs lead to."},
         CLI_OPTIONS_END,
 };
 
@@ -26,8 +26,9 @@ static gboolean resources_agreed(CliArgs *args)
 {
     if (!cli_flag(args, "copy_resources") || cli_flag(args, "yes"))
         return TRUE;
-    out_line(stderr, OUT_YELLOW, "WARNING: You specified --copy-resources, which will copy resources "
-                                 "used by each run.");
+    out_line(stderr, OUT_YELLOW,
+            "WARNING: You specified --copy-resources, which will copy resources "
+            "used by each run.");
     return out_confirm("Really copy resources exported runs?", FALSE);
 }
 
@@ -39,7 +40,8 @@ static int apply_export(GPtrArray *runs, RunsChoice *choice)
     if (!resources_agreed(args))
         return EXIT_ABORTED;
     g_autofree char *dest = fs_abspath(location, cli_cwd());
-    int n = runs_export(runs, dest, cli_flag(args, "move"), cli_flag(args, "copy_resources"), &error);
+    int n = runs_export(
+            runs, dest, cli_flag(args, "move"), cli_flag(args, "copy_resources"), &error);
     if (n < 0)
         return cli_gerror(g_steal_pointer(&error));
     fprintf(stderr, "Exported %d run(s) to %s\n", n, location);
@@ -50,12 +52,11 @@ static int export_runs(CliArgs *args)
 {
     if (cli_n_positional(args) == 0)
         return cli_usage_error(args, "missing argument for LOCATION");
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
-    g_autofree char *preview =
-            g_strdup_printf("You are about to %s the following runs to '%s':",
-                    cli_flag(args, "move") ? "move" : "copy", cli_positional(args)[0]);
+    g_autofree char *preview = g_strdup_printf("You are about to %s the following runs to '%s':",
+            cli_flag(args, "move") ? "move" : "copy", cli_positional(args)[0]);
     const RunsOp op = {
             .action = "export",
             .preview = preview,
@@ -88,7 +89,7 @@ static int import_runs(CliArgs *args)
     const char *archive = cli_positional(args)[0];
     if (!archive)
         return cli_usage_error(args, "missing argument for ARCHIVE");
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init_archive(&choice, args, archive))
         return choice.status;
     if (choice.scratch && cli_flag(args, "move"))
@@ -109,18 +110,18 @@ static int import_runs(CliArgs *args)
     return runs_op(&choice, cli_positional(args) + 1, &op);
 }
 
-static const CliOption *const export_tables[] = { export_options, runs_common_filters,
-        runs_status_filters, runs_yes_option, NULL };
-static const CliOption *const import_tables[] = { import_options, runs_common_filters,
-        runs_status_filters, runs_yes_option, NULL };
+static const CliOption *const export_tables[] = {
+        export_options, runs_common_filters, runs_status_filters, runs_yes_option, NULL};
+static const CliOption *const import_tables[] = {
+        import_options, runs_common_filters, runs_status_filters, runs_yes_option, NULL};
 
 const CliCommand cmd_export = {
         .name = "export",
         .args = "LOCATION [RUN]...",
         .summary = "Export one or more runs.",
         .help = "Copies runs to a folder, or into a zip file if LOCATION ends in '.zip'; all runs "
-                "unless RUN is given. Links in them stay links unless --copy-resources is used.\n\n"
-                RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
+                "unless RUN is given. Links in them stay links unless --copy-resources is "
+                "used.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
         .options = export_tables,
         .run = export_runs,
         .args_complete = "file",

@@ -17,25 +17,25 @@
 #include "engine/run/scalars.h"
 
 static const CliOption info_options[] = {
-        { "comments", "-c, --comments", OPT_FLAG, NULL, "Show the run's comments." },
-        { "env", "-e, --env", OPT_FLAG, NULL, "Show the run's environment." },
-        { "deps", "-d, --deps", OPT_FLAG, NULL, "Show resolved dependencies." },
-        { "manifest", "-m, --manifest", OPT_FLAG, NULL, "Show the manifest." },
-        { "plugins", "-p, --plugins", OPT_FLAG, NULL, "Show plugins." },
-        { "all_scalars", "-s, --all-scalars", OPT_FLAG, NULL,
+        {"comments", "-c, --comments", OPT_FLAG, NULL, "Show the run's comments."},
+        {"env", "-e, --env", OPT_FLAG, NULL, "Show the run's environment."},
+        {"deps", "-d, --deps", OPT_FLAG, NULL, "Show resolved dependencies."},
+        {"manifest", "-m, --manifest", OPT_FLAG, NULL, "Show the manifest."},
+        {"plugins", "-p, --plugins", OPT_FLAG, NULL, "Show plugins."},
+        {"all_scalars", "-s, --all-scalars", OPT_FLAG, NULL,
                 "Show all values of all scalars; without it only the last of those that are not "
-                "system scalars." },
-        { "json", "--json", OPT_FLAG, NULL, "Print JSON." },
-        { "private_attrs", "--private-attrs", OPT_FLAG, NULL, "Show attributes of Guild's own.",
-                .hidden = TRUE },
+                "system scalars."},
+        {"json", "--json", OPT_FLAG, NULL, "Print JSON."},
+        {"private_attrs", "--private-attrs", OPT_FLAG, NULL, "Show attributes of Guild's own.",
+                .hidden = TRUE},
         CLI_OPTIONS_END,
 };
 
 /* Attributes that are shown elsewhere or not at all, so not under "attributes". */
-static const char *const core_attrs[] = { "cmd", "deps", "env", "exit_status", "flags", "host", "id",
+static const char *const core_attrs[] = {"cmd", "deps", "env", "exit_status", "flags", "host", "id",
         "initialized", "label", "op", "opdef_attrs", "platform", "plugins", "random_seed",
         "run_params", "sourcecode_digest", "started", "stopped", "user", "user_flags", "vcs_commit",
-        "pip_freeze", "r_sys_info", "r_packages_loaded", NULL };
+        "pip_freeze", "r_sys_info", "r_packages_loaded", NULL};
 
 /* The value of an attribute, or an empty list or map where there is none. */
 static Value *attr_or_empty(Run *run, const char *name, gboolean map)
@@ -73,8 +73,9 @@ static Value *scalar_value(const Value *s, const char *val_key, const char *step
     }
     g_autofree char *step_text = value_str(step);
     g_autofree char *val_text = value_kind(val) == VALUE_FLOAT
-            ? g_strdup_printf("%.6f", value_get_float(val))
-            : value_is_null(val) ? g_strdup("nan") : value_str(val);
+                                        ? g_strdup_printf("%.6f", value_get_float(val))
+                                : value_is_null(val) ? g_strdup("nan")
+                                                     : value_str(val);
     g_autofree char *text = g_strdup_printf("%s (step %s)", val_text, step_text);
     return value_new_string(text);
 }
@@ -83,12 +84,12 @@ static Value *all_scalar_values(const Value *s, gboolean json)
 {
     /* The reference shows the step of the minimum with the maximum; kept as its users see it. */
     static const char *const rows[][3] = {
-            { "first", "first_val", "first_step" },
-            { "last", "last_val", "last_step" },
-            { "min", "min_val", "min_step" },
-            { "max", "max_val", "min_step" },
-            { "avg", "avg_val", "count" },
-            { "total", "total", "count" },
+            {"first", "first_val", "first_step"},
+            {"last", "last_val", "last_step"},
+            {"min", "min_val", "min_step"},
+            {"max", "max_val", "min_step"},
+            {"avg", "avg_val", "count"},
+            {"total", "total", "count"},
     };
     Value *map = value_new_map();
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++)
@@ -151,9 +152,9 @@ static Value *manifest_data(Run *run)
     Value *data = value_new_map();
     for (guint i = 0; i < entries->len; i++) {
         char **entry = entries->pdata[i];
-        const char *section = strcmp(entry[0], "s") == 0 ? "sourcecode"
-                : strcmp(entry[0], "d") == 0             ? "dependencies"
-                                                         : NULL;
+        const char *section = strcmp(entry[0], "s") == 0   ? "sourcecode"
+                              : strcmp(entry[0], "d") == 0 ? "dependencies"
+                                                           : NULL;
         if (!section)
             continue;
         if (!value_map_has(data, section))
@@ -247,8 +248,7 @@ static void print_item_map(const Value *item)
         if (strchr(text, '\n')) {
             printf("    %s: |\n", value_map_key_at(sorted, i));
             print_indented(text, "      ", TRUE);
-        }
-        else {
+        } else {
             printf("    %s: %s\n", value_map_key_at(sorted, i), text);
         }
     }
@@ -297,8 +297,7 @@ static void print_entry(const char *name, const Value *v)
     if (value_is_map(v)) {
         printf("  %s:\n", name);
         print_indented(text, "    ", FALSE);
-    }
-    else {
+    } else {
         printf("  %s: %s\n", name, text);
     }
 }
@@ -323,11 +322,9 @@ static void print_info(const Value *data)
         const Value *v = value_map_at(data, i);
         if (value_is_list(v)) {
             print_list(name, v);
-        }
-        else if (value_is_map(v)) {
+        } else if (value_is_map(v)) {
             print_map(name, v);
-        }
-        else {
+        } else {
             g_autofree char *text = value_str(v);
             printf("%s: %s\n", name, text);
         }
@@ -336,7 +333,7 @@ static void print_info(const Value *data)
 
 static int info(CliArgs *args)
 {
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (!runs_check_max_args(args, 1))
@@ -348,22 +345,21 @@ static int info(CliArgs *args)
     if (cli_flag(args, "json")) {
         g_autofree char *json = json_dump(data, 0, FALSE);
         puts(json);
-    }
-    else {
+    } else {
         print_info(data);
     }
     return 0;
 }
 
-static const CliOption *const tables[] = { info_options, runs_common_filters, runs_status_filters,
-        runs_remote_option, NULL };
+static const CliOption *const tables[] = {
+        info_options, runs_common_filters, runs_status_filters, runs_remote_option, NULL};
 
 const CliCommand cmd_info = {
         .name = "info",
         .args = "[RUN]",
         .summary = "Show run information.",
-        .help = "Shows information about one run, the latest unless RUN is given.\n\n" RUNS_HELP_RUNS
-                "\n\n" RUNS_HELP_FILTERS,
+        .help = "Shows information about one run, the latest unless RUN is "
+                "given.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = info,
         .args_complete = "run",

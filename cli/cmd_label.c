@@ -10,12 +10,12 @@
 #include "engine/op/label.h"
 
 static const CliOption label_options[] = {
-        { "set", "-s, --set", OPT_STRING, "VAL", "Make VAL the label. ${NAME} stands for a flag." },
-        { "prepend", "-p, --prepend", OPT_STRING, "VAL", "Put VAL before the label." },
-        { "append", "-a, --append", OPT_STRING, "VAL", "Put VAL behind the label." },
-        { "remove", "-rm, --remove", OPT_MULTI, "VAL",
-                "Take VAL out of the label. May be repeated." },
-        { "clear", "-c, --clear", OPT_FLAG, NULL, "Remove the label." },
+        {"set", "-s, --set", OPT_STRING, "VAL", "Make VAL the label. ${NAME} stands for a flag."},
+        {"prepend", "-p, --prepend", OPT_STRING, "VAL", "Put VAL before the label."},
+        {"append", "-a, --append", OPT_STRING, "VAL", "Put VAL behind the label."},
+        {"remove", "-rm, --remove", OPT_MULTI, "VAL",
+                "Take VAL out of the label. May be repeated."},
+        {"clear", "-c, --clear", OPT_FLAG, NULL, "Remove the label."},
         CLI_OPTIONS_END,
 };
 
@@ -117,10 +117,10 @@ static char *preview_text(CliArgs *args)
     static const struct {
         const char *key, *fmt;
     } previews[] = {
-            { "set", "You are about to label the following runs with '%s':" },
-            { "prepend", "You are about to prepend '%s' to the label of the following runs:" },
-            { "append", "You are about to append '%s' to the label of the following runs:" },
-            { "remove", "You are about to remove '%s' from the label of the following runs:" },
+            {"set", "You are about to label the following runs with '%s':"},
+            {"prepend", "You are about to prepend '%s' to the label of the following runs:"},
+            {"append", "You are about to append '%s' to the label of the following runs:"},
+            {"remove", "You are about to remove '%s' from the label of the following runs:"},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(previews); i++) {
         const char *value = cli_string(args, previews[i].key);
@@ -128,21 +128,21 @@ static char *preview_text(CliArgs *args)
             continue;
         g_autofree char *parts = removed_parts(args);
         g_auto(GStrv) around = g_strsplit(previews[i].fmt, "%s", 2);
-        return g_strconcat(around[0], strcmp(previews[i].key, "remove") == 0 ? parts : value,
-                around[1], NULL);
+        return g_strconcat(
+                around[0], strcmp(previews[i].key, "remove") == 0 ? parts : value, around[1], NULL);
     }
     return g_strdup("You are about to clear the label of the following runs:");
 }
 
 static int label(CliArgs *args)
 {
-    static const char *const one_of[] = { "set", "append", "prepend", "remove", "clear", NULL };
-    static const char *const incompatible[] = { "set", "append", "set", "prepend", "set", "remove",
+    static const char *const one_of[] = {"set", "append", "prepend", "remove", "clear", NULL};
+    static const char *const incompatible[] = {"set", "append", "set", "prepend", "set", "remove",
             "set", "clear", "append", "prepend", "append", "clear", "append", "remove", "prepend",
-            "clear", "prepend", "remove", NULL };
+            "clear", "prepend", "remove", NULL};
     if (!runs_check_required(args, one_of) || !runs_check_incompatible(args, incompatible))
         return 1;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     g_autofree char *preview = preview_text(args);
@@ -158,8 +158,8 @@ static int label(CliArgs *args)
     return runs_op(&choice, cli_positional(args), &op);
 }
 
-static const CliOption *const tables[] = { label_options, runs_common_filters, runs_status_filters,
-        runs_remote_option, runs_yes_option, NULL };
+static const CliOption *const tables[] = {label_options, runs_common_filters, runs_status_filters,
+        runs_remote_option, runs_yes_option, NULL};
 
 const CliCommand cmd_label = {
         .name = "label",

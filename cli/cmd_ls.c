@@ -15,17 +15,19 @@
 #include "engine/run/manifest.h"
 
 static const CliOption ls_options[] = {
-        { "path", "-p, --path", OPT_STRING, "PATH", "Only files at or below PATH, or that match it "
-                "if it is a pattern.", "run-file" },
-        { "sourcecode", "-s, --sourcecode", OPT_FLAG, NULL, "List source code files." },
-        { "dependencies", "-d, --dependencies", OPT_FLAG, NULL, "List dependencies." },
-        { "generated", "-g, --generated", OPT_FLAG, NULL, "List generated files." },
-        { "all", "-a, --all", OPT_FLAG, NULL, "Show all files, Guild's own too." },
-        { "full_path", "-f, --full-path", OPT_FLAG, NULL, "Show full paths." },
-        { "follow_links", "-L, --follow-links", OPT_FLAG, NULL, "Enter folders that are links." },
-        { "no_format", "-n, --no-format", OPT_FLAG, NULL, "Show only the names." },
-        { "human_readable", "-h, --human-readable", OPT_FLAG, NULL, "Accepted; has no effect.",
-                .hidden = TRUE },
+        {"path", "-p, --path", OPT_STRING, "PATH",
+                "Only files at or below PATH, or that match it "
+                "if it is a pattern.",
+                "run-file"},
+        {"sourcecode", "-s, --sourcecode", OPT_FLAG, NULL, "List source code files."},
+        {"dependencies", "-d, --dependencies", OPT_FLAG, NULL, "List dependencies."},
+        {"generated", "-g, --generated", OPT_FLAG, NULL, "List generated files."},
+        {"all", "-a, --all", OPT_FLAG, NULL, "Show all files, Guild's own too."},
+        {"full_path", "-f, --full-path", OPT_FLAG, NULL, "Show full paths."},
+        {"follow_links", "-L, --follow-links", OPT_FLAG, NULL, "Enter folders that are links."},
+        {"no_format", "-n, --no-format", OPT_FLAG, NULL, "Show only the names."},
+        {"human_readable", "-h, --human-readable", OPT_FLAG, NULL, "Accepted; has no effect.",
+                .hidden = TRUE},
         CLI_OPTIONS_END,
 };
 
@@ -225,10 +227,12 @@ static void list_run(Run *run, CliArgs *args)
     if (cli_flag(args, "generated"))
         strcat(types, "g");
     gboolean follow = cli_flag(args, "follow_links");
-    Listing l = { .all = cli_flag(args, "all"), .types = types, .run_dir = run_dir(run),
+    Listing l = {.all = cli_flag(args, "all"),
+            .types = types,
+            .run_dir = run_dir(run),
             .pattern = path && *path ? split_path(path) : NULL,
             .is_pattern = path && strpbrk(path, "*?"),
-            .found = g_ptr_array_new_with_free_func(g_free) };
+            .found = g_ptr_array_new_with_free_func(g_free)};
     if (*types)
         index_manifest(&l, run, follow);
     fs_walk(l.run_dir, follow, add_entry, &l, NULL);
@@ -246,7 +250,7 @@ static int ls(CliArgs *args)
         return cli_error("PATH must be relative\nTry 'guild ls --help' for more information.");
     if (!runs_check_max_args(args, 1))
         return 2;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, TRUE))
         return choice.status;
     if (choice.remote && cli_flag(args, "full_path"))
@@ -258,8 +262,8 @@ static int ls(CliArgs *args)
     return 0;
 }
 
-static const CliOption *const tables[] = { ls_options, runs_common_filters, runs_status_filters,
-        runs_remote_option, NULL };
+static const CliOption *const tables[] = {
+        ls_options, runs_common_filters, runs_status_filters, runs_remote_option, NULL};
 
 const CliCommand cmd_ls = {
         .name = "ls",

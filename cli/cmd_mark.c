@@ -7,7 +7,7 @@
 #include "cli/runs_op.h"
 
 static const CliOption mark_options[] = {
-        { "clear", "-c, --clear", OPT_FLAG, NULL, "Remove the mark." },
+        {"clear", "-c, --clear", OPT_FLAG, NULL, "Remove the mark."},
         CLI_OPTIONS_END,
 };
 
@@ -33,7 +33,7 @@ static int apply_unmark(GPtrArray *runs, RunsChoice *choice)
 
 static int mark(CliArgs *args)
 {
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_n_positional(args) == 0)
@@ -52,16 +52,17 @@ static int mark(CliArgs *args)
     return runs_op(&choice, cli_positional(args), &op);
 }
 
-static const CliOption *const tables[] = { mark_options, runs_common_filters, runs_status_filters,
-        runs_yes_option, NULL };
+static const CliOption *const tables[] = {
+        mark_options, runs_common_filters, runs_status_filters, runs_yes_option, NULL};
 
 const CliCommand cmd_mark = {
         .name = "mark",
         .args = "[RUN]...",
         .summary = "Mark a run.",
-        .help = "Marks runs. Where an operation requires another, a marked run of it is used rather "
-                "than the latest. With --clear and no RUN all marked runs are unmarked.\n\n"
-                RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
+        .help = "Marks runs. Where an operation requires another, a marked run of it is used "
+                "rather "
+                "than the latest. With --clear and no RUN all marked runs are "
+                "unmarked.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = mark,
         .args_complete = "run",

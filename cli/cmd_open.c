@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild open`: opens a run's folder or a file of it with a program of the desktop, or a shell in it. */
+/* `guild open`: opens a run's folder or a file of it with a program of the desktop, or a shell in
+ * it. */
 #include "cli/commands.h"
 
 #include <errno.h>
@@ -15,12 +16,12 @@
 #include "engine/base/text.h"
 
 static const CliOption open_options[] = {
-        { "path", "-p, --path", OPT_STRING, "PATH", "Open PATH in the run directory.", "run-file" },
-        { "sourcecode", "-s, --sourcecode", OPT_FLAG, NULL, "Open the run's source code." },
-        { "output", "-O, --output", OPT_FLAG, NULL, "Open the run's output." },
-        { "cmd", "-c, --cmd", OPT_STRING, "CMD", "Program that opens." },
-        { "shell", "--shell", OPT_FLAG, NULL, "Start a shell in the run directory or PATH." },
-        { "shell_cmd", "--shell-cmd", OPT_STRING, "CMD", "Start CMD as the shell." },
+        {"path", "-p, --path", OPT_STRING, "PATH", "Open PATH in the run directory.", "run-file"},
+        {"sourcecode", "-s, --sourcecode", OPT_FLAG, NULL, "Open the run's source code."},
+        {"output", "-O, --output", OPT_FLAG, NULL, "Open the run's output."},
+        {"cmd", "-c, --cmd", OPT_STRING, "CMD", "Program that opens."},
+        {"shell", "--shell", OPT_FLAG, NULL, "Start a shell in the run directory or PATH."},
+        {"shell_cmd", "--shell-cmd", OPT_STRING, "CMD", "Start CMD as the shell."},
         CLI_OPTIONS_END,
 };
 
@@ -32,8 +33,8 @@ static char *path_to_open(Run *run, CliArgs *args)
             fputs("--output cannot be used with other options - ignorning other options\n", stderr);
         return run_guild_path(run, "output");
     }
-    g_autofree char *root = cli_flag(args, "sourcecode") ? runs_sourcecode_dir(run)
-                                                         : g_strdup(run_dir(run));
+    g_autofree char *root =
+            cli_flag(args, "sourcecode") ? runs_sourcecode_dir(run) : g_strdup(run_dir(run));
     return fs_join(root, path ? path : "");
 }
 
@@ -78,14 +79,14 @@ static int open_shell(const char *shell, const char *path)
 
 static int open_run(CliArgs *args)
 {
-    static const char *const incompatible[] = { "shell", "cmd", "shell_cmd", "shell", "shell_cmd",
-            "cmd", NULL };
+    static const char *const incompatible[] = {
+            "shell", "cmd", "shell_cmd", "shell", "shell_cmd", "cmd", NULL};
     const char *path_arg = cli_string(args, "path");
     if (path_arg && g_path_is_absolute(path_arg))
         return cli_error("PATH must be relative\nTry 'guild open --help' for more information.");
     if (!runs_check_max_args(args, 1))
         return 2;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_check_incompatible(args, incompatible))
         return 1;
     if (!runs_choice_init(&choice, args, TRUE))
@@ -102,16 +103,17 @@ static int open_run(CliArgs *args)
     return open_with("xdg-open", path);
 }
 
-static const CliOption *const tables[] = { open_options, runs_common_filters, runs_status_filters,
-        NULL };
+static const CliOption *const tables[] = {
+        open_options, runs_common_filters, runs_status_filters, NULL};
 
 const CliCommand cmd_open = {
         .name = "open",
         .args = "[RUN]",
         .summary = "Open a run path or output.",
-        .help = "Opens the folder of a run, the latest unless RUN is given, or PATH in it, with the "
-                "desktop's program for it or with --cmd.\n\n" RUNS_HELP_RUNS "\n\n"
-                RUNS_HELP_FILTERS,
+        .help = "Opens the folder of a run, the latest unless RUN is given, or PATH in it, with "
+                "the "
+                "desktop's program for it or with --cmd.\n\n" RUNS_HELP_RUNS
+                "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = open_run,
         .args_complete = "run",

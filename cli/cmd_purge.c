@@ -19,7 +19,7 @@ static int apply_purge(GPtrArray *runs, RunsChoice *choice)
 
 static int purge(CliArgs *args)
 {
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     choice.query.where = RUN_STORE_TRASH;
@@ -34,14 +34,15 @@ static int purge(CliArgs *args)
     return runs_op(&choice, cli_positional(args), &op);
 }
 
-static const CliOption *const tables[] = { runs_common_filters, runs_status_filters,
-        runs_remote_option, runs_yes_option, NULL };
+static const CliOption *const tables[] = {
+        runs_common_filters, runs_status_filters, runs_remote_option, runs_yes_option, NULL};
 
 const CliCommand cmd_purge = {
         .name = "purge",
         .args = "[RUN]...",
         .summary = "Permanently delete one or more deleted runs.",
-        .help = "Removes deleted runs for good: all that match the filters unless RUN is given. RUN "
+        .help = "Removes deleted runs for good: all that match the filters unless RUN is given. "
+                "RUN "
                 "counts in the list that 'guild runs --deleted' shows. They can't be brought back."
                 "\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
         .options = tables,

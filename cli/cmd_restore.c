@@ -24,7 +24,7 @@ static int apply_restore(GPtrArray *runs, RunsChoice *choice)
 
 static int restore(CliArgs *args)
 {
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     choice.query.where = RUN_STORE_TRASH;
@@ -39,16 +39,17 @@ static int restore(CliArgs *args)
     return runs_op(&choice, cli_positional(args), &op);
 }
 
-static const CliOption *const tables[] = { runs_common_filters, runs_status_filters,
-        runs_remote_option, runs_yes_option, NULL };
+static const CliOption *const tables[] = {
+        runs_common_filters, runs_status_filters, runs_remote_option, runs_yes_option, NULL};
 
 const CliCommand cmd_restore = {
         .name = "restore",
         .args = "[RUN]...",
         .summary = "Restore one or more deleted runs.",
-        .help = "Restores deleted runs: all that match the filters unless RUN is given. RUN counts in "
-                "the list that 'guild runs --deleted' shows.\n\n" RUNS_HELP_RUNS "\n\n"
-                RUNS_HELP_FILTERS,
+        .help = "Restores deleted runs: all that match the filters unless RUN is given. RUN counts "
+                "in "
+                "the list that 'guild runs --deleted' shows.\n\n" RUNS_HELP_RUNS
+                "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = restore,
         .args_complete = "deleted-run",

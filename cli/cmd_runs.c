@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild runs` and `guild runs list`: the list of runs; the group of the commands that manage them. */
+/* `guild runs` and `guild runs list`: the list of runs; the group of the commands that manage them.
+ */
 #include "cli/commands.h"
 
 #include <stdio.h>
@@ -14,21 +15,21 @@
 #define RUNS_PER_GROUP 20
 
 static const CliOption list_options[] = {
-        { "all", "-a, --all", OPT_FLAG, NULL, "Show all runs; without it only the last 20." },
-        { "more", "-m, --more", OPT_COUNT, NULL, "Show 20 more runs. May be repeated." },
-        { "limit", "-n, --limit", OPT_INT, "N", "Show at most N runs.", .at_least = "1" },
-        { "deleted", "-d, --deleted", OPT_FLAG, NULL, "Show deleted runs." },
-        { "comments", "-c, --comments", OPT_FLAG, NULL, "Show the comments of runs." },
-        { "verbose", "-v, --verbose", OPT_FLAG, NULL, "Show details of runs." },
-        { "json", "--json", OPT_FLAG, NULL, "Print JSON." },
-        { "simplified", "-s, --simplified", OPT_FLAG, NULL, "Show a simple list." },
+        {"all", "-a, --all", OPT_FLAG, NULL, "Show all runs; without it only the last 20."},
+        {"more", "-m, --more", OPT_COUNT, NULL, "Show 20 more runs. May be repeated."},
+        {"limit", "-n, --limit", OPT_INT, "N", "Show at most N runs.", .at_least = "1"},
+        {"deleted", "-d, --deleted", OPT_FLAG, NULL, "Show deleted runs."},
+        {"comments", "-c, --comments", OPT_FLAG, NULL, "Show the comments of runs."},
+        {"verbose", "-v, --verbose", OPT_FLAG, NULL, "Show details of runs."},
+        {"json", "--json", OPT_FLAG, NULL, "Print JSON."},
+        {"simplified", "-s, --simplified", OPT_FLAG, NULL, "Show a simple list."},
         CLI_OPTIONS_END,
 };
 
-static const char *const columns[] = { "index", "op_desc", "started", "status_with_remote", "label",
-        NULL };
-static const char *const simple_columns[] = { "num_index", "op_desc", "status_with_remote", "label",
-        NULL };
+static const char *const columns[] = {
+        "index", "op_desc", "started", "status_with_remote", "label", NULL};
+static const char *const simple_columns[] = {
+        "num_index", "op_desc", "status_with_remote", "label", NULL};
 
 static Value *listed_attr(Run *run, const char *name)
 {
@@ -40,8 +41,8 @@ static Value *listed_attr(Run *run, const char *name)
 
 static Value *listed_run_data(Run *run)
 {
-    static const char *const attrs[] = { "exit_status", "cmd", "comments", "marked", "label",
-            "started", "status", "stopped", "tags" };
+    static const char *const attrs[] = {"exit_status", "cmd", "comments", "marked", "label",
+            "started", "status", "stopped", "tags"};
     const OpRef *ref = run_peek_opref(run);
     g_autofree char *opref = ref ? opref_to_string(ref) : NULL;
     Value *data = value_new_map();
@@ -83,8 +84,8 @@ static void limit_runs(GPtrArray *runs, CliArgs *args)
 
 static gboolean check_args(CliArgs *args)
 {
-    static const char *const incompatible[] = { "comments", "verbose", "comments", "json", "json",
-            "verbose", "archive", "deleted", "all", "limit", NULL };
+    static const char *const incompatible[] = {"comments", "verbose", "comments", "json", "json",
+            "verbose", "archive", "deleted", "all", "limit", NULL};
     return runs_check_incompatible(args, incompatible);
 }
 
@@ -92,7 +93,7 @@ static int list_runs(CliArgs *args)
 {
     if (!check_args(args))
         return 1;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_flag(args, "deleted"))
@@ -117,8 +118,8 @@ static int list_runs(CliArgs *args)
     return 0;
 }
 
-static const CliOption *const tables[] = { list_options, runs_archive_option, runs_common_filters,
-        runs_status_filters, runs_remote_option, NULL };
+static const CliOption *const tables[] = {list_options, runs_archive_option, runs_common_filters,
+        runs_status_filters, runs_remote_option, NULL};
 
 #define LIST_HELP                                                                                  \
     "Lists runs, the newest first. The index in brackets stands for a run in the arguments of "    \
@@ -139,7 +140,6 @@ static const CliCommand *const subcommands[] = {
         &cmd_comment,
         &cmd_delete,
         &cmd_diff,
-        &cmd_archive,
         &cmd_export,
         &cmd_import,
         &cmd_label,

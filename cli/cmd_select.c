@@ -14,12 +14,12 @@
 #include "engine/run/index.h"
 
 static const CliOption select_options[] = {
-        { "all", "-A, --all", OPT_FLAG, NULL, "Select all matching runs, not just the latest." },
-        { "min", "-min, --min", OPT_STRING, "COLSPEC", "Select the run with the lowest COLSPEC." },
-        { "max", "-max, --max", OPT_STRING, "COLSPEC", "Select the run with the highest COLSPEC." },
-        { "short_id", "-s, --short-id", OPT_FLAG, NULL, "Print the short id." },
-        { "attr", "-a, --attr", OPT_STRING, "ATTR", "Print an attribute of the run." },
-        { "path", "-p, --path, --dir", OPT_FLAG, NULL, "Print the run directory." },
+        {"all", "-A, --all", OPT_FLAG, NULL, "Select all matching runs, not just the latest."},
+        {"min", "-min, --min", OPT_STRING, "COLSPEC", "Select the run with the lowest COLSPEC."},
+        {"max", "-max, --max", OPT_STRING, "COLSPEC", "Select the run with the highest COLSPEC."},
+        {"short_id", "-s, --short-id", OPT_FLAG, NULL, "Print the short id."},
+        {"attr", "-a, --attr", OPT_STRING, "ATTR", "Print an attribute of the run."},
+        {"path", "-p, --path, --dir", OPT_FLAG, NULL, "Print the run directory."},
         CLI_OPTIONS_END,
 };
 
@@ -94,10 +94,10 @@ static int print_all(GPtrArray *runs, CliArgs *args)
 
 static int select_runs(CliArgs *args)
 {
-    static const char *const incompatible[] = { "short_id", "attr", "min", "max", NULL };
+    static const char *const incompatible[] = {"short_id", "attr", "min", "max", NULL};
     if (!runs_check_incompatible(args, incompatible))
         return 1;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     const char *min = cli_string(args, "min"), *max = cli_string(args, "max");
@@ -113,14 +113,15 @@ static int select_runs(CliArgs *args)
                       : print_all(runs, args);
 }
 
-static const CliOption *const tables[] = { select_options, runs_common_filters, runs_status_filters,
-        runs_remote_option, NULL };
+static const CliOption *const tables[] = {
+        select_options, runs_common_filters, runs_status_filters, runs_remote_option, NULL};
 
 const CliCommand cmd_select = {
         .name = "select",
         .args = "[RUN]...",
         .summary = "Select a run and show its ID.",
-        .help = "Prints the id of a run, the latest unless RUN is given, for use in other commands: "
+        .help = "Prints the id of a run, the latest unless RUN is given, for use in other "
+                "commands: "
                 "'guild run --restart $(guild select -Fo train)'. COLSPEC is a column as "
                 "'guild compare' knows them: a scalar, '=FLAG' or '.ATTRIBUTE'.\n\n" RUNS_HELP_RUNS
                 "\n\n" RUNS_HELP_FILTERS,

@@ -6,10 +6,10 @@
 #include "cli/runs_stop.h"
 
 static const CliOption stop_options[] = {
-        { "no_wait", "-n, --no-wait", OPT_FLAG, NULL, "Don't wait for remote runs to stop." },
-        { "force", "--force", OPT_FLAG, NULL, "Kill what has not stopped after the timeout." },
-        { "timeout", "--timeout", OPT_INT, "N",
-                "Seconds to wait for a run to stop; 30 if not given.", .at_least = "0" },
+        {"no_wait", "-n, --no-wait", OPT_FLAG, NULL, "Don't wait for remote runs to stop."},
+        {"force", "--force", OPT_FLAG, NULL, "Kill what has not stopped after the timeout."},
+        {"timeout", "--timeout", OPT_INT, "N",
+                "Seconds to wait for a run to stop; 30 if not given.", .at_least = "0"},
         CLI_OPTIONS_END,
 };
 
@@ -32,7 +32,7 @@ static int apply_stop(GPtrArray *runs, RunsChoice *choice)
 
 static int stop(CliArgs *args)
 {
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_n_positional(args) == 0)
@@ -49,14 +49,15 @@ static int stop(CliArgs *args)
     return runs_op(&choice, cli_positional(args), &op);
 }
 
-static const CliOption *const tables[] = { stop_options, runs_common_filters, runs_remote_option,
-        runs_yes_option, NULL };
+static const CliOption *const tables[] = {
+        stop_options, runs_common_filters, runs_remote_option, runs_yes_option, NULL};
 
 const CliCommand cmd_stop = {
         .name = "stop",
         .args = "[RUN]...",
         .summary = "Stop one or more runs.",
-        .help = "Ends the processes of runs: of all running ones that match the filters unless RUN is "
+        .help = "Ends the processes of runs: of all running ones that match the filters unless RUN "
+                "is "
                 "given.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = stop,

@@ -11,12 +11,12 @@
 #include "engine/base/text.h"
 
 static const CliOption tag_options[] = {
-        { "add", "-a, --add", OPT_MULTI, "TAG", "Add TAG. May be repeated." },
-        { "delete", "-d, --delete", OPT_MULTI, "TAG", "Remove TAG. May be repeated." },
-        { "clear", "-c, --clear", OPT_FLAG, NULL, "Remove all tags." },
-        { "sync_labels", "-s, --sync-labels", OPT_FLAG, NULL,
-                "Add and remove the tags in the runs' labels too." },
-        { "list_all", "--list-all", OPT_FLAG, NULL, "List the tags that the runs have." },
+        {"add", "-a, --add", OPT_MULTI, "TAG", "Add TAG. May be repeated."},
+        {"delete", "-d, --delete", OPT_MULTI, "TAG", "Remove TAG. May be repeated."},
+        {"clear", "-c, --clear", OPT_FLAG, NULL, "Remove all tags."},
+        {"sync_labels", "-s, --sync-labels", OPT_FLAG, NULL,
+                "Add and remove the tags in the runs' labels too."},
+        {"list_all", "--list-all", OPT_FLAG, NULL, "List the tags that the runs have."},
         CLI_OPTIONS_END,
 };
 
@@ -131,17 +131,18 @@ static int apply_tags(GPtrArray *runs, RunsChoice *choice)
 
 static int tag(CliArgs *args)
 {
-    static const char *const one_of[] = { "add", "delete", "clear", "list_all", NULL };
-    static const char *const incompatible[] = { "add", "list_all", "delete", "list_all", "clear",
-            "list_all", NULL };
+    static const char *const one_of[] = {"add", "delete", "clear", "list_all", NULL};
+    static const char *const incompatible[] = {
+            "add", "list_all", "delete", "list_all", "clear", "list_all", NULL};
     if (!runs_check_required(args, one_of) || !runs_check_incompatible(args, incompatible))
         return 1;
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     if (cli_flag(args, "list_all"))
         return list_all(&choice);
-    g_autofree char *sync = out_style(stderr, OUT_YELLOW, cli_flag(args, "sync_labels")
+    g_autofree char *sync = out_style(stderr, OUT_YELLOW,
+            cli_flag(args, "sync_labels")
                     ? "Labels are updated to reflect the latest tags."
                     : "Labels are not updated - use --sync-labels to apply changes run labels.");
     g_autofree char *preview =
@@ -158,14 +159,15 @@ static int tag(CliArgs *args)
     return runs_op(&choice, cli_positional(args), &op);
 }
 
-static const CliOption *const tables[] = { tag_options, runs_common_filters, runs_status_filters,
-        runs_remote_option, runs_yes_option, NULL };
+static const CliOption *const tables[] = {tag_options, runs_common_filters, runs_status_filters,
+        runs_remote_option, runs_yes_option, NULL};
 
 const CliCommand cmd_tag = {
         .name = "tag",
         .args = "[RUN]...",
         .summary = "Add or remove run tags.",
-        .help = "Changes the tags of runs, of the latest unless RUN is given. Labels stay as they are "
+        .help = "Changes the tags of runs, of the latest unless RUN is given. Labels stay as they "
+                "are "
                 "unless --sync-labels is used.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
         .options = tables,
         .run = tag,

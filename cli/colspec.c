@@ -9,7 +9,7 @@
 #include "engine/run/describe.h"
 #include "engine/run/scalars.h"
 
-G_DEFINE_QUARK(colspec-error-quark, colspec_error)
+G_DEFINE_QUARK(colspec - error - quark, colspec_error)
 
 /* The reference reads "select " and the text, so its positions count from there. */
 #define POSITION_OFFSET ((int)strlen("select "))
@@ -24,8 +24,8 @@ typedef struct {
     GError *error;
 } Parser;
 
-static const char *const qualifiers[] = { "min", "max", "first", "last", "avg", "total", "count",
-        NULL };
+static const char *const qualifiers[] = {
+        "min", "max", "first", "last", "avg", "total", "count", NULL};
 
 void colspec_free(ColSpec *spec)
 {
@@ -52,12 +52,12 @@ static gboolean take_prefix(Parser *p)
         const char *prefix;
         Tok tok;
     } prefixes[] = {
-            { "scalar:", TOK_SCALAR },
-            { "attr:", TOK_ATTR },
-            { "flag:", TOK_FLAG },
-            { ".", TOK_ATTR },
-            { "=", TOK_FLAG },
-            { ",", TOK_COMMA },
+            {"scalar:", TOK_SCALAR},
+            {"attr:", TOK_ATTR},
+            {"flag:", TOK_FLAG},
+            {".", TOK_ATTR},
+            {"=", TOK_FLAG},
+            {",", TOK_COMMA},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(prefixes); i++) {
         if (!g_str_has_prefix(p->text, prefixes[i].prefix))
@@ -126,7 +126,8 @@ static gboolean is_reserved(const Parser *p)
 /* A name, quoted or not a reserved word. NULL if there is none. */
 static char *take_name(Parser *p, gboolean allow_reserved)
 {
-    gboolean name = p->tok == TOK_QUOTED || (p->tok == TOK_NAME && (allow_reserved || !is_reserved(p)));
+    gboolean name =
+            p->tok == TOK_QUOTED || (p->tok == TOK_NAME && (allow_reserved || !is_reserved(p)));
     if (!name) {
         unexpected(p);
         return NULL;
@@ -142,11 +143,9 @@ static ColSpec *parse_column(Parser *p)
     if (p->tok == TOK_ATTR || p->tok == TOK_FLAG) {
         spec->kind = p->tok == TOK_ATTR ? COLSPEC_ATTR : COLSPEC_FLAG;
         advance(p);
-    }
-    else if (p->tok == TOK_SCALAR) {
+    } else if (p->tok == TOK_SCALAR) {
         advance(p);
-    }
-    else if (is_qualifier(p)) {
+    } else if (is_qualifier(p)) {
         spec->qualifier = g_steal_pointer(&p->value);
         advance(p);
     }
@@ -169,7 +168,7 @@ static ColSpec *parse_column(Parser *p)
 
 GPtrArray *colspec_parse(const char *text, GError **error)
 {
-    Parser p = { .begin = text, .text = text };
+    Parser p = {.begin = text, .text = text};
     g_autoptr(GPtrArray) columns = g_ptr_array_new_with_free_func((GDestroyNotify)colspec_free);
     do {
         advance(&p);
@@ -200,7 +199,7 @@ char *colspec_header(const ColSpec *spec)
 /* The key of a summary's map that a qualifier means; NULL for a step of what has none. */
 static char *scalar_column_key(const char *qualifier, gboolean step)
 {
-    static const char *const without_step[] = { "avg", "total", "count", NULL };
+    static const char *const without_step[] = {"avg", "total", "count", NULL};
     const char *name = qualifier ? qualifier : "last";
     if (!g_strv_contains(without_step, name))
         return g_strconcat(name, step ? "_step" : "_val", NULL);
@@ -214,13 +213,14 @@ static Value *scalar_column(const ColSpec *spec, Run *run, RunIndex *index)
 {
     const char *hash = strchr(spec->name, '#');
     const char *tag = hash ? hash + 1 : spec->name;
-    g_autofree char *prefix = hash ? g_strndup(spec->name, (gsize)(hash - spec->name)) : g_strdup("");
+    g_autofree char *prefix =
+            hash ? g_strndup(spec->name, (gsize)(hash - spec->name)) : g_strdup("");
     g_autoptr(Value) scalars = run_index_scalars(index, run);
     g_autofree char *key = scalar_column_key(spec->qualifier, spec->step);
     for (gsize i = 0; key && i < value_list_size(scalars); i++) {
         const Value *s = value_list_at(scalars, i);
-        if (strcmp(value_map_string(s, "tag", ""), tag) == 0
-                && g_str_has_prefix(value_map_string(s, "prefix", ""), prefix))
+        if (strcmp(value_map_string(s, "tag", ""), tag) == 0 &&
+                g_str_has_prefix(value_map_string(s, "prefix", ""), prefix))
             return value_ref(value_map_get(s, key));
     }
     return NULL;

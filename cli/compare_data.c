@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See compare_data.h. Each run first gets its own cells, by heading, in three sections (core, of the
- * operation, of the user); the headings of all runs then make the table. */
+/* See compare_data.h. Each run first gets its own cells, by heading, in three sections (core, of
+ * the operation, of the user); the headings of all runs then make the table. */
 #include "cli/compare_data.h"
 
 #include <string.h>
@@ -128,8 +128,8 @@ static GPtrArray *scalar_tags(Builder *b, Run *run)
     GPtrArray *tags = g_ptr_array_new_with_free_func(g_free);
     for (gsize i = 0; i < value_list_size(scalars); i++) {
         const char *tag = value_map_string(value_list_at(scalars, i), "tag", "");
-        if ((b->options->all_scalars || !g_str_has_prefix(tag, "sys/"))
-                && !g_ptr_array_find_with_equal_func(tags, tag, g_str_equal, NULL))
+        if ((b->options->all_scalars || !g_str_has_prefix(tag, "sys/")) &&
+                !g_ptr_array_find_with_equal_func(tags, tag, g_str_equal, NULL))
             g_ptr_array_add(tags, g_strdup(tag));
     }
     g_ptr_array_sort(tags, natural);
@@ -215,8 +215,8 @@ static const Value *first_cell(const RunCells *cells, const char *heading)
 /* Numbers by value, other kinds among themselves, mixed ones as text. */
 static int compare_values(const Value *a, const Value *b)
 {
-    gboolean numbers = (value_is_number(a) || value_kind(a) == VALUE_BOOL)
-            && (value_is_number(b) || value_kind(b) == VALUE_BOOL);
+    gboolean numbers = (value_is_number(a) || value_kind(a) == VALUE_BOOL) &&
+                       (value_is_number(b) || value_kind(b) == VALUE_BOOL);
     if (numbers || value_kind(a) == value_kind(b))
         return value_compare(a, b);
     g_autofree char *x = value_str(a), *y = value_str(b);
@@ -330,7 +330,7 @@ static CompareTable *make_table(GPtrArray *all, const CompareOptions *options)
     table->header = headings(all);
     table->rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
     const char *sort_col = options->min_col ? options->min_col : options->max_col;
-    SortBy by = { sort_col, !options->min_col };
+    SortBy by = {sort_col, !options->min_col};
     if (sort_col)
         g_ptr_array_sort_with_data(all, compare_rows, &by);
     for (guint i = 0; i < all->len && (!options->limit || i < options->limit); i++)
@@ -345,10 +345,10 @@ CompareTable *compare_table_new(GPtrArray *runs, RunIndex *index, const CompareO
     Builder b = {
             .options = options,
             .index = index,
-            .specs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                    (GDestroyNotify)g_ptr_array_unref),
-            .compares = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                    (GDestroyNotify)value_unref),
+            .specs = g_hash_table_new_full(
+                    g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref),
+            .compares = g_hash_table_new_full(
+                    g_str_hash, g_str_equal, g_free, (GDestroyNotify)value_unref),
     };
     g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(run_cells_free);
     for (guint i = 0; i < runs->len; i++)

@@ -7,10 +7,10 @@
 
 typedef struct CompareOptions {
     gboolean skip_core, skip_op_cols, extra_cols, all_scalars, skip_unchanged;
-    const char *cols;             /* more column specs, or NULL */
+    const char *cols;              /* more column specs, or NULL */
     const char *min_col, *max_col; /* heading to sort by, or NULL */
-    gint64 limit;                 /* rows; 0: all */
-    gboolean format;              /* cells as text for people, not as values */
+    gint64 limit;                  /* rows; 0: all */
+    gboolean format;               /* cells as text for people, not as values */
 } CompareOptions;
 
 typedef struct CompareTable {

@@ -12,7 +12,7 @@
 
 char *out_style(FILE *stream, OutStyle style, const char *text)
 {
-    static const char *const codes[] = { [OUT_DIM] = "\033[2m", [OUT_YELLOW] = "\033[33m" };
+    static const char *const codes[] = {[OUT_DIM] = "\033[2m", [OUT_YELLOW] = "\033[33m"};
     if (style == OUT_PLAIN || !isatty(fileno(stream)) || !g_getenv("SHELL"))
         return g_strdup(text);
     return g_strconcat(codes[style], text, "\033[0m", NULL);

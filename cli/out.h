@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What commands print: tables, notes, prompts. Styles are used only where the stream is a terminal (and
- * $SHELL is set, as in the reference); columns are cut to the terminal's width only there. */
+/* What commands print: tables, notes, prompts. Styles are used only where the stream is a terminal
+ * (and $SHELL is set, as in the reference); columns are cut to the terminal's width only there. */
 #pragma once
 
 #include <glib.h>
@@ -35,6 +35,6 @@ void out_table_print(OutTable *table, FILE *stream, guint indent, OutStyle style
 void out_table_free(OutTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(OutTable, out_table_free)
 
-/* "PROMPT (y/N) " on stderr and a line from stdin. An end of input is no answer: the process ends with
- * status 1, as the reference does. */
+/* "PROMPT (y/N) " on stderr and a line from stdin. An end of input is no answer: the process ends
+ * with status 1, as the reference does. */
 gboolean out_confirm(const char *prompt, gboolean dflt);

@@ -120,12 +120,13 @@ RunStore *runs_archive_open(const char *path_or_name, char **scratch, GError **e
     g_autofree char *lower = g_ascii_strdown(path, -1);
     if (!fs_exists(path)) {
         g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_IO,
-                "'%s' is not a valid archive - use a path to a file/directory or specify an archive "
-                "name returned by 'guild archive --list'.", path_or_name);
+                "'%s' is not a valid archive - use a path to a file/directory or specify an "
+                "archive "
+                "name returned by 'guild archive --list'.",
+                path_or_name);
         return NULL;
     }
     g_autofree char *absolute = fs_abspath(path, NULL);
-    return g_str_has_suffix(lower, ".zip") && fs_is_file(path)
-            ? open_zip(absolute, scratch, error)
-            : run_store_open_dir(absolute);
+    return g_str_has_suffix(lower, ".zip") && fs_is_file(path) ? open_zip(absolute, scratch, error)
+                                                               : run_store_open_dir(absolute);
 }

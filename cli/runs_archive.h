@@ -13,8 +13,8 @@ typedef struct RunsArchive {
 } RunsArchive;
 void runs_archive_free(RunsArchive *archive);
 
-GPtrArray *runs_archive_list(void);          /* RunsArchive, by name */
-char *runs_archive_find(const char *name);   /* its folder, NULL if there is none */
+GPtrArray *runs_archive_list(void);        /* RunsArchive, by name */
+char *runs_archive_find(const char *name); /* its folder, NULL if there is none */
 /* A new one, empty but for its archive.json; gives its folder. description may be NULL. */
 char *runs_archive_create(const char *name, const char *description, GError **error);
 

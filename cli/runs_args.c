@@ -12,55 +12,57 @@
 const RunsRemote *runs_remote;
 
 const CliOption runs_common_filters[] = {
-        { "filter_expr", "-F, --filter", OPT_STRING, "EXPR", "Only runs for which EXPR holds." },
-        { "filter_ops", "-Fo, --operation", OPT_MULTI, "VAL", "Only runs of operations that match VAL.",
-                "op" },
-        { "filter_labels", "-Fl, --label", OPT_MULTI, "VAL",
-                "Only runs whose label contains VAL; '-' for runs without a label." },
-        { "filter_unlabeled", "-Fu, --unlabeled", OPT_FLAG, NULL, "Only runs without a label." },
-        { "filter_tags", "-Ft, --tag", OPT_MULTI, "TAG", "Only runs with TAG." },
-        { "filter_comments", "-Fc, --comment", OPT_MULTI, "VAL",
-                "Only runs with a comment that contains VAL." },
-        { "filter_marked", "-Fm, --marked", OPT_FLAG, NULL, "Only marked runs." },
-        { "filter_unmarked", "-Fn, --unmarked", OPT_FLAG, NULL, "Only runs that are not marked." },
-        { "filter_started", "-Fs, --started", OPT_STRING, "RANGE", "Only runs started within RANGE." },
-        { "filter_digest", "-Fd, --digest", OPT_STRING, "VAL",
-                "Only runs whose source code digest begins with VAL." },
+        {"filter_expr", "-F, --filter", OPT_STRING, "EXPR", "Only runs for which EXPR holds."},
+        {"filter_ops", "-Fo, --operation", OPT_MULTI, "VAL",
+                "Only runs of operations that match VAL.", "op"},
+        {"filter_labels", "-Fl, --label", OPT_MULTI, "VAL",
+                "Only runs whose label contains VAL; '-' for runs without a label."},
+        {"filter_unlabeled", "-Fu, --unlabeled", OPT_FLAG, NULL, "Only runs without a label."},
+        {"filter_tags", "-Ft, --tag", OPT_MULTI, "TAG", "Only runs with TAG."},
+        {"filter_comments", "-Fc, --comment", OPT_MULTI, "VAL",
+                "Only runs with a comment that contains VAL."},
+        {"filter_marked", "-Fm, --marked", OPT_FLAG, NULL, "Only marked runs."},
+        {"filter_unmarked", "-Fn, --unmarked", OPT_FLAG, NULL, "Only runs that are not marked."},
+        {"filter_started", "-Fs, --started", OPT_STRING, "RANGE",
+                "Only runs started within RANGE."},
+        {"filter_digest", "-Fd, --digest", OPT_STRING, "VAL",
+                "Only runs whose source code digest begins with VAL."},
         CLI_OPTIONS_END,
 };
 
 const CliOption runs_status_filters[] = {
-        { "status_running", "-Sr, --running", OPT_FLAG, NULL, "Only running runs." },
-        { "status_completed", "-Sc, --completed", OPT_FLAG, NULL, "Only completed runs." },
-        { "status_error", "-Se, --error", OPT_FLAG, NULL, "Only runs that ended with an error." },
-        { "status_terminated", "-St, --terminated", OPT_FLAG, NULL, "Only runs that a user stopped." },
-        { "status_pending", "-Sp, --pending", OPT_FLAG, NULL, "Only pending runs." },
-        { "status_staged", "-Ss, --staged", OPT_FLAG, NULL, "Only staged runs." },
-        { "not_running", "--not-running", OPT_FLAG, NULL, "No running runs." },
-        { "not_completed", "--not-completed", OPT_FLAG, NULL, "No completed runs." },
-        { "not_error", "--not-error", OPT_FLAG, NULL, "No runs that ended with an error." },
-        { "not_terminated", "--not-terminated", OPT_FLAG, NULL, "No runs that a user stopped." },
-        { "not_pending", "--not-pending", OPT_FLAG, NULL, "No pending runs." },
-        { "not_staged", "--not-staged", OPT_FLAG, NULL, "No staged runs." },
-        { "status_chars", "-S", OPT_MULTI, "CHARS", "Status letters of the options above, joined.",
-                .hidden = TRUE },
+        {"status_running", "-Sr, --running", OPT_FLAG, NULL, "Only running runs."},
+        {"status_completed", "-Sc, --completed", OPT_FLAG, NULL, "Only completed runs."},
+        {"status_error", "-Se, --error", OPT_FLAG, NULL, "Only runs that ended with an error."},
+        {"status_terminated", "-St, --terminated", OPT_FLAG, NULL,
+                "Only runs that a user stopped."},
+        {"status_pending", "-Sp, --pending", OPT_FLAG, NULL, "Only pending runs."},
+        {"status_staged", "-Ss, --staged", OPT_FLAG, NULL, "Only staged runs."},
+        {"not_running", "--not-running", OPT_FLAG, NULL, "No running runs."},
+        {"not_completed", "--not-completed", OPT_FLAG, NULL, "No completed runs."},
+        {"not_error", "--not-error", OPT_FLAG, NULL, "No runs that ended with an error."},
+        {"not_terminated", "--not-terminated", OPT_FLAG, NULL, "No runs that a user stopped."},
+        {"not_pending", "--not-pending", OPT_FLAG, NULL, "No pending runs."},
+        {"not_staged", "--not-staged", OPT_FLAG, NULL, "No staged runs."},
+        {"status_chars", "-S", OPT_MULTI, "CHARS", "Status letters of the options above, joined.",
+                .hidden = TRUE},
         CLI_OPTIONS_END,
 };
 
 const CliOption runs_yes_option[] = {
-        { "yes", "-y, --yes", OPT_FLAG, NULL, "Don't ask before anything is changed." },
+        {"yes", "-y, --yes", OPT_FLAG, NULL, "Don't ask before anything is changed."},
         CLI_OPTIONS_END,
 };
 
 const CliOption runs_remote_option[] = {
-        { "remote", "-r, --remote", OPT_STRING, "REMOTE",
-                "Use the runs of REMOTE rather than those here.", "remote" },
+        {"remote", "-r, --remote", OPT_STRING, "REMOTE",
+                "Use the runs of REMOTE rather than those here.", "remote"},
         CLI_OPTIONS_END,
 };
 
 const CliOption runs_archive_option[] = {
-        { "archive", "-A, --archive", OPT_STRING, "PATH",
-                "Use the runs in PATH, a folder or zip file that 'guild export' made.", "file" },
+        {"archive", "-A, --archive", OPT_STRING, "PATH",
+                "Use the runs in PATH, a folder or zip file that 'guild export' made.", "file"},
         CLI_OPTIONS_END,
 };
 
@@ -69,12 +71,12 @@ static const struct {
     const char *key, *not_key;
     RunStatus status;
 } statuses[] = {
-        { 'r', "status_running", "not_running", RUN_RUNNING },
-        { 'c', "status_completed", "not_completed", RUN_COMPLETED },
-        { 'e', "status_error", "not_error", RUN_ERROR },
-        { 't', "status_terminated", "not_terminated", RUN_TERMINATED },
-        { 'p', "status_pending", "not_pending", RUN_PENDING },
-        { 's', "status_staged", "not_staged", RUN_STAGED },
+        {'r', "status_running", "not_running", RUN_RUNNING},
+        {'c', "status_completed", "not_completed", RUN_COMPLETED},
+        {'e', "status_error", "not_error", RUN_ERROR},
+        {'t', "status_terminated", "not_terminated", RUN_TERMINATED},
+        {'p', "status_pending", "not_pending", RUN_PENDING},
+        {'s', "status_staged", "not_staged", RUN_STAGED},
 };
 
 static gboolean apply_status_chars(RunsChoice *choice, const char *chars)
@@ -85,8 +87,8 @@ static gboolean apply_status_chars(RunsChoice *choice, const char *chars)
             i++;
         if (i == G_N_ELEMENTS(statuses)) {
             choice->status = cli_error("unrecognized status char '%c' in option '-S'\n"
-                                       "Try '%s --help' for more information.", *c,
-                    cli_args_path(choice->args));
+                                       "Try '%s --help' for more information.",
+                    *c, cli_args_path(choice->args));
             return FALSE;
         }
         choice->query.status[statuses[i].status] = TRUE;
@@ -136,7 +138,7 @@ static RunStore *open_remote(RunsChoice *choice, gboolean files, GError **error)
 
 static gboolean open_choice(RunsChoice *choice, CliArgs *args, const char *archive, gboolean files)
 {
-    *choice = (RunsChoice){ .args = args, .remote = cli_string(args, "remote") };
+    *choice = (RunsChoice){.args = args, .remote = cli_string(args, "remote")};
     if (!fill_query(choice))
         return FALSE;
     g_autoptr(GError) error = NULL;
@@ -179,9 +181,11 @@ static const char *help_path(CliArgs *args)
 static int no_such_run(RunsChoice *choice, const char *arg)
 {
     if (choice->terse)
-        return cli_error("could not find a run matching '%s'\nTry 'guild runs list' for a list.", arg);
+        return cli_error(
+                "could not find a run matching '%s'\nTry 'guild runs list' for a list.", arg);
     return cli_error("could not find a run matching '%s'\nTry 'guild runs list' for a list or '%s "
-                     "--help' for more information.", arg, help_path(choice->args));
+                     "--help' for more information.",
+            arg, help_path(choice->args));
 }
 
 GPtrArray *runs_choice_filtered(RunsChoice *choice)
@@ -209,8 +213,7 @@ static GPtrArray *select_or_report(RunsChoice *choice, GPtrArray *runs, const ch
         const char *quote = strchr(error->message, '\'');
         g_autofree char *arg = g_strndup(quote + 1, strlen(quote) - 2);
         choice->status = no_such_run(choice, arg);
-    }
-    else {
+    } else {
         fprintf(stderr, "%s\n", error->message);
         choice->status = 1;
     }
@@ -232,7 +235,7 @@ Run *runs_choice_one(RunsChoice *choice, const char *run_arg)
         choice->status = cli_error("no matching runs");
         return NULL;
     }
-    const char *args[] = { run_arg ? run_arg : "1", NULL };
+    const char *args[] = {run_arg ? run_arg : "1", NULL};
     g_autoptr(GPtrArray) selected = select_or_report(choice, runs, args);
     if (!selected)
         return NULL;
@@ -240,8 +243,7 @@ Run *runs_choice_one(RunsChoice *choice, const char *run_arg)
         return run_ref(selected->pdata[0]);
     if (selected->len == 0) {
         choice->status = no_such_run(choice, args[0]);
-    }
-    else {
+    } else {
         fprintf(stderr, "'%s' matches multiple runs:\n", args[0]);
         for (guint i = 0; i < selected->len; i++)
             fprintf(stderr, "  %.8s\n", run_id(selected->pdata[i]));
@@ -262,8 +264,8 @@ gboolean runs_check_incompatible(CliArgs *args, const char *const *pairs)
         if (!cli_given(args, pairs[0]) || !cli_given(args, pairs[1]))
             continue;
         g_autofree char *first = long_name(pairs[0]), *second = long_name(pairs[1]);
-        cli_error("%s and %s cannot both be specified\nTry '%s --help' for more information.", first,
-                second, help_path(args));
+        cli_error("%s and %s cannot both be specified\nTry '%s --help' for more information.",
+                first, second, help_path(args));
         return FALSE;
     }
     return TRUE;

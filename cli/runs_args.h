@@ -17,14 +17,15 @@ extern const CliOption runs_archive_option[]; /* -A, --archive */
 
 /* Help paragraphs that several commands append to theirs. */
 #define RUNS_HELP_RUNS                                                                             \
-    "RUN may be a run ID, the beginning of one, or an index (from 1) into the list that 'guild "    \
-    "runs' shows under the same filters. START:END stands for the indexes from START to END; "       \
+    "RUN may be a run ID, the beginning of one, or an index (from 1) into the list that 'guild "   \
+    "runs' shows under the same filters. START:END stands for the indexes from START to END; "     \
     "either may be left out."
 #define RUNS_HELP_FILTERS                                                                          \
-    "Filters choose runs before an index counts. -F takes an expression over attributes, flags and " \
-    "scalars, such as 'operation = train and (acc > 0.9 or loss < 0.3)', 'lr in [0.1,0.01]', "      \
-    "'label contains best', 'lr is undefined'; the prefixes 'attr:', 'flag:' and 'scalar:' say "    \
-    "which is meant. -Fs takes a range of time: 'after 7-1', 'before 9:00', 'between 1-1 and "       \
+    "Filters choose runs before an index counts. -F takes an expression over attributes, flags "   \
+    "and "                                                                                         \
+    "scalars, such as 'operation = train and (acc > 0.9 or loss < 0.3)', 'lr in [0.1,0.01]', "     \
+    "'label contains best', 'lr is undefined'; the prefixes 'attr:', 'flag:' and 'scalar:' say "   \
+    "which is meant. -Fs takes a range of time: 'after 7-1', 'before 9:00', 'between 1-1 and "     \
     "4-30', 'last 30 min', 'today', 'this week', '3 days ago'. Letters of status options join: "   \
     "-Set."
 

@@ -61,16 +61,17 @@ static char *comment_header(const Value *comment)
     const char *host = value_map_string(comment, "host", "");
     const Value *time = value_map_get(comment, "time");
     g_autofree char *when = value_kind(time) == VALUE_INT
-            ? run_format_timestamp(value_get_int(time))
-            : time ? value_str(time) : g_strdup("");
+                                    ? run_format_timestamp(value_get_int(time))
+                            : time ? value_str(time)
+                                   : g_strdup("");
     return g_strdup_printf("%s%s%s %s", user, *host ? "@" : "", host, when);
 }
 
 static void add_comment(OutTable *table, const Value *comment, guint index, gboolean numbered)
 {
     g_autofree char *header = comment_header(comment);
-    g_autofree char *line = numbered ? g_strdup_printf("[%u] %s", index, header)
-                                     : g_strdup_printf("  %s", header);
+    g_autofree char *line =
+            numbered ? g_strdup_printf("[%u] %s", index, header) : g_strdup_printf("  %s", header);
     g_autofree char *body = wrap_text(value_map_string(comment, "body", ""), numbered ? 2 : 4);
     out_table_detail(table, line);
     out_table_detail(table, "");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See runs_export.h. A zip file holds each run under its id; links are written as the files they lead
- * to (folders as empty ones unless resources are copied), as the reference writes them. */
+/* See runs_export.h. A zip file holds each run under its id; links are written as the files they
+ * lead to (folders as empty ones unless resources are copied), as the reference writes them. */
 #include "cli/runs_export.h"
 
 #include <errno.h>
@@ -19,7 +19,8 @@ typedef struct {
     GError *error;
 } FollowCopy;
 
-static gboolean copy_followed(const char *root, const char *rel, const struct stat *st, gpointer data)
+static gboolean copy_followed(
+        const char *root, const char *rel, const struct stat *st, gpointer data)
 {
     FollowCopy *copy = data;
     g_autofree char *src = fs_join(root, rel), *dest = fs_join(copy->dest, rel);
@@ -37,7 +38,7 @@ static gboolean copy_run(const char *src, const char *dest, gboolean follow, GEr
 {
     if (!follow)
         return fs_copy_tree(src, dest, error);
-    FollowCopy copy = { .dest = dest };
+    FollowCopy copy = {.dest = dest};
     if (!fs_mkdirs(dest, error) || !fs_walk(src, TRUE, copy_followed, &copy, error))
         return FALSE;
     if (copy.error)
@@ -58,8 +59,8 @@ static gboolean transfer(Run *run, const char *dest, gboolean move, gboolean fol
     return !move || fs_remove_tree(run_dir(run), error);
 }
 
-static int export_to_dir(GPtrArray *runs, const char *dir, gboolean move, gboolean copy_resources,
-        GError **error)
+static int export_to_dir(
+        GPtrArray *runs, const char *dir, gboolean move, gboolean copy_resources, GError **error)
 {
     g_autofree char *nocopy = g_build_filename(dir, ".guild-nocopy", NULL);
     if (fs_exists(dir) && !fs_is_dir(dir)) {
@@ -84,8 +85,8 @@ static int export_to_dir(GPtrArray *runs, const char *dir, gboolean move, gboole
     return n;
 }
 
-int runs_import(GPtrArray *runs, RunStore *store, gboolean move, gboolean copy_resources,
-        GError **error)
+int runs_import(
+        GPtrArray *runs, RunStore *store, gboolean move, gboolean copy_resources, GError **error)
 {
     int n = 0;
     if (!run_store_ensure(store, error))
@@ -128,8 +129,8 @@ static gboolean write_data(struct archive *out, int fd, const char *path, GError
         if (archive_write_data(out, buf, (size_t)n) < 0)
             return archive_failed(out, path, error);
     if (n < 0)
-        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_IO, "cannot read %s: %s", path,
-                g_strerror(errno));
+        g_set_error(
+                error, RUN_ERROR_DOMAIN, RUN_ERR_IO, "cannot read %s: %s", path, g_strerror(errno));
     return n == 0;
 }
 
@@ -149,8 +150,8 @@ static gboolean zip_add(Zip *zip, const char *path, const char *name)
     archive_entry_copy_stat(entry, &st);
     archive_entry_set_pathname(entry, entry_name);
     g_hash_table_add(zip->names, g_strdup(entry_name));
-    gboolean ok = archive_write_header(zip->out, entry) == ARCHIVE_OK
-            || archive_failed(zip->out, name, &zip->error);
+    gboolean ok = archive_write_header(zip->out, entry) == ARCHIVE_OK ||
+                  archive_failed(zip->out, name, &zip->error);
     if (ok && S_ISREG(st.st_mode))
         ok = write_data(zip->out, fd, path, &zip->error);
     archive_entry_free(entry);
@@ -158,7 +159,8 @@ static gboolean zip_add(Zip *zip, const char *path, const char *name)
     return ok;
 }
 
-static gboolean zip_add_entry(const char *root, const char *rel, const struct stat *st, gpointer data)
+static gboolean zip_add_entry(
+        const char *root, const char *rel, const struct stat *st, gpointer data)
 {
     Zip *zip = data;
     g_autofree char *path = fs_join(root, rel);
@@ -218,11 +220,11 @@ static gboolean zip_add_runs(Zip *zip, GPtrArray *runs, gboolean move, gboolean 
 static gboolean write_zip(const char *path, const char *new_path, GPtrArray *runs, gboolean move,
         gboolean follow, GPtrArray *exported, GError **error)
 {
-    Zip zip = { .out = archive_write_new(),
-            .names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
+    Zip zip = {.out = archive_write_new(),
+            .names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
     archive_write_set_format_zip(zip.out);
-    gboolean ok = archive_write_open_filename(zip.out, new_path) == ARCHIVE_OK
-            || archive_failed(zip.out, path, error);
+    gboolean ok = archive_write_open_filename(zip.out, new_path) == ARCHIVE_OK ||
+                  archive_failed(zip.out, path, error);
     ok = ok && (!fs_exists(path) || copy_existing(&zip, path, error));
     ok = ok && zip_add_runs(&zip, runs, move, follow, exported, error);
     if (archive_write_close(zip.out) != ARCHIVE_OK && ok)
@@ -233,8 +235,8 @@ static gboolean write_zip(const char *path, const char *new_path, GPtrArray *run
 }
 
 /* The new file is written beside the old one, which stays whole until it is done. */
-static int export_to_zip(GPtrArray *runs, const char *path, gboolean move, gboolean follow,
-        GError **error)
+static int export_to_zip(
+        GPtrArray *runs, const char *path, gboolean move, gboolean follow, GError **error)
 {
     g_autofree char *new_path = g_strdup_printf("%s.%d.tmp", path, (int)getpid());
     g_autoptr(GPtrArray) exported = run_array_new();
@@ -254,8 +256,8 @@ static int export_to_zip(GPtrArray *runs, const char *path, gboolean move, gbool
     return (int)exported->len;
 }
 
-int runs_export(GPtrArray *runs, const char *dest, gboolean move, gboolean copy_resources,
-        GError **error)
+int runs_export(
+        GPtrArray *runs, const char *dest, gboolean move, gboolean copy_resources, GError **error)
 {
     g_autofree char *lower = g_ascii_strdown(dest, -1);
     return g_str_has_suffix(lower, ".zip") ? export_to_zip(runs, dest, move, copy_resources, error)

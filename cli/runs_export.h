@@ -8,8 +8,8 @@
 /* To a folder (made if needed), or into a zip file if `dest` ends in ".zip". Runs that are there
  * already are passed over with a warning. `copy_resources` follows links. Gives the number of
  * exported runs, -1 on error. */
-int runs_export(GPtrArray *runs, const char *dest, gboolean move, gboolean copy_resources,
-        GError **error);
+int runs_export(
+        GPtrArray *runs, const char *dest, gboolean move, gboolean copy_resources, GError **error);
 /* Into the store. The same. */
-int runs_import(GPtrArray *runs, RunStore *store, gboolean move, gboolean copy_resources,
-        GError **error);
+int runs_import(
+        GPtrArray *runs, RunStore *store, gboolean move, gboolean copy_resources, GError **error);

@@ -10,12 +10,12 @@
 #include "engine/base/log.h"
 #include "engine/run/describe.h"
 
-const char *const runs_detail_names[] = { "id", "operation", "from", "status", "started", "stopped",
+const char *const runs_detail_names[] = {"id", "operation", "from", "status", "started", "stopped",
         "marked", "label", "sourcecode_digest", "vcs_commit", "run_dir", "command", "exit_status",
-        "pid", NULL };
+        "pid", NULL};
 
-const char *const runs_preview_columns[] = { "short_index", "op_desc", "started",
-        "status_with_remote", "label", NULL };
+const char *const runs_preview_columns[] = {
+        "short_index", "op_desc", "started", "status_with_remote", "label", NULL};
 
 static Value *text(char *s /* taken over; NULL is "" */)
 {
@@ -162,29 +162,29 @@ static const struct {
     const char *name;
     Value *(*get)(Run *run, guint index);
 } details[] = {
-        { "command", detail_command },
-        { "duration", detail_duration },
-        { "exit_status", detail_exit_status },
-        { "from", detail_from },
-        { "id", detail_id },
-        { "index", detail_index },
-        { "label", detail_label },
-        { "marked", detail_marked },
-        { "model", detail_model },
-        { "num_index", detail_num_index },
-        { "op_name", detail_op_name },
-        { "operation", detail_operation },
-        { "pid", detail_pid },
-        { "pkg_name", detail_pkg_name },
-        { "run_dir", detail_run_dir },
-        { "short_id", detail_short_id },
-        { "short_index", detail_short_index },
-        { "sourcecode_digest", detail_sourcecode_digest },
-        { "vcs_commit", detail_vcs_commit },
-        { "started", detail_started },
-        { "status", detail_status },
-        { "status_with_remote", detail_status_with_remote },
-        { "stopped", detail_stopped },
+        {"command", detail_command},
+        {"duration", detail_duration},
+        {"exit_status", detail_exit_status},
+        {"from", detail_from},
+        {"id", detail_id},
+        {"index", detail_index},
+        {"label", detail_label},
+        {"marked", detail_marked},
+        {"model", detail_model},
+        {"num_index", detail_num_index},
+        {"op_name", detail_op_name},
+        {"operation", detail_operation},
+        {"pid", detail_pid},
+        {"pkg_name", detail_pkg_name},
+        {"run_dir", detail_run_dir},
+        {"short_id", detail_short_id},
+        {"short_index", detail_short_index},
+        {"sourcecode_digest", detail_sourcecode_digest},
+        {"vcs_commit", detail_vcs_commit},
+        {"started", detail_started},
+        {"status", detail_status},
+        {"status_with_remote", detail_status_with_remote},
+        {"stopped", detail_stopped},
 };
 
 Value *runs_detail(Run *run, const char *name, guint index)
@@ -228,13 +228,13 @@ static void add_op_desc_suffix(OutTable *table, guint column, Run *run)
 {
     g_autofree char *dir = op_dir_suffix(run);
     g_autoptr(Value) marked = run_try_attr(run, "marked");
-    g_autofree char *suffix = g_strconcat(dir ? dir : "",
-            marked && value_truthy(marked) ? " [marked]" : "", NULL);
+    g_autofree char *suffix =
+            g_strconcat(dir ? dir : "", marked && value_truthy(marked) ? " [marked]" : "", NULL);
     out_table_suffix(table, column, suffix);
 }
 
-static void add_row(OutTable *table, Run *run, const char *const *columns, guint index,
-        gboolean with_details)
+static void add_row(
+        OutTable *table, Run *run, const char *const *columns, guint index, gboolean with_details)
 {
     guint n = g_strv_length((char **)columns);
     char **cells = g_new0(char *, n + 1);

@@ -4,7 +4,7 @@
 
 #include "cli/runs_format.h"
 
-const char *const runs_latest[] = { "1", NULL };
+const char *const runs_latest[] = {"1", NULL};
 
 static gboolean user_agrees(GPtrArray *runs, const RunsOp *op)
 {

@@ -6,11 +6,11 @@
 #include "cli/runs_args.h"
 
 typedef struct RunsOp {
-    const char *action;          /* for remotes: "delete", "label", ... */
-    const char *preview;         /* line above the list of runs */
+    const char *action;  /* for remotes: "delete", "label", ... */
+    const char *preview; /* line above the list of runs */
     OutStyle preview_style;
-    const char *prompt;          /* a format with one %u, or without */
-    const char *no_runs;         /* when nothing was chosen */
+    const char *prompt;              /* a format with one %u, or without */
+    const char *no_runs;             /* when nothing was chosen */
     const char *const *default_runs; /* RUN arguments if the user gave none; NULL: all */
     gboolean confirm_default;
     /* Keeps runs for which this holds; NULL: all. */

@@ -22,8 +22,8 @@ static char *model_and_op(const OpRef *ref)
 
 static char *base_operation(const OpRef *ref)
 {
-    static const char *const plain_types[] = { "guildfile", "script", "builtin", "test", "import",
-            NULL };
+    static const char *const plain_types[] = {
+            "guildfile", "script", "builtin", "test", "import", NULL};
     g_autofree char *name = model_and_op(ref);
     if (g_strv_contains(plain_types, ref->pkg_type))
         return g_steal_pointer(&name);
@@ -146,8 +146,8 @@ char *run_shorten_path(const char *path, guint max_chars)
         g_ptr_array_add(left, parts->pdata[from++]);
     while (from < to) {
         char *part = take_right ? parts->pdata[--to] : parts->pdata[from++];
-        gsize length = chars_with_slashes(left) + chars_with_slashes(right)
-                + (gsize)g_utf8_strlen(part, -1) + 1;
+        gsize length = chars_with_slashes(left) + chars_with_slashes(right) +
+                       (gsize)g_utf8_strlen(part, -1) + 1;
         if (length >= max_chars)
             break;
         g_ptr_array_add(take_right ? right : left, part);
@@ -206,8 +206,8 @@ static char *format_attr_lines(const Value *v)
         value_map_sort(sorted);
     gsize n = is_map ? value_map_size(sorted) : value_list_size(v);
     for (gsize i = 0; i < n; i++) {
-        g_autofree char *item = run_format_attr(is_map ? value_map_at(sorted, i)
-                                                       : value_list_at(v, i));
+        g_autofree char *item =
+                run_format_attr(is_map ? value_map_at(sorted, i) : value_list_at(v, i));
         g_string_append(out, i ? "\n  " : "  ");
         if (is_map)
             g_string_append_printf(out, "%s: ", value_map_key_at(sorted, i));
@@ -302,18 +302,18 @@ static const struct {
     const char *name;
     Value *(*get)(Run *run);
 } core_attrs[] = {
-        { "id", named_id },
-        { "run", named_short_id },
-        { "short_id", named_short_id },
-        { "operation", named_operation },
-        { "from", named_from },
-        { "op", named_op },
-        { "op_model", named_op_model },
-        { "sourcecode", named_sourcecode },
-        { "started", named_started },
-        { "stopped", named_stopped },
-        { "status", named_status },
-        { "time", named_time },
+        {"id", named_id},
+        {"run", named_short_id},
+        {"short_id", named_short_id},
+        {"operation", named_operation},
+        {"from", named_from},
+        {"op", named_op},
+        {"op_model", named_op_model},
+        {"sourcecode", named_sourcecode},
+        {"started", named_started},
+        {"stopped", named_stopped},
+        {"status", named_status},
+        {"time", named_time},
 };
 
 gboolean run_is_core_attr(const char *name)

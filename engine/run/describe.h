@@ -13,8 +13,8 @@ char *run_format_from(Run *run);
 char *run_format_dir(const char *dir);
 /* Absolute folder of the operation's definition; NULL if it has none (builtin). */
 char *run_op_dir(Run *run);
-/* A path that is longer than max_chars with an ellipsis for names in its middle: the last name stays,
- * then names from both ends in turn while they fit. Newly allocated. */
+/* A path that is longer than max_chars with an ellipsis for names in its middle: the last name
+ * stays, then names from both ends in turn while they fit. Newly allocated. */
 char *run_shorten_path(const char *path, guint max_chars);
 /* A folder as seen from cwd, shortened to about 28 characters. */
 char *run_shorten_op_dir(const char *op_dir, const char *cwd);
@@ -25,8 +25,8 @@ char *run_format_duration(Run *run);
 /* Text of an attribute value for display: lists and maps as indented lines, "" for null. */
 char *run_format_attr(const Value *v);
 /* The attributes that filters and comparisons know by name: id, run, operation, from, op, op_model,
- * short_id, sourcecode, started, stopped, status, time, then opdef_attrs, then attribute files. A new
- * reference or NULL. */
+ * short_id, sourcecode, started, stopped, status, time, then opdef_attrs, then attribute files. A
+ * new reference or NULL. */
 Value *run_named_attr(Run *run, const char *name);
 /* TRUE for the names that run_named_attr() computes. */
 gboolean run_is_core_attr(const char *name);

@@ -120,15 +120,15 @@ static Tok word_token(const char *word)
         const char *word;
         Tok tok;
     } reserved[] = {
-            { "and", TOK_AND },
-            { "or", TOK_OR },
-            { "in", TOK_IN },
-            { "not", TOK_NOT },
-            { "true", TOK_TRUE },
-            { "false", TOK_FALSE },
-            { "is", TOK_IS },
-            { "undefined", TOK_UNDEFINED },
-            { "contains", TOK_CONTAINS },
+            {"and", TOK_AND},
+            {"or", TOK_OR},
+            {"in", TOK_IN},
+            {"not", TOK_NOT},
+            {"true", TOK_TRUE},
+            {"false", TOK_FALSE},
+            {"is", TOK_IS},
+            {"undefined", TOK_UNDEFINED},
+            {"contains", TOK_CONTAINS},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(reserved); i++)
         if (g_ascii_strcasecmp(word, reserved[i].word) == 0)
@@ -142,18 +142,18 @@ static gboolean lex_sign(Parser *p)
         const char *sign;
         Tok tok;
     } signs[] = {
-            { "(", TOK_LPAREN },
-            { ")", TOK_RPAREN },
-            { "[", TOK_LBRACKET },
-            { "]", TOK_RBRACKET },
-            { "<>", TOK_NEQ },
-            { "!=", TOK_NEQ },
-            { "=", TOK_EQ },
-            { "<=", TOK_LTE },
-            { "<", TOK_LT },
-            { ">=", TOK_GTE },
-            { ">", TOK_GT },
-            { ",", TOK_COMMA },
+            {"(", TOK_LPAREN},
+            {")", TOK_RPAREN},
+            {"[", TOK_LBRACKET},
+            {"]", TOK_RBRACKET},
+            {"<>", TOK_NEQ},
+            {"!=", TOK_NEQ},
+            {"=", TOK_EQ},
+            {"<=", TOK_LTE},
+            {"<", TOK_LT},
+            {">=", TOK_GTE},
+            {">", TOK_GT},
+            {",", TOK_COMMA},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(signs); i++) {
         if (g_str_has_prefix(p->text, signs[i].sign)) {
@@ -242,8 +242,8 @@ static void advance(Parser *p)
     }
     if (lex_sign(p) || lex_word(p) || lex_number(p) || lex_string(p))
         return;
-    g_autofree char *c = g_utf8_validate(p->text, -1, NULL) ? g_utf8_substring(p->text, 0, 1)
-                                                            : g_strdup("?");
+    g_autofree char *c =
+            g_utf8_validate(p->text, -1, NULL) ? g_utf8_substring(p->text, 0, 1) : g_strdup("?");
     g_autofree char *what = g_strdup_printf("unexpected character '%s'", c);
     fail_at(p, p->line, (int)(p->text - p->begin), what);
     p->tok = TOK_END;
@@ -362,8 +362,8 @@ static Filter *parse_runtest(Parser *p, const char *name)
 
 static gboolean begins_runtest(Tok tok)
 {
-    return (tok >= TOK_EQ && tok <= TOK_GTE) || tok == TOK_IS || tok == TOK_IN || tok == TOK_NOT
-            || tok == TOK_CONTAINS;
+    return (tok >= TOK_EQ && tok <= TOK_GTE) || tok == TOK_IS || tok == TOK_IN || tok == TOK_NOT ||
+           tok == TOK_CONTAINS;
 }
 
 static Filter *parse_operand(Parser *p)
@@ -413,7 +413,7 @@ static Filter *parse_expression(Parser *p)
 
 Filter *filter_parse(const char *text, GError **error)
 {
-    Parser p = { .begin = text, .text = text, .line = 1 };
+    Parser p = {.begin = text, .text = text, .line = 1};
     advance(&p);
     g_autoptr(Filter) f = parse_expression(&p);
     if (!p.error && p.tok != TOK_END)
@@ -537,9 +537,8 @@ static gboolean contains(const Value *value, const Value *wanted)
 
 static gboolean test_membership(const Filter *f, const Value *value, const Value *target)
 {
-    gboolean result = f->kind == NODE_IN
-            ? list_has(target, value)
-            : value && value_truthy(value) && contains(value, target);
+    gboolean result = f->kind == NODE_IN ? list_has(target, value)
+                                         : value && value_truthy(value) && contains(value, target);
     return result != f->negate;
 }
 

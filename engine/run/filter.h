@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Expressions over runs, `-F 'operation = train and (acc > 0.9 or loss < 0.3)'`. Grammar, reserved
  * words and meaning are the reference's (guild/filter.py), quirks included: `and` and `or` have
- * one precedence and bind to the right, `not` binds tighter; a comparison of kinds that Python can't
- * order is false. A name is looked up as an attribute, then a flag, then the last value of a
+ * one precedence and bind to the right, `not` binds tighter; a comparison of kinds that Python
+ * can't order is false. A name is looked up as an attribute, then a flag, then the last value of a
  * scalar, unless it begins with `attr:`, `flag:` or `scalar:`. */
 #pragma once
 

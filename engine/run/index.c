@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index: which entries come from the cache and which from disk. See index.h. Rows are keyed "r/ID"
- * (runs) and "t/ID" (trash). Looking at ten thousand directories is what costs, so a few threads
- * share it. What had to be read is written back in one transaction when the index is closed. */
+/* The index: which entries come from the cache and which from disk. See index.h. Rows are keyed
+ * "r/ID" (runs) and "t/ID" (trash). Looking at ten thousand directories is what costs, so a few
+ * threads share it. What had to be read is written back in one transaction when the index is
+ * closed. */
 #include "engine/run/index.h"
 
 #include <fcntl.h>
@@ -30,8 +31,8 @@ typedef struct {
     void (*read)(IndexEntry *entry, Run *run);
 } EntryKind;
 
-static const EntryKind run_entries = { INDEX_RUNS, index_entry_check, index_entry_read };
-static const EntryKind scalar_entries = { INDEX_SCALARS, index_scalars_check, index_scalars_read };
+static const EntryKind run_entries = {INDEX_RUNS, index_entry_check, index_entry_read};
+static const EntryKind scalar_entries = {INDEX_SCALARS, index_scalars_check, index_scalars_read};
 
 typedef struct {
     IndexTable table;
@@ -40,15 +41,15 @@ typedef struct {
 } Change;
 
 struct RunIndex {
-    char *path;                     /* NULL: the store has no cache */
-    char *runs_dir, *trash_dir;     /* may be NULL */
-    int runs_fd, trash_fd;          /* -1: not open */
+    char *path;                 /* NULL: the store has no cache */
+    char *runs_dir, *trash_dir; /* may be NULL */
+    int runs_fd, trash_fd;      /* -1: not open */
     IndexDb *db;
     gboolean db_tried;
-    guint n_runs;                   /* loaded so far */
+    guint n_runs; /* loaded so far */
     GPtrArray *changes;
-    GHashTable *scalars;            /* run dir -> RunScalars* */
-    GPtrArray *expected;            /* runs whose scalars are to be loaded together, or NULL */
+    GHashTable *scalars; /* run dir -> RunScalars* */
+    GPtrArray *expected; /* runs whose scalars are to be loaded together, or NULL */
 };
 
 static void change_free(gpointer data)
@@ -80,7 +81,8 @@ RunIndex *run_index_open(RunStore *store)
         index->runs_dir = g_strdup(run_store_runs_dir(store));
         index->trash_dir = g_strdup(run_store_trash_dir(store));
         if (run_store_cache_dir(store))
-            index->path = g_build_filename(run_store_cache_dir(store), "runs", "guild-index.db", NULL);
+            index->path =
+                    g_build_filename(run_store_cache_dir(store), "runs", "guild-index.db", NULL);
     }
     index->runs_fd = open_dir(index->runs_dir);
     index->trash_fd = open_dir(index->trash_dir);
@@ -132,7 +134,7 @@ void run_index_close(RunIndex *index)
 static void add_change(RunIndex *index, IndexTable table, const char *key, GBytes *bytes)
 {
     Change *change = g_new(Change, 1);
-    *change = (Change){ table, g_strdup(key), bytes ? g_bytes_ref(bytes) : NULL };
+    *change = (Change){table, g_strdup(key), bytes ? g_bytes_ref(bytes) : NULL};
     g_ptr_array_add(index->changes, change);
 }
 
@@ -163,7 +165,7 @@ static gboolean is_in(const char *dir, const char *folder)
 static void add_job(Loading *loading, Run *run)
 {
     const RunIndex *index = loading->index;
-    Job job = { .run = run, .root_fd = -1 };
+    Job job = {.run = run, .root_fd = -1};
     gboolean trash = is_in(run_dir(run), index->trash_dir);
     if (trash || is_in(run_dir(run), index->runs_dir)) {
         const char *name = strrchr(run_dir(run), '/') + 1;
@@ -210,8 +212,8 @@ static void take_rows(Loading *loading)
 
 static void do_job(Loading *loading, Job *job)
 {
-    job->from_cache = job->entry.bytes && job->root_fd >= 0
-            && loading->kind->check(&job->entry, job->run, job->root_fd);
+    job->from_cache = job->entry.bytes && job->root_fd >= 0 &&
+                      loading->kind->check(&job->entry, job->run, job->root_fd);
     if (job->from_cache)
         return;
     index_entry_clear(&job->entry);
@@ -231,7 +233,7 @@ static gpointer do_jobs(gpointer data)
 static void do_all_jobs(Loading *loading)
 {
     guint n = MIN(MIN(g_get_num_processors(), MAX_THREADS), loading->jobs->len / RUNS_PER_THREAD);
-    GThread *threads[MAX_THREADS] = { NULL };
+    GThread *threads[MAX_THREADS] = {NULL};
     for (guint i = 1; i < n; i++)
         threads[i] = g_thread_try_new("index", do_jobs, loading, NULL);
     do_jobs(loading);
@@ -251,9 +253,10 @@ static void job_clear(gpointer data)
 static void load(RunIndex *index, const EntryKind *kind, GPtrArray *runs,
         void (*done)(RunIndex *index, Run *run, const IndexEntry *entry))
 {
-    Loading loading = { .index = index, .kind = kind,
+    Loading loading = {.index = index,
+            .kind = kind,
             .jobs = g_array_sized_new(FALSE, TRUE, sizeof(Job), runs->len),
-            .by_key = g_hash_table_new(g_str_hash, g_str_equal) };
+            .by_key = g_hash_table_new(g_str_hash, g_str_equal)};
     g_array_set_clear_func(loading.jobs, job_clear);
     for (guint i = 0; i < runs->len; i++)
         add_job(&loading, runs->pdata[i]);

@@ -20,8 +20,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunIndex, run_index_close)
 void run_index_load(RunIndex *index, GPtrArray *runs);
 /* run_store_scan() and run_index_load() in one, for less than the sum. */
 GPtrArray *run_index_scan(RunIndex *index, RunStore *store, RunStoreWhere where);
-/* Says whose scalars may be asked for: the first question then gets all of them at once, which is faster
- * than one after the other. */
+/* Says whose scalars may be asked for: the first question then gets all of them at once, which is
+ * faster than one after the other. */
 void run_index_expect_scalars(RunIndex *index, GPtrArray *runs);
 /* Scalars of a run, list of maps {prefix, tag, first_val, first_step, last_val, last_step, min_val,
  * min_step, max_val, max_step, avg_val, total, count} in the order of the reference's index. A new

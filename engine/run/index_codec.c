@@ -6,7 +6,17 @@
 
 #define MAX_DEPTH 64
 
-enum { TAG_NULL, TAG_FALSE, TAG_TRUE, TAG_INT, TAG_BIG_INT, TAG_FLOAT, TAG_STRING, TAG_LIST, TAG_MAP };
+enum {
+    TAG_NULL,
+    TAG_FALSE,
+    TAG_TRUE,
+    TAG_INT,
+    TAG_BIG_INT,
+    TAG_FLOAT,
+    TAG_STRING,
+    TAG_LIST,
+    TAG_MAP
+};
 
 void index_put_u32(GByteArray *out, guint32 n)
 {
@@ -37,8 +47,7 @@ static void put_int(GByteArray *out, const Value *v)
     if (strcmp(text, plain) == 0) {
         put_tag(out, TAG_INT);
         index_put_i64(out, value_get_int(v));
-    }
-    else {
+    } else {
         put_tag(out, TAG_BIG_INT);
         index_put_text(out, text);
     }

@@ -19,7 +19,7 @@ struct IndexDb {
     sqlite3_stmt *put[2], *delete[2];
 };
 
-static const char *const tables[] = { [INDEX_RUNS] = "runs", [INDEX_SCALARS] = "scalars" };
+static const char *const tables[] = {[INDEX_RUNS] = "runs", [INDEX_SCALARS] = "scalars"};
 
 /* Remembers that the file is of no use; index_db_close() removes it then. */
 static gboolean check(IndexDb *db, int code)
@@ -37,8 +37,8 @@ static int int_pragma(IndexDb *db, const char *sql)
 {
     sqlite3_stmt *stmt = NULL;
     int n = -1;
-    if (check(db, sqlite3_prepare_v2(db->sqlite, sql, -1, &stmt, NULL))
-            && sqlite3_step(stmt) == SQLITE_ROW)
+    if (check(db, sqlite3_prepare_v2(db->sqlite, sql, -1, &stmt, NULL)) &&
+            sqlite3_step(stmt) == SQLITE_ROW)
         n = sqlite3_column_int(stmt, 0);
     check(db, sqlite3_errcode(db->sqlite));
     sqlite3_finalize(stmt);
@@ -56,7 +56,8 @@ static gboolean set_up(IndexDb *db)
     g_autofree char *create = g_strdup_printf(
             "CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, bytes BLOB) WITHOUT ROWID;"
             "CREATE TABLE IF NOT EXISTS scalars (key TEXT PRIMARY KEY, bytes BLOB) WITHOUT ROWID;"
-            "PRAGMA user_version = %d;", VERSION);
+            "PRAGMA user_version = %d;",
+            VERSION);
     sqlite3_busy_timeout(db->sqlite, BUSY_TIMEOUT_MS);
     if (!run_sql(db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;"))
         return FALSE;
@@ -107,7 +108,8 @@ void index_db_close(IndexDb *db)
 void index_db_each(IndexDb *db, IndexTable table, const char *prefix, IndexRowFn fn, gpointer data)
 {
     g_autofree char *sql = g_strdup_printf(
-            "SELECT key, bytes FROM %s WHERE key >= ?1 AND key < ?1 || char(1114111)", tables[table]);
+            "SELECT key, bytes FROM %s WHERE key >= ?1 AND key < ?1 || char(1114111)",
+            tables[table]);
     sqlite3_stmt *stmt = NULL;
     if (!check(db, sqlite3_prepare_v2(db->sqlite, sql, -1, &stmt, NULL)))
         return;

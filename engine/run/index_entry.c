@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See index_entry.h. An entry of a run is: stamp, timestamp, presence, the five parts of the opref,
- * names of attributes that must be read from disk, known attributes each with its length (so that one
- * can be taken without decoding the others). An entry of scalars is: stamp, map of logged attributes,
- * list of scalars. */
+ * names of attributes that must be read from disk, known attributes each with its length (so that
+ * one can be taken without decoding the others). An entry of scalars is: stamp, map of logged
+ * attributes, list of scalars. */
 #include "engine/run/index_entry.h"
 
 #include <dirent.h>
@@ -15,8 +15,8 @@
 #include "engine/run/scalars.h"
 
 /* Attributes that listings and filters read of many runs. */
-static const char *const known_attrs[] = { "comments", "exit_status", "flags", "label", "marked",
-        "opdef_attrs", "started", "stopped", "tags", NULL };
+static const char *const known_attrs[] = {"comments", "exit_status", "flags", "label", "marked",
+        "opdef_attrs", "started", "stopped", "tags", NULL};
 
 #define MAX_ATTR_BYTES 65536
 #define MAX_INT_DIGITS 18
@@ -41,7 +41,7 @@ static char *read_stamped(int guild_fd, const char *name, IndexStamp *stamp, gsi
         if (n < 0 || n > MAX_ATTR_BYTES)
             g_clear_pointer(&text, g_free);
         else
-            text[*len = (gsize)n] = '\0';
+            text[ *len = (gsize)n] = '\0';
     }
     close(fd);
     return text;
@@ -51,8 +51,8 @@ static char *read_stamped(int guild_fd, const char *name, IndexStamp *stamp, gsi
 static Value *parse_attr(const char *text, gsize len)
 {
     gsize digits = strspn(text, "0123456789");
-    if (digits > 0 && digits <= MAX_INT_DIGITS && text[0] != '0' && digits + 1 == len
-            && text[digits] == '\n')
+    if (digits > 0 && digits <= MAX_INT_DIGITS && text[0] != '0' && digits + 1 == len &&
+            text[digits] == '\n')
         return value_new_int(g_ascii_strtoll(text, NULL, 10));
     return yaml_parse(text, (gssize)len, NULL, NULL);
 }
@@ -189,16 +189,16 @@ static OpRef *read_opref(int guild_fd)
 
 void index_entry_read(IndexEntry *entry, Run *run)
 {
-    RunData data = { 0, value_new_map(), g_ptr_array_new_with_free_func(g_free) };
+    RunData data = {0, value_new_map(), g_ptr_array_new_with_free_func(g_free)};
     IndexStamp stamp;
     index_stamp_init(&stamp);
     g_autofree char *guild_dir = run_guild_path(run, NULL);
     g_autoptr(OpRef) opref = NULL;
-    *entry = (IndexEntry){ 0 };
+    *entry = (IndexEntry){0};
     DIR *dir = open_dir_stamped(AT_FDCWD, guild_dir, ".guild", &stamp);
     for (struct dirent *e; dir && (e = readdir(dir));)
-        data.present |= run_presence_of(e->d_name)
-                | (is_attrs_file(e->d_name) ? RUN_HAS_LOGGED_ATTRS : 0);
+        data.present |=
+                run_presence_of(e->d_name) | (is_attrs_file(e->d_name) ? RUN_HAS_LOGGED_ATTRS : 0);
     if (dir) {
         read_attrs(dirfd(dir), &data, &stamp);
         entry->timestamp_us = timestamp_us(dirfd(dir), &data, &stamp);
@@ -224,7 +224,7 @@ static IndexReader reader_at(const IndexEntry *entry, gsize from)
 {
     gsize size;
     const guint8 *data = g_bytes_get_data(entry->bytes, &size);
-    return (IndexReader){ data + from, data + size, FALSE };
+    return (IndexReader){data + from, data + size, FALSE};
 }
 
 static gboolean check(IndexEntry *entry, IndexReader *r, Run *run, int root_fd)
@@ -254,7 +254,7 @@ gboolean index_entry_check(IndexEntry *entry, Run *run, int root_fd)
 
 static IndexReader payload_reader(GBytes *payload)
 {
-    IndexReader r = reader_at(&(IndexEntry){ .bytes = payload }, 0);
+    IndexReader r = reader_at(&(IndexEntry){.bytes = payload}, 0);
     index_get_i64(&r);
     return r;
 }
@@ -307,12 +307,12 @@ static gboolean snapshot_attr(GBytes *payload, const char *name, Value **value)
     return !r.failed;
 }
 
-static const RunSnapshotOps snapshot_ops = { snapshot_attr, snapshot_present, snapshot_opref };
+static const RunSnapshotOps snapshot_ops = {snapshot_attr, snapshot_present, snapshot_opref};
 
 void index_entry_attach(const IndexEntry *entry, Run *run)
 {
-    g_autoptr(GBytes) payload = g_bytes_new_from_bytes(entry->bytes, entry->payload,
-            g_bytes_get_size(entry->bytes) - entry->payload);
+    g_autoptr(GBytes) payload = g_bytes_new_from_bytes(
+            entry->bytes, entry->payload, g_bytes_get_size(entry->bytes) - entry->payload);
     run_set_snapshot(run, payload, &snapshot_ops, entry->timestamp_us);
 }
 
@@ -396,7 +396,7 @@ void index_scalars_read(IndexEntry *entry, Run *run)
     GByteArray *payload = g_byte_array_new();
     index_put_value(payload, attrs);
     index_put_value(payload, scalars);
-    *entry = (IndexEntry){ 0 };
+    *entry = (IndexEntry){0};
     seal(entry, &stamp, payload);
     index_stamp_clear(&stamp);
 }

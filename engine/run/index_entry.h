@@ -13,8 +13,8 @@ typedef struct IndexEntry {
 } IndexEntry;
 void index_entry_clear(IndexEntry *entry);
 
-/* TRUE if the bytes agree with the run's directory as it is now; fills in payload and timestamp. root_fd is
- * the open folder that the run's is in. Both may be called from any thread. */
+/* TRUE if the bytes agree with the run's directory as it is now; fills in payload and timestamp.
+ * root_fd is the open folder that the run's is in. Both may be called from any thread. */
 gboolean index_entry_check(IndexEntry *entry, Run *run, int root_fd);
 /* Reads the run from disk. entry->bytes is NULL if it has no readable opref. */
 void index_entry_read(IndexEntry *entry, Run *run);

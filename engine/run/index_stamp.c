@@ -11,7 +11,7 @@
 
 void index_stamp_init(IndexStamp *stamp)
 {
-    *stamp = (IndexStamp){ .items = g_byte_array_new() };
+    *stamp = (IndexStamp){.items = g_byte_array_new()};
 }
 
 void index_stamp_clear(IndexStamp *stamp)
@@ -68,8 +68,8 @@ gboolean index_check_stamp(IndexReader *r, int root_fd, const char *dir)
         }
         memcpy(path + dir_len, name, len);
         path[dir_len + len] = '\0';
-        same = fstatat(root_fd, path, &st, 0) == 0 && to_ns(&st.st_ctim) == changed_ns
-                && st.st_size == size;
+        same = fstatat(root_fd, path, &st, 0) == 0 && to_ns(&st.st_ctim) == changed_ns &&
+               st.st_size == size;
     }
     return same && !r->failed;
 }

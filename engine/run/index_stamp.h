@@ -15,7 +15,8 @@ typedef struct IndexStamp {
 
 void index_stamp_init(IndexStamp *stamp);
 void index_stamp_clear(IndexStamp *stamp);
-/* `name` is relative to a folder that the reader will name too; st is from before the file was read. */
+/* `name` is relative to a folder that the reader will name too; st is from before the file was
+ * read. */
 void index_stamp_add(IndexStamp *stamp, const char *name, const struct stat *st);
 /* FALSE if something changed so lately that another change might look the same (the clock of file
  * times ticks in steps): such an entry must not be kept. */

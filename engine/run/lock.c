@@ -55,8 +55,8 @@ HomeLock *home_lock_acquire(const char *home, const char *name, gint timeout_ms,
         int err = errno;
         close(fd);
         if (err != EWOULDBLOCK)
-            g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err), "cannot lock %s: %s", path,
-                    g_strerror(err));
+            g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err), "cannot lock %s: %s",
+                    path, g_strerror(err));
         return NULL;
     }
     HomeLock *lock = g_new0(HomeLock, 1);

@@ -24,8 +24,8 @@ RunManifest *run_manifest_open(Run *run, GError **error)
     g_autofree char *path = run_guild_path(run, "manifest");
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s", path,
-                g_strerror(errno));
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s",
+                path, g_strerror(errno));
         return NULL;
     }
     RunManifest *m = g_new0(RunManifest, 1);
@@ -57,18 +57,18 @@ void run_manifest_add(RunManifest *m, const char *const *args)
         flush_pending(m);
 }
 
-void run_manifest_add_sourcecode(RunManifest *m, const char *run_path, const char *sha1,
-        const char *project_path)
+void run_manifest_add_sourcecode(
+        RunManifest *m, const char *run_path, const char *sha1, const char *project_path)
 {
-    run_manifest_add(m, (const char *const[]){ "s", run_path, sha1, project_path, NULL });
+    run_manifest_add(m, (const char *const[]){"s", run_path, sha1, project_path, NULL});
 }
 
 void run_manifest_add_file(RunManifest *m, char kind, const char *run_path, const char *sha1,
         const char *uri, const char *subpath)
 {
-    const char kind_text[] = { kind, '\0' };
-    run_manifest_add(m,
-            (const char *const[]){ kind_text, run_path, sha1 ? sha1 : "-", uri, subpath, NULL });
+    const char kind_text[] = {kind, '\0'};
+    run_manifest_add(
+            m, (const char *const[]){kind_text, run_path, sha1 ? sha1 : "-", uri, subpath, NULL});
 }
 
 gboolean run_manifest_close(RunManifest *m, GError **error)

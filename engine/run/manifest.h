@@ -16,8 +16,8 @@ typedef struct RunManifest RunManifest;
 /* For appending; lines are buffered until run_manifest_close(). */
 RunManifest *run_manifest_open(Run *run, GError **error);
 void run_manifest_add(RunManifest *m, const char *const *args);
-void run_manifest_add_sourcecode(RunManifest *m, const char *run_path, const char *sha1,
-        const char *project_path);
+void run_manifest_add_sourcecode(
+        RunManifest *m, const char *run_path, const char *sha1, const char *project_path);
 /* sha1 NULL (a folder) is written as "-"; subpath may be NULL. kind 'd' or 'i'. */
 void run_manifest_add_file(RunManifest *m, char kind, const char *run_path, const char *sha1,
         const char *uri, const char *subpath);

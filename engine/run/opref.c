@@ -8,7 +8,7 @@
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 
-G_DEFINE_QUARK(opref-error-quark, opref_error)
+G_DEFINE_QUARK(opref - error - quark, opref_error)
 
 OpRef *opref_new(const char *pkg_type, const char *pkg_name, const char *pkg_version,
         const char *model_name, const char *op_name)
@@ -79,9 +79,9 @@ OpRef *opref_for_string(const char *text, GError **error)
 
 char *opref_to_string(const OpRef *ref)
 {
-    const char *parts[] = { ref->pkg_type, ref->pkg_name, ref->pkg_version, ref->model_name,
-            ref->op_name };
-    const char *before[] = { "", ":", " ", " ", " " };
+    const char *parts[] = {
+            ref->pkg_type, ref->pkg_name, ref->pkg_version, ref->model_name, ref->op_name};
+    const char *before[] = {"", ":", " ", " ", " "};
     GString *out = g_string_new(NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autofree char *quoted = text_shell_quote(parts[i] ? parts[i] : "");
@@ -135,17 +135,16 @@ static gboolean name_matches(const char *value, const char *pattern, gboolean re
 
 gboolean opref_matches(const OpRef *run_ref, const OpRef *pattern, gboolean regex)
 {
-    return part_matches(run_ref->pkg_type, pattern->pkg_type)
-            && part_matches(run_ref->pkg_name, pattern->pkg_name)
-            && part_matches(run_ref->pkg_version, pattern->pkg_version)
-            && name_matches(run_ref->model_name, pattern->model_name, regex)
-            && name_matches(run_ref->op_name, pattern->op_name, regex);
+    return part_matches(run_ref->pkg_type, pattern->pkg_type) &&
+           part_matches(run_ref->pkg_name, pattern->pkg_name) &&
+           part_matches(run_ref->pkg_version, pattern->pkg_version) &&
+           name_matches(run_ref->model_name, pattern->model_name, regex) &&
+           name_matches(run_ref->op_name, pattern->op_name, regex);
 }
 
 gboolean opref_equal(const OpRef *a, const OpRef *b)
 {
-    return g_strcmp0(a->pkg_type, b->pkg_type) == 0 && g_strcmp0(a->pkg_name, b->pkg_name) == 0
-            && g_strcmp0(a->pkg_version, b->pkg_version) == 0
-            && g_strcmp0(a->model_name, b->model_name) == 0
-            && g_strcmp0(a->op_name, b->op_name) == 0;
+    return g_strcmp0(a->pkg_type, b->pkg_type) == 0 && g_strcmp0(a->pkg_name, b->pkg_name) == 0 &&
+           g_strcmp0(a->pkg_version, b->pkg_version) == 0 &&
+           g_strcmp0(a->model_name, b->model_name) == 0 && g_strcmp0(a->op_name, b->op_name) == 0;
 }

@@ -18,8 +18,8 @@ struct RunOutput {
     int output_fd, index_fd;
     RunOutputLineFn line_fn;
     gpointer data;
-    GString *line[2];      /* bytes of the line so far, kept only for line_fn */
-    gboolean in_line[2];   /* a line has begun */
+    GString *line[2];    /* bytes of the line so far, kept only for line_fn */
+    gboolean in_line[2]; /* a line has begun */
     GByteArray *records;
 };
 
@@ -27,8 +27,8 @@ static int open_for_writing(const char *path, GError **error)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s", path,
-                g_strerror(errno));
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s",
+                path, g_strerror(errno));
     return fd;
 }
 
@@ -110,8 +110,8 @@ static gboolean flush_records(RunOutput *out)
     return ok;
 }
 
-gboolean run_output_write(RunOutput *out, RunStream stream, const void *data, gsize len,
-        GError **error)
+gboolean run_output_write(
+        RunOutput *out, RunStream stream, const void *data, gsize len, GError **error)
 {
     gboolean ok = write_all(out->output_fd, data, len);
     int err = errno;
@@ -188,7 +188,7 @@ gboolean run_output_reader_next(RunOutputReader *r, RunOutputLine *line)
         return FALSE;
     if (n > 0 && r->line[n - 1] == '\n')
         r->line[--n] = '\0';
-    *line = (RunOutputLine){ .text = r->line, .len = (gsize)n };
+    *line = (RunOutputLine){.text = r->line, .len = (gsize)n};
     guint8 record[RECORD_BYTES];
     if (r->index && fread(record, sizeof(record), 1, r->index) == 1) {
         guint64 ms;

@@ -18,8 +18,8 @@ typedef void (*RunOutputLineFn)(RunStream stream, const char *line, gsize len, g
 /* Truncates both files. line_fn may be NULL. */
 RunOutput *run_output_open(Run *run, RunOutputLineFn line_fn, gpointer data, GError **error);
 /* A chunk as read from the child. */
-gboolean run_output_write(RunOutput *out, RunStream stream, const void *data, gsize len,
-        GError **error);
+gboolean run_output_write(
+        RunOutput *out, RunStream stream, const void *data, gsize len, GError **error);
 /* The stream is at its end: a line without a newline is complete now. */
 void run_output_end(RunOutput *out, RunStream stream);
 /* Ends both streams and frees. */

@@ -13,7 +13,7 @@
 #include "engine/base/fs.h"
 #include "engine/base/yaml.h"
 
-G_DEFINE_QUARK(run-error-quark, run_error)
+G_DEFINE_QUARK(run - error - quark, run_error)
 
 struct Run {
     gint refs;
@@ -138,8 +138,8 @@ gboolean run_init_skel(Run *run, GError **error)
         return FALSE;
     if (run_has_attr(run, "initialized"))
         return TRUE;
-    return run_write_attr_string(run, "id", run->id, error)
-            && run_write_attr_int(run, "initialized", clock_timestamp_us(), error);
+    return run_write_attr_string(run, "id", run->id, error) &&
+           run_write_attr_int(run, "initialized", clock_timestamp_us(), error);
 }
 
 Value *run_get_attr(Run *run, const char *name, GError **error)
@@ -152,8 +152,8 @@ Value *run_get_attr(Run *run, const char *name, GError **error)
     gsize len;
     g_autofree char *text = fs_read(path, 0, &len, &read_error);
     if (!text) {
-        if (!g_error_matches(read_error, G_FILE_ERROR, G_FILE_ERROR_NOENT)
-                && !g_error_matches(read_error, G_FILE_ERROR, G_FILE_ERROR_NOTDIR))
+        if (!g_error_matches(read_error, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
+                !g_error_matches(read_error, G_FILE_ERROR, G_FILE_ERROR_NOTDIR))
             g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_ATTR,
                     "cannot read attribute '%s' of run %s: %s", name, run->id, read_error->message);
         return NULL;
@@ -377,11 +377,11 @@ guint run_presence_of(const char *name)
         const char *name;
         RunPresence what;
     } names[] = {
-            { "LOCK", RUN_HAS_LOCK },
-            { "LOCK.remote", RUN_HAS_REMOTE_LOCK },
-            { "PENDING", RUN_HAS_PENDING },
-            { "STAGED", RUN_HAS_STAGED },
-            { "proto", RUN_HAS_PROTO },
+            {"LOCK", RUN_HAS_LOCK},
+            {"LOCK.remote", RUN_HAS_REMOTE_LOCK},
+            {"PENDING", RUN_HAS_PENDING},
+            {"STAGED", RUN_HAS_STAGED},
+            {"proto", RUN_HAS_PROTO},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
         if (strcmp(name, names[i].name) == 0)

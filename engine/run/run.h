@@ -5,7 +5,8 @@
  * `LOCK.remote` (name of a remote) while it executes elsewhere, `.guild/proto` in batch runs.
  *
  * A Run is a name for the directory and keeps nothing of it in memory but its opref, unless
- * run_set_snapshot() attached what the index knows (see index.h). It is not locked: one thread at a time. */
+ * run_set_snapshot() attached what the index knows (see index.h). It is not locked: one thread at a
+ * time. */
 #pragma once
 
 #include <sys/types.h>
@@ -46,9 +47,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Run, run_unref)
 
 const char *run_id(const Run *run);
 const char *run_dir(const Run *run);
-char *run_short_id(const Run *run);                       /* first 8 characters */
-char *run_guild_path(const Run *run, const char *sub);    /* DIR/.guild/SUB; sub NULL: DIR/.guild */
-gboolean run_exists(const Run *run);                      /* has an opref, as listings demand */
+char *run_short_id(const Run *run);                    /* first 8 characters */
+char *run_guild_path(const Run *run, const char *sub); /* DIR/.guild/SUB; sub NULL: DIR/.guild */
+gboolean run_exists(const Run *run);                   /* has an opref, as listings demand */
 
 /* Makes `.guild/attrs` and, if `initialized` is missing, writes attributes id and initialized. */
 gboolean run_init_skel(Run *run, GError **error);
@@ -84,8 +85,8 @@ gboolean run_write_opref(Run *run, const OpRef *ref, GError **error);
  * otherwise RUN_ERROR. */
 RunStatus run_status(Run *run);
 const char *run_status_name(RunStatus status);
-pid_t run_pid(Run *run);          /* from LOCK, alive or not; 0 if none */
-char *run_remote(Run *run);       /* text of LOCK.remote; NULL if none */
+pid_t run_pid(Run *run);           /* from LOCK, alive or not; 0 if none */
+char *run_remote(Run *run);        /* text of LOCK.remote; NULL if none */
 gint64 run_timestamp_us(Run *run); /* started, else initialized, else 0 */
 
 gboolean run_set_marker(Run *run, const char *marker, GError **error); /* "PENDING", "STAGED" */
@@ -98,14 +99,16 @@ void run_delete_lock(Run *run);
  * New reference. */
 Run *run_batch_proto(Run *run);
 
-/* What the index knows of a run, so that reading costs no I/O. Any write through the Run drops it. */
+/* What the index knows of a run, so that reading costs no I/O. Any write through the Run drops it.
+ */
 typedef enum {
     RUN_HAS_LOCK = 1 << 0,
     RUN_HAS_REMOTE_LOCK = 1 << 1,
     RUN_HAS_PENDING = 1 << 2,
     RUN_HAS_STAGED = 1 << 3,
     RUN_HAS_PROTO = 1 << 4,
-    RUN_HAS_LOGGED_ATTRS = 1 << 5, /* event files of attributes, which Guild writes to .guild only */
+    RUN_HAS_LOGGED_ATTRS =
+            1 << 5, /* event files of attributes, which Guild writes to .guild only */
 } RunPresence;
 /* The bit for a name in .guild ("LOCK", "PENDING", ...); 0 for other names. */
 guint run_presence_of(const char *name);

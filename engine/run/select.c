@@ -13,7 +13,7 @@
 
 void run_query_init(RunQuery *q)
 {
-    *q = (RunQuery){ 0 };
+    *q = (RunQuery){0};
     memset(q->status, -1, sizeof(q->status));
 }
 
@@ -39,7 +39,7 @@ static void op_spec_parse(const char *text, OpSpec *spec)
             "^([^/:]*/[^/:?]*):([^/:]+)$",
             "^([^/:]+/):?([^/:]+)$",
     };
-    *spec = (OpSpec){ NULL, NULL, NULL };
+    *spec = (OpSpec){NULL, NULL, NULL};
     if (!*text)
         return;
     if (!strpbrk(text, "/:")) {
@@ -58,8 +58,7 @@ static void op_spec_parse(const char *text, OpSpec *spec)
             spec->pkg = g_strndup(model, (gsize)(slash - model));
             spec->model = g_strdup(slash + 1);
             g_free(model);
-        }
-        else {
+        } else {
             spec->model = model;
         }
         return;
@@ -82,8 +81,8 @@ gboolean run_match_operation(const char *ref, const char *operation)
     g_auto(OpSpec) wanted, have;
     op_spec_parse(ref, &wanted);
     op_spec_parse(operation, &have);
-    return op_part_matches(wanted.pkg, have.pkg) && op_part_matches(wanted.model, have.model)
-            && op_part_matches(wanted.op, have.op);
+    return op_part_matches(wanted.pkg, have.pkg) && op_part_matches(wanted.model, have.model) &&
+           op_part_matches(wanted.op, have.op);
 }
 
 /* --- one test a filter --- */
@@ -159,7 +158,7 @@ static gboolean test_tags(Run *run, const Tests *t)
 
 static char *comments_text(Run *run)
 {
-    static const char *const keys[] = { "user", "host", "body" };
+    static const char *const keys[] = {"user", "host", "body"};
     g_autoptr(Value) comments = run_try_attr(run, "comments");
     GString *text = g_string_new(NULL);
     for (gsize i = 0; comments && value_is_list(comments) && i < value_list_size(comments); i++) {
@@ -246,8 +245,9 @@ static Value *source_scalar(gpointer data, const char *key)
     for (gsize i = 0; i < value_list_size(fr->scalars); i++) {
         const Value *s = value_list_at(fr->scalars, i);
         const char *prefix = value_map_string(s, "prefix", "");
-        gboolean same_prefix = !hash || hash == key
-                || (strncmp(prefix, key, (gsize)(hash - key)) == 0 && !prefix[hash - key]);
+        gboolean same_prefix =
+                !hash || hash == key ||
+                (strncmp(prefix, key, (gsize)(hash - key)) == 0 && !prefix[hash - key]);
         if (same_prefix && strcmp(value_map_string(s, "tag", ""), tag) == 0)
             return value_ref(value_map_get(s, "last_val"));
     }
@@ -256,8 +256,8 @@ static Value *source_scalar(gpointer data, const char *key)
 
 static gboolean test_filter(Run *run, const Tests *t)
 {
-    static const FilterSource source = { source_attr, source_flag, source_scalar };
-    FilteredRun fr = { .run = run, .index = t->index };
+    static const FilterSource source = {source_attr, source_flag, source_scalar};
+    FilteredRun fr = {.run = run, .index = t->index};
     gboolean result = filter_test(t->filter, &source, &fr);
     value_unref(fr.flags);
     value_unref(fr.scalars);
@@ -273,17 +273,17 @@ static void chosen_tests(const RunQuery *q, TestFn out[16])
         TestFn fn;
         gboolean asked;
     } all[] = {
-            { test_started, q->started != NULL },
-            { test_marked, q->marked },
-            { test_unmarked, q->unmarked },
-            { test_labels, q->labels && *q->labels },
-            { test_unlabeled, q->unlabeled },
-            { test_tags, q->tags && *q->tags },
-            { test_comments, q->comments && *q->comments },
-            { test_digest, q->digest && *q->digest },
-            { test_status, TRUE },
-            { test_ops, q->ops && *q->ops },
-            { test_filter, q->filter && *q->filter },
+            {test_started, q->started != NULL},
+            {test_marked, q->marked},
+            {test_unmarked, q->unmarked},
+            {test_labels, q->labels && *q->labels},
+            {test_unlabeled, q->unlabeled},
+            {test_tags, q->tags && *q->tags},
+            {test_comments, q->comments && *q->comments},
+            {test_digest, q->digest && *q->digest},
+            {test_status, TRUE},
+            {test_ops, q->ops && *q->ops},
+            {test_filter, q->filter && *q->filter},
     };
     gsize n = 0;
     for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
@@ -294,7 +294,7 @@ static void chosen_tests(const RunQuery *q, TestFn out[16])
 
 static GPtrArray *filter_runs(GPtrArray *runs, const RunQuery *q, RunIndex *index, GError **error)
 {
-    Tests tests = { .query = q, .index = index };
+    Tests tests = {.query = q, .index = index};
     if (q->started && !timerange_parse(q->started, 0, &tests.start_s, &tests.end_s, error)) {
         g_prefix_error(error, "invalid RANGE: ");
         return NULL;
@@ -374,11 +374,11 @@ static Run *find_by_prefix(GPtrArray *runs, const char *arg, GError **error)
         n++;
     }
     if (n == 0)
-        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_NOT_FOUND, "could not find a run matching '%s'",
-                arg);
+        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_NOT_FOUND,
+                "could not find a run matching '%s'", arg);
     else if (n > 1)
-        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_AMBIGUOUS, "'%s' matches multiple runs:%s", arg,
-                matches->str);
+        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_AMBIGUOUS, "'%s' matches multiple runs:%s",
+                arg, matches->str);
     g_string_free(matches, TRUE);
     return n == 1 ? found : NULL;
 }
@@ -394,7 +394,7 @@ static gboolean seen_before(const char *const *args, gsize i)
 GPtrArray *run_select(GPtrArray *runs, const char *const *args, GError **error)
 {
     g_autoptr(GPtrArray) selected = run_array_new();
-    static const char *const all[] = { ":", NULL };
+    static const char *const all[] = {":", NULL};
     if (!args || !*args)
         args = all;
     for (gsize i = 0; args[i]; i++) {

@@ -16,7 +16,7 @@ typedef struct RunQuery {
     const char *const *labels; /* "-" matches runs without label */
     const char *const *tags;
     const char *const *comments;
-    const char *filter; /* expression */
+    const char *filter;  /* expression */
     const char *started; /* time range */
     const char *digest;  /* prefix of sourcecode_digest */
     gboolean unlabeled, marked, unmarked;

@@ -115,7 +115,8 @@ static GPtrArray *scan_dir(const char *root, gboolean check)
     return runs;
 }
 
-/* The runs that a run folder links to: its trials. Links to elsewhere are not runs of this store. */
+/* The runs that a run folder links to: its trials. Links to elsewhere are not runs of this store.
+ */
 static GPtrArray *scan_parent(RunStore *store, const char *root, const char *parent)
 {
     GPtrArray *runs = run_array_new();
@@ -170,7 +171,7 @@ void run_store_sort(GPtrArray *runs)
 {
     g_autofree Dated *dated = g_new(Dated, runs->len ? runs->len : 1);
     for (guint i = 0; i < runs->len; i++)
-        dated[i] = (Dated){ runs->pdata[i], run_timestamp_us(runs->pdata[i]) };
+        dated[i] = (Dated){runs->pdata[i], run_timestamp_us(runs->pdata[i])};
     qsort(dated, runs->len, sizeof(Dated), newest_first);
     for (guint i = 0; i < runs->len; i++)
         runs->pdata[i] = dated[i].run;
@@ -203,8 +204,8 @@ Run *run_store_find(RunStore *store, const char *id_prefix, GError **error)
         g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_AMBIGUOUS, "'%s' matches multiple runs",
                 id_prefix);
     else
-        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_NOT_FOUND, "could not find a run matching '%s'",
-                id_prefix);
+        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_NOT_FOUND,
+                "could not find a run matching '%s'", id_prefix);
     return NULL;
 }
 
@@ -274,7 +275,7 @@ gboolean run_store_purge(RunStore *store, Run *run, GError **error)
 {
     if (is_below(run_dir(run), store->runs_dir) || is_below(run_dir(run), store->trash_dir))
         return fs_remove_tree(run_dir(run), error);
-    g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_IO, "%s is not in %s", run_dir(run),
-            store->runs_dir);
+    g_set_error(
+            error, RUN_ERROR_DOMAIN, RUN_ERR_IO, "%s is not in %s", run_dir(run), store->runs_dir);
     return FALSE;
 }

@@ -32,8 +32,8 @@ Run *run_store_new_run(RunStore *store, const char *id);
 /* Every folder (or link to one) with `.guild/opref`, in no order. $GUILD_RUNS_PARENT limits it to
  * the runs linked from that run, as in the reference. Array of Run*. */
 GPtrArray *run_store_scan(RunStore *store, RunStoreWhere where);
-/* The same without a look at the folders' insides: whatever could be a run. For the index, which looks
- * anyway. */
+/* The same without a look at the folders' insides: whatever could be a run. For the index, which
+ * looks anyway. */
 GPtrArray *run_store_scan_folders(RunStore *store, RunStoreWhere where);
 /* The runs, newest first by run_timestamp_us(). Reads one or two attributes a run; for listings
  * see index.h. */

@@ -11,7 +11,7 @@
 
 typedef enum {
     TOK_END,
-    TOK_DATE,   /* a, b, c; fields says how many */
+    TOK_DATE, /* a, b, c; fields says how many */
     TOK_TIME,
     TOK_NUMBER, /* a */
     TOK_UNIT,   /* unit */
@@ -32,8 +32,8 @@ typedef enum {
     WORD_AND,
 } Word;
 
-static const char *const words[] = { "today", "yesterday", "this", "last", "ago", "before", "after",
-        "between", "and" };
+static const char *const words[] = {
+        "today", "yesterday", "this", "last", "ago", "before", "after", "between", "and"};
 
 typedef struct {
     TokenKind kind;
@@ -76,19 +76,19 @@ static const struct {
     int fields;
     const char *pattern;
 } lexemes[] = {
-        { TOK_DATE, 4, "([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})" },
-        { TOK_DATE, 3, "([0-9]{2})-([0-9]{1,2})-([0-9]{1,2})" },
-        { TOK_DATE, 2, "([0-9]{1,2})-([0-9]{1,2})" },
-        { TOK_TIME, 3, "([0-9]{1,2}):([0-9]{2}):([0-9]{2})" },
-        { TOK_TIME, 2, "([0-9]{1,2}):([0-9]{2})" },
-        { TOK_UNIT, UNIT_DAY, "days?" },
-        { TOK_UNIT, UNIT_WEEK, "weeks?" },
-        { TOK_UNIT, UNIT_MONTH, "months?" },
-        { TOK_UNIT, UNIT_YEAR, "years?" },
-        { TOK_NUMBER, 1, "([0-9]{1,9})" },
-        { TOK_UNIT, UNIT_HOUR, "hours?|hr" },
-        { TOK_UNIT, UNIT_MINUTE, "minutes?|min" },
-        { TOK_WORD, 0, "[a-zA-Z]+" },
+        {TOK_DATE, 4, "([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"},
+        {TOK_DATE, 3, "([0-9]{2})-([0-9]{1,2})-([0-9]{1,2})"},
+        {TOK_DATE, 2, "([0-9]{1,2})-([0-9]{1,2})"},
+        {TOK_TIME, 3, "([0-9]{1,2}):([0-9]{2}):([0-9]{2})"},
+        {TOK_TIME, 2, "([0-9]{1,2}):([0-9]{2})"},
+        {TOK_UNIT, UNIT_DAY, "days?"},
+        {TOK_UNIT, UNIT_WEEK, "weeks?"},
+        {TOK_UNIT, UNIT_MONTH, "months?"},
+        {TOK_UNIT, UNIT_YEAR, "years?"},
+        {TOK_NUMBER, 1, "([0-9]{1,9})"},
+        {TOK_UNIT, UNIT_HOUR, "hours?|hr"},
+        {TOK_UNIT, UNIT_MINUTE, "minutes?|min"},
+        {TOK_WORD, 0, "[a-zA-Z]+"},
 };
 
 static gint64 group_int(GMatchInfo *match, int group)
@@ -108,8 +108,11 @@ static gboolean match_lexeme(Parser *p, gsize i)
         return FALSE;
     int end = 0;
     g_match_info_fetch_pos(match, 0, NULL, &end);
-    p->token = (Token){ .kind = lexemes[i].kind, .fields = lexemes[i].fields, .at = p->text,
-            .len = (gsize)end, .unit = (Unit)lexemes[i].fields };
+    p->token = (Token){.kind = lexemes[i].kind,
+            .fields = lexemes[i].fields,
+            .at = p->text,
+            .len = (gsize)end,
+            .unit = (Unit)lexemes[i].fields};
     p->token.a = group_int(match, 1);
     p->token.b = group_int(match, 2);
     p->token.c = group_int(match, 3);
@@ -133,7 +136,7 @@ static void advance(Parser *p)
 {
     while (*p->text == ' ' || *p->text == '\t' || *p->text == '\n')
         p->text++;
-    p->token = (Token){ .kind = TOK_END, .at = p->text };
+    p->token = (Token){.kind = TOK_END, .at = p->text};
     if (*p->text == '\0' || p->error)
         return;
     for (gsize i = 0; i < G_N_ELEMENTS(lexemes); i++) {
@@ -168,8 +171,13 @@ static gboolean accept_word(Parser *p, Word word)
 
 static gint64 at(int year, int month0, int day, int hour, int minute, int second)
 {
-    struct tm tm = { .tm_year = year - 1900, .tm_mon = month0, .tm_mday = day, .tm_hour = hour,
-            .tm_min = minute, .tm_sec = second, .tm_isdst = -1 };
+    struct tm tm = {.tm_year = year - 1900,
+            .tm_mon = month0,
+            .tm_mday = day,
+            .tm_hour = hour,
+            .tm_min = minute,
+            .tm_sec = second,
+            .tm_isdst = -1};
     return mktime(&tm);
 }
 
@@ -178,23 +186,24 @@ static Range unit_range(const struct tm *ref, Unit unit, int shift)
     int year = ref->tm_year + 1900, month = ref->tm_mon, day = ref->tm_mday;
     switch (unit) {
     case UNIT_MINUTE:
-        return (Range){ at(year, month, day, ref->tm_hour, ref->tm_min + shift, 0),
-                at(year, month, day, ref->tm_hour, ref->tm_min + shift + 1, 0) };
+        return (Range){at(year, month, day, ref->tm_hour, ref->tm_min + shift, 0),
+                at(year, month, day, ref->tm_hour, ref->tm_min + shift + 1, 0)};
     case UNIT_HOUR:
-        return (Range){ at(year, month, day, ref->tm_hour + shift, 0, 0),
-                at(year, month, day, ref->tm_hour + shift + 1, 0, 0) };
+        return (Range){at(year, month, day, ref->tm_hour + shift, 0, 0),
+                at(year, month, day, ref->tm_hour + shift + 1, 0, 0)};
     case UNIT_DAY:
-        return (Range){ at(year, month, day + shift, 0, 0, 0),
-                at(year, month, day + shift + 1, 0, 0, 0) };
+        return (Range){
+                at(year, month, day + shift, 0, 0, 0), at(year, month, day + shift + 1, 0, 0, 0)};
     case UNIT_WEEK: {
         int monday = day - (ref->tm_wday + 6) % 7 + shift * 7;
-        return (Range){ at(year, month, monday, 0, 0, 0), at(year, month, monday + 7, 0, 0, 0) };
+        return (Range){at(year, month, monday, 0, 0, 0), at(year, month, monday + 7, 0, 0, 0)};
     }
     case UNIT_MONTH:
         /* The reference's end of a month is its last day at 0:00. */
-        return (Range){ at(year, month + shift, 1, 0, 0, 0), at(year, month + shift + 1, 0, 0, 0, 0) };
+        return (Range){
+                at(year, month + shift, 1, 0, 0, 0), at(year, month + shift + 1, 0, 0, 0, 0)};
     default:
-        return (Range){ at(year + shift, 0, 1, 0, 0, 0), at(year + shift + 1, 0, 1, 0, 0, 0) };
+        return (Range){at(year + shift, 0, 1, 0, 0, 0), at(year + shift + 1, 0, 1, 0, 0, 0)};
     }
 }
 
@@ -207,11 +216,12 @@ static gboolean starts_datetime(Parser *p)
 
 static gboolean valid_date(Parser *p, gint64 year, gint64 month, gint64 day)
 {
-    if (year >= 1 && year <= 9999 && month >= 1 && month <= 12 && day >= 1
-            && day <= g_date_get_days_in_month((GDateMonth)month, (GDateYear)year))
+    if (year >= 1 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 &&
+            day <= g_date_get_days_in_month((GDateMonth)month, (GDateYear)year))
         return TRUE;
-    fail(p, year < 1 ? "year is out of range" : month < 1 || month > 12
-                    ? "month must be in 1..12" : "day is out of range for month");
+    fail(p, year < 1                  ? "year is out of range"
+            : month < 1 || month > 12 ? "month must be in 1..12"
+                                      : "day is out of range for month");
     return FALSE;
 }
 
@@ -227,8 +237,7 @@ static gint64 parse_datetime(Parser *p, Unit *precision)
         if (t.fields == 2) {
             month = t.a;
             day = t.b;
-        }
-        else {
+        } else {
             year = t.fields == 3 ? year / 100 * 100 + t.a : t.a;
             month = t.b;
             day = t.c;
@@ -242,8 +251,10 @@ static gint64 parse_datetime(Parser *p, Unit *precision)
         second = t.fields == 3 ? t.c : 0;
         *precision = t.fields == 3 ? UNIT_YEAR : UNIT_MINUTE;
         if (hour > 23 || minute > 59 || second > 59)
-            fail(p, "%s", hour > 23 ? "hour must be in 0..23" : minute > 59
-                            ? "minute must be in 0..59" : "second must be in 0..59");
+            fail(p, "%s",
+                    hour > 23     ? "hour must be in 0..23"
+                    : minute > 59 ? "minute must be in 0..59"
+                                  : "second must be in 0..59");
         advance(p);
     }
     if (!valid_date(p, year, month, day))
@@ -253,10 +264,10 @@ static gint64 parse_datetime(Parser *p, Unit *precision)
 
 static gboolean starts_unit_range(Parser *p)
 {
-    return p->token.kind == TOK_NUMBER
-            || (p->token.kind == TOK_WORD
-                    && (p->token.word == WORD_TODAY || p->token.word == WORD_YESTERDAY
-                            || p->token.word == WORD_THIS));
+    return p->token.kind == TOK_NUMBER ||
+           (p->token.kind == TOK_WORD &&
+                   (p->token.word == WORD_TODAY || p->token.word == WORD_YESTERDAY ||
+                           p->token.word == WORD_THIS));
 }
 
 static Range parse_unit_range(Parser *p)
@@ -273,7 +284,7 @@ static Range parse_unit_range(Parser *p)
     }
     if (p->token.kind != TOK_UNIT) {
         unexpected(p);
-        return (Range){ 0, 0 };
+        return (Range){0, 0};
     }
     Unit unit = p->token.unit;
     advance(p);
@@ -287,7 +298,7 @@ static Range parse_operator_range(Parser *p)
     gboolean before = accept_word(p, WORD_BEFORE);
     if (!before)
         accept_word(p, WORD_AFTER);
-    Range r = { 0, 0 };
+    Range r = {0, 0};
     Unit precision;
     if (starts_unit_range(p))
         r = parse_unit_range(p);
@@ -295,18 +306,18 @@ static Range parse_operator_range(Parser *p)
         r.start = r.end = parse_datetime(p, &precision);
     else
         unexpected(p);
-    return before ? (Range){ G_MININT64, r.start } : (Range){ r.end, G_MAXINT64 };
+    return before ? (Range){G_MININT64, r.start} : (Range){r.end, G_MAXINT64};
 }
 
 static gboolean starts_operator_range(Parser *p)
 {
-    return p->token.kind == TOK_WORD
-            && (p->token.word == WORD_BEFORE || p->token.word == WORD_AFTER);
+    return p->token.kind == TOK_WORD &&
+           (p->token.word == WORD_BEFORE || p->token.word == WORD_AFTER);
 }
 
 static Range parse_last(Parser *p)
 {
-    static const int seconds[] = { [UNIT_MINUTE] = 60, [UNIT_HOUR] = 3600, [UNIT_DAY] = 86400 };
+    static const int seconds[] = {[UNIT_MINUTE] = 60, [UNIT_HOUR] = 3600, [UNIT_DAY] = 86400};
     gint64 n = 1;
     if (p->token.kind == TOK_NUMBER) {
         n = p->token.a;
@@ -314,11 +325,11 @@ static Range parse_last(Parser *p)
     }
     if (p->token.kind != TOK_UNIT || p->token.unit > UNIT_DAY) {
         unexpected(p);
-        return (Range){ 0, 0 };
+        return (Range){0, 0};
     }
     Unit unit = p->token.unit;
     advance(p);
-    return (Range){ p->now_s - n * seconds[unit], G_MAXINT64 };
+    return (Range){p->now_s - n * seconds[unit], G_MAXINT64};
 }
 
 static Range parse_range(Parser *p)
@@ -327,7 +338,7 @@ static Range parse_range(Parser *p)
         return parse_unit_range(p);
     if (starts_operator_range(p))
         return parse_operator_range(p);
-    Range r = { 0, 0 };
+    Range r = {0, 0};
     Unit precision;
     if (starts_datetime(p))
         r.start = r.end = parse_datetime(p, &precision);
@@ -342,8 +353,8 @@ static Range parse_between(Parser *p)
     if (!accept_word(p, WORD_AND))
         unexpected(p);
     Range second = parse_range(p);
-    return first.start < second.start ? (Range){ first.start, second.end }
-                                      : (Range){ second.start, first.end };
+    return first.start < second.start ? (Range){first.start, second.end}
+                                      : (Range){second.start, first.end};
 }
 
 static Range parse_moment(Parser *p)
@@ -354,7 +365,7 @@ static Range parse_moment(Parser *p)
     struct tm tm;
     localtime_r(&seconds, &tm);
     if (precision == UNIT_YEAR)
-        return (Range){ t, t + 1 };
+        return (Range){t, t + 1};
     return unit_range(&tm, precision, 0);
 }
 
@@ -371,14 +382,15 @@ static Range parse_spec(Parser *p)
     if (starts_datetime(p))
         return parse_moment(p);
     unexpected(p);
-    return (Range){ 0, 0 };
+    return (Range){0, 0};
 }
 
-gboolean timerange_parse(const char *spec, gint64 now_s, gint64 *start_s, gint64 *end_s,
-        GError **error)
+gboolean timerange_parse(
+        const char *spec, gint64 now_s, gint64 *start_s, gint64 *end_s, GError **error)
 {
-    Parser p = { .begin = spec, .text = spec,
-            .now_s = now_s ? now_s : g_get_real_time() / G_USEC_PER_SEC };
+    Parser p = {.begin = spec,
+            .text = spec,
+            .now_s = now_s ? now_s : g_get_real_time() / G_USEC_PER_SEC};
     time_t now = (time_t)p.now_s;
     localtime_r(&now, &p.now);
     advance(&p);

@@ -9,5 +9,5 @@
 /* start <= t < end in seconds since 1970; G_MININT64 and G_MAXINT64 where a side is open. `now` is
  * the moment that relative words refer to (0: the clock). Errors are RUN_ERR_FILTER, message as
  * the reference words it. */
-gboolean timerange_parse(const char *spec, gint64 now_s, gint64 *start_s, gint64 *end_s,
-        GError **error);
+gboolean timerange_parse(
+        const char *spec, gint64 now_s, gint64 *start_s, gint64 *end_s, GError **error);

@@ -29,8 +29,8 @@ static inline void run_fixture_clear(RunFixture *f, gconstpointer data)
 }
 
 /* A run with an opref, started at `started_us`; completed if exit_status is 0. */
-static inline Run *run_fixture_run(RunFixture *f, const char *id, const char *op, gint64 started_us,
-        gint64 exit_status)
+static inline Run *run_fixture_run(
+        RunFixture *f, const char *id, const char *op, gint64 started_us, gint64 exit_status)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(OpRef) ref = opref_new("test", "/p", NULL, NULL, op);

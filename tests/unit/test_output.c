@@ -6,8 +6,7 @@
 
 #include "engine/run/output.h"
 
-#define TEST(path, fn) \
-    g_test_add(path, RunFixture, NULL, run_fixture_init, fn, run_fixture_clear)
+#define TEST(path, fn) g_test_add(path, RunFixture, NULL, run_fixture_init, fn, run_fixture_clear)
 
 static void collect(RunStream stream, const char *line, gsize len, gpointer data)
 {
@@ -39,7 +38,7 @@ static void lines_of_two_streams_are_kept_apart(RunFixture *f, gconstpointer dat
     g_autofree char *path = run_guild_path(run, "output.index");
     g_autofree char *index = fs_read(path, 0, &len, NULL);
     g_assert_cmpuint(len, ==, 5 * 9);
-    static const char streams[] = { 0, 1, 0, 0, 0 };
+    static const char streams[] = {0, 1, 0, 0, 0};
     for (gsize i = 0; i < 5; i++)
         g_assert_cmpint(index[i * 9 + 8], ==, streams[i]);
     g_assert_cmpint(index[0], ==, 0); /* big endian */

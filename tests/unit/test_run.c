@@ -11,8 +11,7 @@
 #include "engine/run/lock.h"
 #include "engine/run/manifest.h"
 
-#define TEST(path, fn) \
-    g_test_add(path, RunFixture, NULL, run_fixture_init, fn, run_fixture_clear)
+#define TEST(path, fn) g_test_add(path, RunFixture, NULL, run_fixture_init, fn, run_fixture_clear)
 
 static void attributes_are_yaml_and_a_newline(RunFixture *f, gconstpointer data)
 {
@@ -66,9 +65,9 @@ static void patterns_of_users_match_oprefs(RunFixture *f, gconstpointer data)
     static const struct {
         const char *pattern;
         gboolean regex, matches;
-    } cases[] = { { "train", FALSE, TRUE }, { "m:train", FALSE, TRUE }, { "x:train", FALSE, FALSE },
-            { "p/m:train", FALSE, TRUE }, { "tr.*", TRUE, TRUE }, { "tr", TRUE, FALSE },
-            { "tr.*", FALSE, FALSE }, { "+", TRUE, FALSE } };
+    } cases[] = {{"train", FALSE, TRUE}, {"m:train", FALSE, TRUE}, {"x:train", FALSE, FALSE},
+            {"p/m:train", FALSE, TRUE}, {"tr.*", TRUE, TRUE}, {"tr", TRUE, FALSE},
+            {"tr.*", FALSE, FALSE}, {"+", TRUE, FALSE}};
     g_autoptr(OpRef) ref = opref_new("guildfile", "p", "", "m", "train");
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(OpRef) pattern = opref_for_string(cases[i].pattern, NULL);
@@ -106,7 +105,7 @@ static void status_is_read_in_the_order_of_the_reference(RunFixture *f, gconstpo
 static void a_lock_that_is_no_pid_is_no_process(RunFixture *f, gconstpointer data)
 {
     g_autoptr(Run) run = run_fixture_run(f, "r1", "train", 1, 0);
-    static const char *const texts[] = { "", "x", "-1", "0", "1x", "99999999999999999999" };
+    static const char *const texts[] = {"", "x", "-1", "0", "1x", "99999999999999999999"};
     g_autofree char *path = run_guild_path(run, "LOCK");
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_assert_true(fs_write(path, texts[i], -1, NULL));
@@ -210,14 +209,14 @@ static void op_dirs_are_shortened_as_in_the_reference(void)
     static const struct {
         const char *dir, *cwd, *expected;
     } cases[] = {
-            { "/w/p/sub", "/w/p", "sub" },
-            { "/w/q", "/w/p", "../q" },
-            { "/w", "/w/p", "../" },
-            { "/x/y", "/w/p", "/x/y" },
-            { "/aaaaaaaaaa/bbbbbbbbbb/cccccccccc/dddddddddd", "/w/p",
-                    "/aaaaaaaaaa/\xe2\x80\xa6/dddddddddd" },
-            { "/w/p/aaaaaaaaaa/bbbbbbbbbb/cccccccccc/dddddddddd", "/w/p",
-                    "aaaaaaaaaa/\xe2\x80\xa6/dddddddddd" },
+            {"/w/p/sub", "/w/p", "sub"},
+            {"/w/q", "/w/p", "../q"},
+            {"/w", "/w/p", "../"},
+            {"/x/y", "/w/p", "/x/y"},
+            {"/aaaaaaaaaa/bbbbbbbbbb/cccccccccc/dddddddddd", "/w/p",
+                    "/aaaaaaaaaa/\xe2\x80\xa6/dddddddddd"},
+            {"/w/p/aaaaaaaaaa/bbbbbbbbbb/cccccccccc/dddddddddd", "/w/p",
+                    "aaaaaaaaaa/\xe2\x80\xa6/dddddddddd"},
     };
     g_setenv("HOME", "/home/nobody", TRUE);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {

@@ -13,7 +13,7 @@
 static void init(RunFixture *f, gconstpointer data)
 {
     run_fixture_init(f, data);
-    static const char *const ids[] = { "a1", "a2", "c3", "d4" };
+    static const char *const ids[] = {"a1", "a2", "c3", "d4"};
     for (gint64 i = 0; i < 4; i++) {
         g_autoptr(Run) run = run_fixture_run(f, ids[i], i % 2 ? "train" : "prepare",
                 (1526303655 + i * 86400) * 1000000, i == 3 ? 1 : 0);
@@ -24,7 +24,8 @@ static void init(RunFixture *f, gconstpointer data)
         if (i == 2) {
             g_assert_true(run_write_attr_raw(run, "tags", "- red\n- 5", NULL));
             g_assert_true(run_write_attr_raw(run, "marked", "true", NULL));
-            g_assert_true(run_write_attr_raw(run, "comments", "- {body: Looks Good, user: me}", NULL));
+            g_assert_true(
+                    run_write_attr_raw(run, "comments", "- {body: Looks Good, user: me}", NULL));
         }
     }
 }
@@ -51,23 +52,23 @@ static void arguments_are_indexes_ranges_ids_and_prefixes(RunFixture *f, gconstp
     static const struct {
         const char *args, *expected;
     } cases[] = {
-            { "1", "d4" },
-            { "2:3", "c3 a2" },
-            { ":2", "d4 c3" },
-            { "3:", "a2 a1" },
-            { ":", "d4 c3 a2 a1" },
-            { "4 1", "a1 d4" },
-            { "1 1", "d4" },
-            { "a1", "a1" },
-            { "c", "c3" },
-            { "", "d4 c3 a2 a1" },
-            { "3:2", "" },
-            { "a", "'a' matches multiple runs:\n  a2\n  a1" },
-            { "9", "could not find a run matching '9'" },
-            { "0", "could not find a run matching '0'" },
-            { "-1", "could not find a run matching '-1'" },
-            { "zz", "could not find a run matching 'zz'" },
-            { "1:9", "could not find a run matching '1:9'" },
+            {"1", "d4"},
+            {"2:3", "c3 a2"},
+            {":2", "d4 c3"},
+            {"3:", "a2 a1"},
+            {":", "d4 c3 a2 a1"},
+            {"4 1", "a1 d4"},
+            {"1 1", "d4"},
+            {"a1", "a1"},
+            {"c", "c3"},
+            {"", "d4 c3 a2 a1"},
+            {"3:2", ""},
+            {"a", "'a' matches multiple runs:\n  a2\n  a1"},
+            {"9", "could not find a run matching '9'"},
+            {"0", "could not find a run matching '0'"},
+            {"-1", "could not find a run matching '-1'"},
+            {"zz", "could not find a run matching 'zz'"},
+            {"1:9", "could not find a run matching '1:9'"},
     };
     g_autoptr(GPtrArray) runs = run_store_list(f->store, RUN_STORE_RUNS);
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -82,14 +83,14 @@ static void arguments_are_indexes_ranges_ids_and_prefixes(RunFixture *f, gconstp
 
 static void each_filter_keeps_what_it_names(RunFixture *f, gconstpointer data)
 {
-    static const char *const train[] = { "train", NULL }, *const glob[] = { "pre*", NULL },
-            *const re[] = { "^tr", NULL }, *const best[] = { "best", NULL },
-            *const none[] = { "-", NULL }, *const red[] = { "red", NULL },
-            *const good[] = { "looks good", NULL };
+    static const char *const train[] = {"train", NULL}, *const glob[] = {"pre*", NULL},
+                             *const re[] = {"^tr", NULL}, *const best[] = {"best", NULL},
+                             *const none[] = {"-", NULL}, *const red[] = {"red", NULL},
+                             *const good[] = {"looks good", NULL};
     RunQuery q;
-#define CASE(expected, ...) \
-    run_query_init(&q);     \
-    __VA_ARGS__;            \
+#define CASE(expected, ...)                                                                        \
+    run_query_init(&q);                                                                            \
+    __VA_ARGS__;                                                                                   \
     assert_query(f, &q, expected)
     CASE("d4 c3 a2 a1", (void)0);
     CASE("d4 a2", q.ops = train);
@@ -134,22 +135,22 @@ static void operations_match_by_part(void)
         const char *ref, *operation;
         gboolean matches;
     } cases[] = {
-            { "train", "train", TRUE },
-            { "train", "m:train", TRUE },
-            { "m:train", "train", FALSE },
-            { "m*:t*", "model:train", TRUE },
-            { "pkg/m:train", "pkg/m:train", TRUE },
-            { "p/m:train", "pkg/m:train", FALSE },
-            { "tra", "train", FALSE },
-            { "^tra", "train", TRUE },
-            { "in$", "train", TRUE },
-            { "[$", "train", FALSE },
-            { "run.py", "run.py+random", FALSE },
+            {"train", "train", TRUE},
+            {"train", "m:train", TRUE},
+            {"m:train", "train", FALSE},
+            {"m*:t*", "model:train", TRUE},
+            {"pkg/m:train", "pkg/m:train", TRUE},
+            {"p/m:train", "pkg/m:train", FALSE},
+            {"tra", "train", FALSE},
+            {"^tra", "train", TRUE},
+            {"in$", "train", TRUE},
+            {"[$", "train", FALSE},
+            {"run.py", "run.py+random", FALSE},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_test_message("%s %s", cases[i].ref, cases[i].operation);
-        g_assert_cmpint(run_match_operation(cases[i].ref, cases[i].operation), ==,
-                cases[i].matches);
+        g_assert_cmpint(
+                run_match_operation(cases[i].ref, cases[i].operation), ==, cases[i].matches);
     }
 }
 
