@@ -261,6 +261,11 @@ static gboolean go_to_background(RunState *s, Op *op, Run *run, gboolean *is_par
     if (!exec_daemonize(pidfile, cli_cwd(), &in_child, error))
         return FALSE;
     *is_parent = !in_child;
+    if (in_child) {
+        /* A run that was started is never seen without a lock; its own process takes it over. */
+        run_write_lock(run, getpid(), NULL);
+        exec_daemon_ready();
+    }
     return TRUE;
 }
 

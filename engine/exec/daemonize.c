@@ -12,6 +12,7 @@
 #include "engine/exec/exec.h"
 
 static char *daemon_pidfile;
+static int ready_fd = -1; /* in the daemon: a byte on it lets the command return */
 
 static void remove_pidfile(void)
 {
@@ -85,7 +86,7 @@ gboolean exec_daemonize(const char *pidfile, const char *cwd, gboolean *in_child
         g_set_error(error, EXEC_ERROR, EXEC_ERROR_IO, "cannot go to the background");
         return FALSE;
     }
-    /* The middle process ends once the daemon's pid is in the file. */
+    /* The middle process ends once the daemon says that it is ready, or has died. */
     setsid();
     int ready[2];
     if (pipe2(ready, O_CLOEXEC))
@@ -98,10 +99,20 @@ gboolean exec_daemonize(const char *pidfile, const char *cwd, gboolean *in_child
     }
     close(ready[0]);
     detach(cwd);
-    if (!write_pid(lock_fd) || write(ready[1], "1", 1) != 1)
+    if (!write_pid(lock_fd))
         _exit(1);
-    close(ready[1]);
+    ready_fd = ready[1];
     atexit(remove_pidfile);
     *in_child = TRUE;
     return TRUE;
+}
+
+void exec_daemon_ready(void)
+{
+    if (ready_fd < 0)
+        return;
+    if (write(ready_fd, "1", 1) != 1)
+        _exit(1);
+    close(ready_fd);
+    ready_fd = -1;
 }

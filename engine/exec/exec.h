@@ -106,5 +106,7 @@ guint exec_signal_tree(pid_t pid, const char *run_dir, int sig);
 
 /* For --background: goes on in a child that has no terminal, with cwd `cwd` and its pid in
  * `pidfile`, which it holds locked and which is removed when it exits. In the parent *in_child is
- * FALSE and the daemon is known to run. */
+ * FALSE once the daemon has called exec_daemon_ready(); an error if it has died before. */
 gboolean exec_daemonize(const char *pidfile, const char *cwd, gboolean *in_child, GError **error);
+/* In the daemon, once others may see the run as running: the command that made it returns. Nothing elsewhere. */
+void exec_daemon_ready(void);
