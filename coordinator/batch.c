@@ -379,6 +379,27 @@ void coordinator_stop_job(Coordinator *c, Job *j, gint64 grace_us, gboolean stag
     maybe_end(j);
 }
 
+/* Here no other machine will come: what this one has not got it never will. Elsewhere one may. */
+void job_check_fit(Job *j)
+{
+    Coordinator *c = j->c;
+    SchedFit fit = j->stage_only || j->stopping ? SCHED_FITS : sched_fit(c->sched, &j->needs);
+    if (fit != SCHED_NOWHERE || j->told_nowhere) {
+        j->told_nowhere = fit == SCHED_NOWHERE;
+        return;
+    }
+    j->told_nowhere = TRUE;
+    g_autofree char *needs = request_describe(&j->needs);
+    g_autofree char *why = sched_fit_why(c->sched, &j->needs);
+    if (!c->local) {
+        job_say(j, LOG_WARNING, "Waiting for %s: no worker has that (%s)", needs, why);
+        return;
+    }
+    job_say(j, LOG_ERROR, "Trials ask for %s, which this machine has not got (%s)", needs, why);
+    j->exit_status = 1;
+    coordinator_stop_job(c, j, -1, TRUE);
+}
+
 /* ---- beginning ---- */
 
 void job_free(gpointer job)
@@ -535,6 +556,7 @@ Job *coordinator_add(Coordinator *c, Run *run, const JobOptions *options,
         j->n_asked = 1;
         enqueue_when_durable(task_new(j, run_id(run)));
     }
+    job_check_fit(j);
     return j;
 }
 

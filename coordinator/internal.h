@@ -164,6 +164,7 @@ struct Job {
     int exit_status;
     Feed *feed;          /* NULL: a single run */
     gboolean asked_all;
+    gboolean told_nowhere; /* it was said that no worker has what it asks for */
     guint n_asked, n_done, n_failed, n_running, n_waiting;
     GHashTable *tasks;   /* Task set: those not ended */
     GSource *staging;    /* idle */
@@ -225,6 +226,7 @@ void attempt_failed(Task *t, Run *run, const char *error);   /* it can't be give
 void job_task_started(Task *t);
 void job_task_ended(Task *t, int exit_status, const char *error);
 void job_pump(Job *j); /* asks for trials as far ahead as needed */
+void job_check_fit(Job *j); /* says so if no worker could ever run it; local: ends it */
 void job_free(gpointer job);
 void job_say(Job *j, int level, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 JobProgress job_progress(Job *j);

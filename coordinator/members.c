@@ -66,6 +66,11 @@ static Member *member_new(Coordinator *c, const MsgHello *h, const Resources *r)
         g_ptr_array_set_size(c->by_handle, (gint)m->handle + 1);
     c->by_handle->pdata[m->handle] = m;
     g_hash_table_insert(c->members, m->session, m);
+    GHashTableIter it;
+    gpointer job;
+    g_hash_table_iter_init(&it, c->jobs);
+    while (g_hash_table_iter_next(&it, NULL, &job))
+        job_check_fit(job);
     return m;
 }
 
