@@ -91,8 +91,8 @@ int child_run(const char *const *argv, char **env, const char *cwd, int *signale
     if (signaled)
         *signaled = last_signal;
     if (err) {
-        g_set_error(error, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED, "cannot start %s: %s", argv[0],
-                g_strerror(err));
+        g_set_error(error, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED, "[Errno %d] %s: '%s'", err,
+                g_strerror(err), argv[0]);
         return 127;
     }
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);

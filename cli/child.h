@@ -12,7 +12,7 @@ const char *child_guild_exe(void);
 /* Runs argv (looked up in PATH unless it has a slash) with `env` (NAME=VALUE, NULL: ours) in `cwd`
  * (NULL: ours) and waits. Until it ends SIGTERM and SIGHUP are passed on to it, and SIGINT, which
  * it gets from the terminal, is left to it. Gives the exit status as Python's subprocess does: -N
- * for signal N; 127 with error if it can't be started. `signaled` (may be NULL) gets the last
+ * for signal N; 127 with error, worded as by Python, if it can't be started. `signaled` (may be NULL) gets the last
  * signal that we were sent meanwhile, or 0. */
 int child_run(const char *const *argv, char **env, const char *cwd, int *signaled, GError **error);
 
