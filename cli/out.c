@@ -56,7 +56,7 @@ int out_width(void)
 /* --- tables --- */
 
 typedef struct {
-    char **cells, **suffixes;
+    char **cells, **dims, **tails;
     GPtrArray *details;
 } Row;
 
@@ -72,7 +72,8 @@ static void row_free(gpointer data)
 {
     Row *row = data;
     g_strfreev(row->cells);
-    g_strfreev(row->suffixes);
+    g_strfreev(row->dims);
+    g_strfreev(row->tails);
     g_ptr_array_unref(row->details);
     g_free(row);
 }
@@ -93,16 +94,24 @@ void out_table_free(OutTable *table)
     g_free(table);
 }
 
+static glong cell_width(const Row *row, guint column)
+{
+    return g_utf8_strlen(row->cells[column], -1) + g_utf8_strlen(row->dims[column], -1) +
+            g_utf8_strlen(row->tails[column], -1);
+}
+
 void out_table_add(OutTable *table, char **cells)
 {
     Row *row = g_new0(Row, 1);
     row->cells = g_new0(char *, table->n_columns + 1);
-    row->suffixes = g_new0(char *, table->n_columns + 1);
+    row->dims = g_new0(char *, table->n_columns + 1);
+    row->tails = g_new0(char *, table->n_columns + 1);
     row->details = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < table->n_columns; i++) {
         row->cells[i] = cells[i] ? cells[i] : g_strdup("");
-        row->suffixes[i] = g_strdup("");
-        table->widths[i] = MAX(table->widths[i], g_utf8_strlen(row->cells[i], -1));
+        row->dims[i] = g_strdup("");
+        row->tails[i] = g_strdup("");
+        table->widths[i] = MAX(table->widths[i], cell_width(row, i));
     }
     g_free(cells);
     table->current = table->rows->len;
@@ -119,13 +128,14 @@ static Row *current_row(OutTable *table)
     return table->rows->pdata[table->current];
 }
 
-void out_table_suffix(OutTable *table, guint column, const char *suffix)
+void out_table_suffix(OutTable *table, guint column, const char *dim, const char *plain)
 {
     Row *row = current_row(table);
-    g_free(row->suffixes[column]);
-    row->suffixes[column] = g_strdup(suffix);
-    table->widths[column] = MAX(table->widths[column],
-            g_utf8_strlen(row->cells[column], -1) + g_utf8_strlen(suffix, -1));
+    g_free(row->dims[column]);
+    g_free(row->tails[column]);
+    row->dims[column] = g_strdup(dim);
+    row->tails[column] = g_strdup(plain);
+    table->widths[column] = MAX(table->widths[column], cell_width(row, column));
 }
 
 void out_table_detail(OutTable *table, const char *line)
@@ -151,11 +161,12 @@ static void print_row(const OutTable *table, const Row *row, FILE *stream, guint
     fprintf(stream, "%*s", (int)indent, "");
     room -= indent;
     for (guint i = 0; i < table->n_columns && room > 0; i++) {
-        glong used = g_utf8_strlen(row->cells[i], -1) + g_utf8_strlen(row->suffixes[i], -1);
         print_cut(stream, style, row->cells[i], &room);
-        print_cut(stream, style == OUT_PLAIN ? OUT_DIM : style, row->suffixes[i], &room);
+        print_cut(stream, style == OUT_PLAIN ? OUT_DIM : style, row->dims[i], &room);
+        print_cut(stream, style, row->tails[i], &room);
         if (i + 1 < table->n_columns) {
-            g_autofree char *pad = g_strnfill((gsize)(table->widths[i] + COLUMN_GAP - used), ' ');
+            gsize gap = (gsize)(table->widths[i] + COLUMN_GAP - cell_width(row, i));
+            g_autofree char *pad = g_strnfill(gap, ' ');
             print_cut(stream, OUT_PLAIN, pad, &room);
         }
     }

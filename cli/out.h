@@ -22,8 +22,8 @@ typedef struct OutTable OutTable;
 OutTable *out_table_new(guint n_columns);
 /* `cells`: n_columns newly allocated strings, the vector and they are taken over; NULL is "". */
 void out_table_add(OutTable *table, char **cells);
-/* Dim text behind a cell of the last row. */
-void out_table_suffix(OutTable *table, guint column, const char *suffix);
+/* Text behind a cell of the last row, the first part dim. */
+void out_table_suffix(OutTable *table, guint column, const char *dim, const char *plain);
 /* Makes row `index` the one that suffixes and details go to, until the next row is added. */
 void out_table_select(OutTable *table, guint index);
 /* A line printed below the last row as it is. */
