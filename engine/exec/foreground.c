@@ -99,13 +99,23 @@ static void run_until_over(Foreground *f)
     g_source_destroy(source);
 }
 
-gboolean exec_run_foreground(ExecSpec *spec, int *exit_status, GError **error)
+/* Those that we are to heed: nohup and shells have us ignore some, and a blocked signal that is
+ * ignored would still reach the signalfd. */
+static void heeded_signals(sigset_t *set)
 {
     static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    sigemptyset(set);
+    for (guint i = 0; i < G_N_ELEMENTS(signals); i++) {
+        struct sigaction now;
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            sigaddset(set, signals[i]);
+    }
+}
+
+gboolean exec_run_foreground(ExecSpec *spec, int *exit_status, GError **error)
+{
     sigset_t set, old;
-    sigemptyset(&set);
-    for (guint i = 0; i < G_N_ELEMENTS(signals); i++)
-        sigaddset(&set, signals[i]);
+    heeded_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, &old);
 
     /* What the child leaves behind comes to us to be reaped, not to an init that may be slow. */
