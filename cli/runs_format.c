@@ -228,9 +228,8 @@ static void add_op_desc_suffix(OutTable *table, guint column, Run *run)
 {
     g_autofree char *dir = op_dir_suffix(run);
     g_autoptr(Value) marked = run_try_attr(run, "marked");
-    g_autofree char *suffix =
-            g_strconcat(dir ? dir : "", marked && value_truthy(marked) ? " [marked]" : "", NULL);
-    out_table_suffix(table, column, suffix);
+    gboolean is_marked = marked && value_truthy(marked);
+    out_table_suffix(table, column, dir ? dir : "", is_marked ? " [marked]" : "");
 }
 
 static void add_row(
