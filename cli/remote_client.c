@@ -622,7 +622,7 @@ gboolean remote_pull(RemoteClient *c, const char *run, const char *runs_dir, gbo
     leave_known(files, dir, only_guild);
     if (!fs_mkdirs(dir, error) || !fetch(c, files, error))
         return FALSE;
-    gboolean ok = filelist_build(dir, files, blobs_open_fd, c->blobs, error);
+    gboolean ok = filelist_build_taking(dir, files, blobs_open_fd, blobs_take, c->blobs, NULL, error);
     transfer_release(c->xfer, files);
     return ok;
 }

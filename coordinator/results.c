@@ -223,7 +223,8 @@ static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
     g_autoptr(Run) run = task_run(t);
     if (t->output)
         run_output_close(g_steal_pointer(&t->output));
-    gboolean ok = filelist_build(run_dir(run), files, blobs_open_fd, c->blobs, &err);
+    gboolean ok = filelist_build_taking(run_dir(run), files, blobs_open_fd, blobs_take, c->blobs,
+            c->digests, &err);
     if (p)
         transfer_release(p->xfer, files);
     if (!ok) {

@@ -102,7 +102,8 @@ static Run *build(Submission *s, GError **error)
             return NULL;
     }
     if (!fs_remove_tree(aside, error) || !fs_mkdirs(aside, error) ||
-            !filelist_build(aside, s->files, blobs_open_fd, c->blobs, error) ||
+            !filelist_build_taking(aside, s->files, blobs_open_fd, blobs_take, c->blobs,
+                    c->digests, error) ||
             !run_store_ensure(c->store, error))
         return NULL;
     if (rename(aside, dir) < 0) {

@@ -84,6 +84,18 @@ int blobs_open_fd(const char *digest, gpointer blob_store, GError **error)
     return fd;
 }
 
+gboolean blobs_take(const char *digest, int dirfd, const char *name, gpointer blob_store)
+{
+    BlobStore *b = blob_store;
+    struct stat st;
+    g_autofree char *path = blobs_path(b, digest);
+    if (GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest)) > 1 || stat(path, &st) < 0 ||
+            renameat(AT_FDCWD, path, dirfd, name) < 0)
+        return FALSE;
+    b->size -= MIN(b->size, (guint64)st.st_size);
+    return TRUE;
+}
+
 guint64 blobs_size(BlobStore *b) { return b->size; }
 
 /* ---- receiving ---- */

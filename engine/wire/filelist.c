@@ -112,26 +112,38 @@ static char *digest_fd(int fd, guint64 *size, GError **error)
     }
 }
 
+static char *stat_key(const struct stat *st)
+{
+    return g_strdup_printf("%llx:%llx:%llx:%llx.%lx", (unsigned long long)st->st_dev,
+            (unsigned long long)st->st_ino, (unsigned long long)st->st_size,
+            (unsigned long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+}
+
+/* A file changed within the last moments may change again within the same time stamp. */
+static gboolean is_settled(const struct stat *st)
+{
+    return g_get_real_time() / G_USEC_PER_SEC - st->st_mtim.tv_sec > 2;
+}
+
+static void learn(DigestCache *cache, const struct stat *st, const char *digest)
+{
+    if (g_hash_table_size(cache->known) > 200000)
+        g_hash_table_remove_all(cache->known);
+    g_hash_table_insert(cache->known, stat_key(st), g_strdup(digest));
+}
+
 static char *cached_digest(DigestCache *cache, int fd, const struct stat *st, guint64 *size,
         GError **error)
 {
-    g_autofree char *key = g_strdup_printf("%llx:%llx:%llx:%llx.%lx",
-            (unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
-            (unsigned long long)st->st_size, (unsigned long long)st->st_mtim.tv_sec,
-            st->st_mtim.tv_nsec);
+    g_autofree char *key = stat_key(st);
     const char *known = cache ? g_hash_table_lookup(cache->known, key) : NULL;
     if (known) {
         *size = st->st_size;
         return g_strdup(known);
     }
     char *digest = digest_fd(fd, size, error);
-    /* A file changed within the last moments may change again within the same time stamp. */
-    gboolean settled = g_get_real_time() / G_USEC_PER_SEC - st->st_mtim.tv_sec > 2;
-    if (cache && digest && settled && *size == (guint64)st->st_size) {
-        if (g_hash_table_size(cache->known) > 200000)
-            g_hash_table_remove_all(cache->known);
-        g_hash_table_insert(cache->known, g_steal_pointer(&key), g_strdup(digest));
-    }
+    if (cache && digest && is_settled(st) && *size == (guint64)st->st_size)
+        learn(cache, st, digest);
     return digest;
 }
 
@@ -399,37 +411,73 @@ static void clear_way(int dirfd, const char *name)
         unlinkat(dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
 }
 
-static gboolean build_file(int dirfd, const char *name, const FileEntry *e, FileListOpen open_blob,
-        gpointer data, const char *root, GError **error)
+typedef struct {
+    const char *root;
+    FileListOpen open;
+    FileListTake take; /* or NULL */
+    gpointer data;
+    DigestCache *cache; /* or NULL */
+    GHashTable *counts; /* of digests: one that is needed twice can't be given away */
+} Build;
+
+/* Content smaller than this is not worth taking. */
+#define TAKE_BYTES (1024 * 1024)
+
+static gboolean take_content(Build *b, int dirfd, const char *name, const FileEntry *e)
+{
+    return b->take && e->digest && e->size >= TAKE_BYTES &&
+            GPOINTER_TO_UINT(g_hash_table_lookup(b->counts, e->digest)) == 1 &&
+            b->take(e->digest, dirfd, name, b->data);
+}
+
+static int write_content(Build *b, int dirfd, const char *name, const FileEntry *e, GError **error)
 {
     int in = -1;
-    if (!e->data && (in = open_blob(e->digest, data, error)) < 0)
-        return FALSE;
-    clear_way(dirfd, name);
+    if (!e->data && (in = b->open(e->digest, b->data, error)) < 0)
+        return -1;
     int out = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     gboolean ok = out >= 0;
     if (ok && e->data)
         ok = write_all(out, g_bytes_get_data(e->data, NULL), g_bytes_get_size(e->data));
     else if (ok)
         ok = copy_content(in, out);
-    if (ok)
-        ok = fchmod(out, e->mode & 0777) == 0;
+    if (!ok)
+        io_error(error, "write", b->root, e->path);
+    if (in >= 0)
+        close(in);
+    if (!ok && out >= 0) {
+        close(out);
+        out = -1;
+    }
+    return out;
+}
+
+static gboolean build_file(Build *b, int dirfd, const char *name, const FileEntry *e,
+        GError **error)
+{
+    clear_way(dirfd, name);
+    int out = take_content(b, dirfd, name, e)
+            ? openat(dirfd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
+            : write_content(b, dirfd, name, e, error);
+    if (out < 0)
+        return error && *error ? FALSE : io_error(error, "write", b->root, e->path);
+    gboolean ok = fchmod(out, e->mode & 0777) == 0;
     if (ok && e->mtime_us > 0) {
         struct timespec t = { e->mtime_us / G_USEC_PER_SEC, e->mtime_us % G_USEC_PER_SEC * 1000 };
         futimens(out, (struct timespec[]){ t, t });
     }
-    if (!ok)
-        io_error(error, "write", root, e->path);
-    if (in >= 0)
-        close(in);
-    if (out >= 0 && close(out) < 0 && ok)
-        ok = io_error(error, "write", root, e->path);
-    return ok;
+    struct stat st;
+    if (ok && b->cache && e->digest && fstat(out, &st) == 0 && is_settled(&st) &&
+            (guint64)st.st_size == e->size)
+        learn(b->cache, &st, e->digest);
+    if (close(out) < 0)
+        ok = FALSE;
+    return ok || io_error(error, "write", b->root, e->path);
 }
 
-static gboolean build_entry(int rootfd, const FileEntry *e, FileListOpen open_blob, gpointer data,
-        const char *root, GError **error)
+static gboolean build_entry(Build *b, int rootfd, const FileEntry *e, GError **error)
 {
+    const char *root = b->root;
     const char *slash = strrchr(e->path, '/');
     const char *name = slash ? slash + 1 : e->path;
     int dirfd = open_folder(rootfd, e->path, slash ? (gsize)(slash - e->path) : 0);
@@ -449,31 +497,54 @@ static gboolean build_entry(int rootfd, const FileEntry *e, FileListOpen open_bl
         clear_way(dirfd, name);
         ok = symlinkat(e->target, dirfd, name) == 0 || io_error(error, "link", root, e->path);
     } else {
-        ok = build_file(dirfd, name, e, open_blob, data, root, error);
+        ok = build_file(b, dirfd, name, e, error);
     }
     close(dirfd);
+    return ok;
+}
+
+static GHashTable *count_digests(GPtrArray *files)
+{
+    GHashTable *counts = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < files->len; i++) {
+        FileEntry *e = files->pdata[i];
+        if (e->digest)
+            g_hash_table_insert(counts, e->digest,
+                    GUINT_TO_POINTER(GPOINTER_TO_UINT(g_hash_table_lookup(counts, e->digest)) + 1));
+    }
+    return counts;
+}
+
+gboolean filelist_build_taking(const char *root, GPtrArray *files, FileListOpen open_blob,
+        FileListTake take, gpointer data, DigestCache *cache, GError **error)
+{
+    GError *err = NULL;
+    int rootfd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (rootfd < 0)
+        return io_error(error, "open", root, "");
+    g_autoptr(GHashTable) counts = count_digests(files);
+    Build b = { root, open_blob, take, data, cache, counts };
+    gboolean ok = TRUE;
+    for (guint i = 0; ok && i < files->len; i++) {
+        FileEntry *e = files->pdata[i];
+        if (!fs_is_safe_rel(e->path)) {
+            g_set_error(&err, G_FILE_ERROR, G_FILE_ERROR_INVAL, "unsafe name in a file list: %s",
+                    e->path);
+            ok = FALSE;
+        } else {
+            ok = build_entry(&b, rootfd, e, &err);
+        }
+    }
+    close(rootfd);
+    if (!ok)
+        g_propagate_error(error, err);
     return ok;
 }
 
 gboolean filelist_build(const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data,
         GError **error)
 {
-    int rootfd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (rootfd < 0)
-        return io_error(error, "open", root, "");
-    gboolean ok = TRUE;
-    for (guint i = 0; ok && i < files->len; i++) {
-        FileEntry *e = files->pdata[i];
-        if (!fs_is_safe_rel(e->path)) {
-            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "unsafe name in a file list: %s",
-                    e->path);
-            ok = FALSE;
-        } else {
-            ok = build_entry(rootfd, e, open_blob, data, root, error);
-        }
-    }
-    close(rootfd);
-    return ok;
+    return filelist_build_taking(root, files, open_blob, NULL, data, NULL, error);
 }
 
 /* Nothing about the entry says that it was touched. */

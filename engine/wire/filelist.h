@@ -71,6 +71,13 @@ typedef int (*FileListOpen)(const char *digest, gpointer data, GError **error);
 gboolean filelist_build(const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data,
         GError **error);
 
+/* Gives the content itself away: makes it the file `name` in the folder `dirfd`. FALSE: it can't. */
+typedef gboolean (*FileListTake)(const char *digest, int dirfd, const char *name, gpointer data);
+/* The same for one who needs large content nowhere else: it is moved instead of copied. `cache` (may be
+ * NULL) learns the digests of what was written, so that a scan need not read it again. */
+gboolean filelist_build_taking(const char *root, GPtrArray *files, FileListOpen open_blob,
+        FileListTake take, gpointer data, DigestCache *cache, GError **error);
+
 /* What changed below `root` since `before` (a scan, FILELIST_NO_DIGEST is enough): entries that are new or
  * differ in kind, mode, size, time or target, and FILE_GONE for those that went. Only changed files are
  * read. */

@@ -26,7 +26,8 @@ typedef enum {
     F_BOOL,
     F_STRV,
     F_VALUE,
-    F_BYTES,
+    F_BYTES,   /* content; unpacked, it points into the frame */
+    F_DATA,    /* content that is kept: copied */
     F_HELD,
     F_FILES,
 } FieldType;
@@ -128,7 +129,7 @@ static const Field file_fields[] = {
     /* clang-format off */
     F(FileEntry, path, F_STRING) F(FileEntry, kind, F_INT) F(FileEntry, mode, F_INT)
     F(FileEntry, size, F_UINT64) F(FileEntry, mtime_us, F_INT64) F(FileEntry, digest, F_DIGEST)
-    F(FileEntry, target, F_STRING) F(FileEntry, data, F_BYTES)
+    F(FileEntry, target, F_STRING) F(FileEntry, data, F_DATA)
     /* clang-format on */
     { 0 },
 };
@@ -263,7 +264,8 @@ static void pack_field(msgpack_packer *p, const Field *f, const void *at)
     case F_VALUE:
         pack_value(p, *(Value *const *)at);
         break;
-    case F_BYTES: {
+    case F_BYTES:
+    case F_DATA: {
         gsize n = 0;
         const void *data = g_bytes_get_data(*(GBytes *const *)at, &n);
         msgpack_pack_bin(p, n);
@@ -300,12 +302,28 @@ static GBytes *take_buffer(msgpack_sbuffer *buf)
     return g_bytes_new_with_free_func(buf->data, n, free, buf->data);
 }
 
+static void buffer_init(msgpack_sbuffer *buf, gsize hint)
+{
+    msgpack_sbuffer_init(buf);
+    buf->data = malloc(hint);
+    buf->alloc = buf->data ? hint : 0;
+}
+
+/* Content is most of its message: a buffer that need not grow saves a copy of it. */
+static gsize size_hint(MsgKind kind, const void *msg)
+{
+    GBytes *content = kind == MSG_CHUNK ? ((const MsgChunk *)msg)->data
+            : kind == MSG_OUTPUT        ? ((const MsgOutput *)msg)->data
+                                        : NULL;
+    return 512 + (content ? g_bytes_get_size(content) : 0);
+}
+
 GBytes *wire_pack(MsgKind kind, const void *msg)
 {
     g_assert(kind > 0 && kind < MSG_N_KINDS);
     msgpack_sbuffer buf;
-    msgpack_sbuffer_init(&buf);
     msgpack_packer p;
+    buffer_init(&buf, size_hint(kind, msg));
     msgpack_packer_init(&p, &buf, msgpack_sbuffer_write);
     msgpack_pack_array(&p, 2);
     msgpack_pack_int(&p, kind);
@@ -552,9 +570,11 @@ static gboolean take_field(const Field *f, const msgpack_object *o, void *at, GE
     case F_VALUE:
         return (*(Value **)at = take_value(o, error)) != NULL;
     case F_BYTES:
+    case F_DATA:
         if (o->type != MSGPACK_OBJECT_BIN)
             return bad(error, WIRE_ERROR_MALFORMED, f->name);
-        *(GBytes **)at = g_bytes_new(o->via.bin.ptr, o->via.bin.size);
+        *(GBytes **)at = f->type == F_DATA ? g_bytes_new(o->via.bin.ptr, o->via.bin.size)
+                                           : g_bytes_new_static(o->via.bin.ptr, o->via.bin.size);
         return TRUE;
     case F_HELD:
         *(GPtrArray **)at = take_array(held_fields, sizeof(HeldTask), held_task_free, MAX_HELD, o,
@@ -609,6 +629,7 @@ static void free_fields(const Field *fields, void *base)
             value_unref(*at);
             break;
         case F_BYTES:
+        case F_DATA:
             if (*at)
                 g_bytes_unref(*at);
             break;

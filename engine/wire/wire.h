@@ -200,7 +200,8 @@ const char *wire_kind_name(MsgKind kind); /* "hello"; "?" for numbers out of ran
 /* Packs a message of this kind. `msg` points to its struct. Never fails; a message over
  * WIRE_MAX_FRAME is a programming error (senders split file lists and content). */
 GBytes *wire_pack(MsgKind kind, const void *msg);
-/* Gives a newly allocated struct of the kind found (free with wire_free) and sets *kind. */
+/* Gives a newly allocated struct of the kind found (free with wire_free) and sets *kind. Large content
+ * (MsgChunk.data, MsgOutput.data) points into `data`, which must outlive it. */
 void *wire_unpack(const void *data, gsize len, MsgKind *kind, GError **error);
 void wire_free(MsgKind kind, void *msg);
 

@@ -133,6 +133,31 @@ static ZSend send_result(void)
     return errno == EAGAIN ? ZSEND_FULL : ZSEND_GONE;
 }
 
+/* Bodies from this size on are handed over without a copy. */
+#define SHARE_BYTES 16384
+
+static void let_go(void *data, void *hint) { g_bytes_unref(hint); }
+
+static gboolean send_body(ZSource *z, GBytes *body)
+{
+    gsize n;
+    const void *p = g_bytes_get_data(body, &n);
+    if (n < SHARE_BYTES)
+        return zmq_send(z->socket, p, n, ZMQ_DONTWAIT) >= 0;
+    zmq_msg_t msg;
+    /* libzmq only reads it, on its own thread; GBytes are counted atomically. */
+    if (zmq_msg_init_data(&msg, (void *)p, n, let_go, g_bytes_ref(body)) < 0) {
+        g_bytes_unref(body);
+        return FALSE;
+    }
+    if (zmq_msg_send(&msg, z->socket, ZMQ_DONTWAIT) >= 0)
+        return TRUE;
+    int code = errno;
+    zmq_msg_close(&msg);
+    errno = code;
+    return FALSE;
+}
+
 ZSend zsource_send(ZSource *z, GBytes *peer, GBytes *body)
 {
     if (z->closed)
@@ -144,8 +169,7 @@ ZSend zsource_send(ZSource *z, GBytes *peer, GBytes *body)
         if (zmq_send(z->socket, p, n, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
             return send_result();
     }
-    p = g_bytes_get_data(body, &n);
-    if (zmq_send(z->socket, p, n, ZMQ_DONTWAIT) < 0)
+    if (!send_body(z, body))
         return send_result();
     /* The edge on ZMQ_FD may have been used up by this send: prepare, which reads ZMQ_EVENTS, must
      * run before the loop sleeps. It does, if we are inside the loop; from outside, wake it. */
