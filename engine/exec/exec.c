@@ -403,7 +403,12 @@ static void push_job(SpawnJob *job)
         pool = g_thread_pool_new(run_job, NULL, 1, FALSE, NULL);
         g_once_init_leave(&once, 1);
     }
+    /* The thread that this may start takes no signals: they are for who waits for them. */
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
     g_thread_pool_push(pool, job, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 /* Waits for the thread to be through with the job, which it soon is; frees all but the child. */
