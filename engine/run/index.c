@@ -359,9 +359,15 @@ Value *run_index_attrs(RunIndex *index, Run *run)
     return attrs;
 }
 
+/* Names with '#' are of other folders, such as trials that a batch run links to. */
+static gboolean may_be_logged(Run *run, const char *name)
+{
+    return !run_is_core_attr(name) &&
+            (strchr(name, '#') || run_may_have(run, RUN_HAS_LOGGED_ATTRS));
+}
+
 Value *run_index_named_attr(RunIndex *index, Run *run, const char *name)
 {
-    gboolean may_be_logged = !run_is_core_attr(name) && run_may_have(run, RUN_HAS_LOGGED_ATTRS);
-    Value *logged = may_be_logged ? value_map_get(logged_attrs(index, run), name) : NULL;
+    Value *logged = may_be_logged(run, name) ? value_map_get(logged_attrs(index, run), name) : NULL;
     return logged ? value_ref(logged) : run_named_attr(run, name);
 }
