@@ -302,11 +302,13 @@ static const Value *find_item(const Guildfile *g, const char *name)
     return NULL;
 }
 
-static char *package_guildfile(const char *pkg)
+char *gf_find_package_file(const Guildfile *g, const char *rel)
 {
-    g_autofree char *rel = g_strdelimit(g_strdelimit(g_strdup(pkg), "-", '_'), ".", '/');
     if (!fs_is_safe_rel(rel))
         return NULL;
+    g_autofree char *own = g_build_filename(g->dir ? g->dir : ".", rel, GUILDFILE_NAME, NULL);
+    if (fs_is_file(own))
+        return g_steal_pointer(&own);
     for (const char *const *dir = pymodule_sys_path(); *dir; dir++) {
         char *path = g_build_filename(*dir, rel, GUILDFILE_NAME, NULL);
         if (fs_is_file(path))
@@ -314,6 +316,12 @@ static char *package_guildfile(const char *pkg)
         g_free(path);
     }
     return NULL;
+}
+
+static char *package_guildfile(const Guildfile *g, const char *pkg)
+{
+    g_autofree char *rel = g_strdelimit(g_strdelimit(g_strdup(pkg), "-", '_'), ".", '/');
+    return gf_find_package_file(g, rel);
 }
 
 static void add_parent(GPtrArray *parents, Guildfile *pkg)
@@ -334,7 +342,7 @@ static Value *package_parent(
                 name);
         return NULL;
     }
-    g_autofree char *path = package_guildfile(pkg);
+    g_autofree char *path = package_guildfile(g, pkg);
     if (!path) {
         gf_error(error, g->src, at, "cannot find Guild file for package '%s'", pkg);
         return NULL;

@@ -13,3 +13,7 @@ Value *gf_resolve_includes(
 /* A model item with what it extends filled in and {{params}} replaced. Packages that it extends are
  * appended to `parents` (Guildfile*, referenced) once each. */
 Value *gf_extended_data(const Value *item, Guildfile *g, GPtrArray *parents, GError **error);
+
+/* guild.yml of a package, by its folder's path ("a/b"): beside the guildfile, else on the
+ * interpreter's module path. Newly allocated; NULL if there is none. */
+char *gf_find_package_file(const Guildfile *g, const char *rel);

@@ -12,7 +12,6 @@
 #include "engine/project/gfinclude.h"
 #include "engine/project/gfmodel.h"
 #include "engine/project/pyflags.h"
-#include "engine/project/pymodule.h"
 
 #define GUILDFILE_MAX_BYTES (16 * 1024 * 1024)
 #define INCLUDE_DEPTH_MAX 64
@@ -202,17 +201,9 @@ static char *find_include(Guildfile *g, const char *include)
         return local;
     g_free(local);
     g_autofree char *rel = g_strdelimit(g_strdup(include), ".", '/');
-    if (!fs_is_safe_rel(rel))
-        return NULL;
-    static const char *const prefixes[] = {"", "gpkg"};
-    for (gsize i = 0; i < G_N_ELEMENTS(prefixes); i++)
-        for (const char *const *dir = pymodule_sys_path(); *dir; dir++) {
-            char *path = g_build_filename(*dir, prefixes[i], rel, GUILDFILE_NAME, NULL);
-            if (fs_is_file(path))
-                return path;
-            g_free(path);
-        }
-    return NULL;
+    g_autofree char *packaged = g_strconcat("gpkg/", rel, NULL);
+    char *path = gf_find_package_file(g, rel);
+    return path ? path : gf_find_package_file(g, packaged);
 }
 
 static gboolean check_include_cycle(
