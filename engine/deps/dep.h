@@ -26,6 +26,7 @@ GQuark dep_error_quark(void);
 typedef enum {
     DEP_ERROR_UNDEFINED,  /* a name in `requires` that no resource has, a broken reference */
     DEP_ERROR_UNRESOLVED, /* a source could not be brought in; the message says which and why */
+    DEP_ERROR_CONFLICT,   /* a flag does not fit the configuration file it is put into */
     DEP_ERROR_REFUSED,    /* it would have been written outside of the run directory */
 } DepError;
 

@@ -75,7 +75,7 @@ static gboolean set_nested(Value *config, const char *name, Value *val, GError *
             return set_nested(there, name + len + 1, val, error);
         if (there) {
             g_autofree char *text = value_repr(there);
-            g_set_error(error, DEP_ERROR, DEP_ERROR_UNRESOLVED,
+            g_set_error(error, DEP_ERROR, DEP_ERROR_CONFLICT,
                     "'%s' cannot be nested: conflicts with {'%s': %s}", name, key, text);
             return FALSE;
         }

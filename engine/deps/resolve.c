@@ -285,6 +285,15 @@ static gpointer anywhere(
         return result;
     const char *name = ressource_resolving_name(job->source);
     g_autofree char *resource = resdef_resolving_name(job->dep->resdef);
+    if (g_error_matches(cause, DEP_ERROR, DEP_ERROR_CONFLICT)) { /* in the reference's words */
+        g_autoptr(Value) text = value_new_string(cause->message);
+        g_autofree char *repr = value_repr(text);
+        fail(error, DEP_ERROR_CONFLICT,
+                "unexpected error resolving '%s' in %s resource: ValueError(%s)", name, resource,
+                repr);
+        g_error_free(cause);
+        return NULL;
+    }
     const char *help = job->source->help;
     fail(error, DEP_ERROR_UNRESOLVED, "could not resolve '%s' in %s resource: %s%s%s", name,
             resource, cause->message, help && *help ? "\n" : "", help ? help : "");
