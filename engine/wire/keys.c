@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -287,12 +288,49 @@ static void refresh(KeyRing *r)
         read_entries(r);
 }
 
+/* Makers and changers of the files take turns: a coordinator's first start and a command beside it
+ * must agree on one pair of keys. The descriptor to close; -1 with error. */
+static int lock_ring(KeyRing *r, GError **error)
+{
+    g_autofree char *path = ring_path(r, "keys.lock");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    while (fd >= 0 && flock(fd, LOCK_EX) < 0) {
+        if (errno == EINTR)
+            continue;
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0)
+        g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(errno), "cannot lock %s: %s",
+                path, g_strerror(errno));
+    return fd;
+}
+
+static AccessKey *authorize_locked(KeyRing *r, KeyRole role, const char *name, GError **error)
+{
+    g_autoptr(AccessKey) k = g_new0(AccessKey, 1);
+    refresh(r);
+    k->name = g_strdup(name);
+    k->role = role;
+    memcpy(k->server_key, r->server_public, sizeof k->server_key);
+    make_pair(k->public_key, k->secret_key);
+    Entry *e = g_new0(Entry, 1);
+    e->name = g_strdup(name);
+    e->role = role;
+    e->public_key = g_strdup(k->public_key);
+    e->since_us = clock_timestamp_us();
+    g_ptr_array_add(r->entries, e);
+    if (!write_entries(r, error))
+        return NULL;
+    return g_steal_pointer(&k);
+}
+
 static gboolean load_local_key(KeyRing *r, gboolean create, GError **error)
 {
     g_autofree char *path = ring_path(r, "local.key");
     if (!create || fs_lexists(path))
         return TRUE;
-    g_autoptr(AccessKey) k = keyring_authorize(r, ROLE_OWNER, "local", error);
+    g_autoptr(AccessKey) k = authorize_locked(r, ROLE_OWNER, "local", error);
     return k && access_key_save(k, path, error);
 }
 
@@ -327,12 +365,16 @@ KeyRing *keyring_open(const char *home, gboolean create, GError **error)
             return NULL;
         chmod(r->dir, 0700);
     }
-    if (!load_server_key(r, create, error))
+    int lock = create ? lock_ring(r, error) : -1;
+    if (create && lock < 0)
         return NULL;
-    read_entries(r);
-    if (!load_local_key(r, create, error) || !load_token(r, create, error))
-        return NULL;
-    return g_steal_pointer(&r);
+    gboolean ok = load_server_key(r, create, error);
+    if (ok)
+        read_entries(r);
+    ok = ok && load_local_key(r, create, error) && load_token(r, create, error);
+    if (lock >= 0)
+        close(lock);
+    return ok ? g_steal_pointer(&r) : NULL;
 }
 
 const char *keyring_server_public(KeyRing *r) { return r->server_public; }
@@ -350,24 +392,14 @@ KeyRole keyring_role(KeyRing *r, const char *public_key, const char **name)
 
 AccessKey *keyring_authorize(KeyRing *r, KeyRole role, const char *name, GError **error)
 {
-    g_autoptr(AccessKey) k = g_new0(AccessKey, 1);
-    refresh(r);
-    k->name = g_strdup(name);
-    k->role = role;
-    memcpy(k->server_key, r->server_public, sizeof k->server_key);
-    make_pair(k->public_key, k->secret_key);
-    Entry *e = g_new0(Entry, 1);
-    e->name = g_strdup(name);
-    e->role = role;
-    e->public_key = g_strdup(k->public_key);
-    e->since_us = clock_timestamp_us();
-    g_ptr_array_add(r->entries, e);
-    if (!write_entries(r, error))
-        return NULL;
-    return g_steal_pointer(&k);
+    int lock = lock_ring(r, error);
+    AccessKey *key = lock >= 0 ? authorize_locked(r, role, name, error) : NULL;
+    if (lock >= 0)
+        close(lock);
+    return key;
 }
 
-gboolean keyring_revoke(KeyRing *r, const char *name_or_key, GError **error)
+static gboolean revoke_locked(KeyRing *r, const char *name_or_key, GError **error)
 {
     refresh(r);
     guint before = r->entries->len;
@@ -384,6 +416,15 @@ gboolean keyring_revoke(KeyRing *r, const char *name_or_key, GError **error)
         return FALSE;
     }
     return write_entries(r, error);
+}
+
+gboolean keyring_revoke(KeyRing *r, const char *name_or_key, GError **error)
+{
+    int lock = lock_ring(r, error);
+    gboolean ok = lock >= 0 && revoke_locked(r, name_or_key, error);
+    if (lock >= 0)
+        close(lock);
+    return ok;
 }
 
 void keyring_foreach(KeyRing *r, void (*fn)(const char *, KeyRole, const char *, gpointer),
