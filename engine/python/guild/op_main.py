@@ -17,6 +17,17 @@ import types
 
 INTERNAL_ERROR = 2
 ONLY_AST = 0x400  # ast.PyCF_ONLY_AST; the ast module itself is expensive
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def sibling(name):
+    """A module beside this one, for what few runs need. By file: the name `guild` may be another
+    package's by the time it is wanted."""
+    from importlib.machinery import SourceFileLoader
+
+    module = types.ModuleType("guild." + name)
+    SourceFileLoader(module.__name__, os.path.join(HERE, name + ".py")).exec_module(module)
+    return module
 
 
 def main():
@@ -62,9 +73,7 @@ def init_libraries():
         warnings.simplefilter("ignore", Warning)
     if os.environ.get("LOG_INIT_SKIP") != "1":
         if "logging" in sys.modules:
-            from guild import _logconfig
-
-            _logconfig.configure(log_level())
+            sibling("_logconfig").configure(log_level())
         else:
             sys.meta_path.insert(0, LoggingWatch())
 
@@ -97,22 +106,7 @@ class LoggingLoader:
     def exec_module(self, module):
         self._loader.exec_module(module)
         module.__spec__.loader = module.__loader__ = self._loader
-        LOGCONFIG.configure(log_level())
-
-
-class LogConfigLater:
-    """guild._logconfig by file: the name `guild` may be another package's by the time it is needed."""
-
-    def configure(self, level):
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_logconfig.py")
-        with open(path, "rb") as f:
-            code = compile(f.read(), path, "exec")
-        namespace = {"__name__": "guild._logconfig"}
-        exec(code, namespace)
-        namespace["configure"](level)
-
-
-LOGCONFIG = LogConfigLater()
+        sibling("_logconfig").configure(log_level())
 
 
 # ---- the module ----
@@ -207,20 +201,11 @@ def takes_first(node, names):
 def execute(run, path):
     breaks = os.environ.get("PDB_BREAKS")
     if breaks:
-        debug = load_debug()
-        debug.run_with_breaks(run, path, breaks)
+        sibling("_debug").run_with_breaks(run, path, breaks)
     elif os.environ.get("PROFILE"):
-        load_debug().run_with_profile(run)
+        sibling("_debug").run_with_profile(run)
     else:
         run()
-
-
-def load_debug():
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_debug.py")
-    module = types.ModuleType("guild._debug")
-    with open(path, "rb") as f:
-        exec(compile(f.read(), path, "exec"), module.__dict__)
-    return module
 
 
 # ---- arguments and flags ----
@@ -319,11 +304,7 @@ def decode(text):
 
 def load_yaml(text):
     global load_yaml
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_yaml.py")
-    namespace = {"__name__": "guild._yaml"}
-    with open(path, "rb") as f:
-        exec(compile(f.read(), path, "exec"), namespace)
-    load_yaml = namespace["load"]
+    load_yaml = sibling("_yaml").load
     return load_yaml(text)
 
 
