@@ -285,7 +285,10 @@ static int execute(RunState *s, Op *op, Run *run)
                                      : run_process(s, op, run, &exit_status, &error);
     if (ok)
         return finish(s, op, run, exit_status);
-    if (runs_in_process(s)) {
+    if (runs_in_process(s) && !s->restart_run) {
+        /* A batch that could not begin made nothing: it is not left as a run. */
+        fs_remove_tree(run_dir(run), NULL);
+    } else if (runs_in_process(s)) {
         run_write_attr_int(run, "exit_status", 1, NULL);
         run_write_attr_int(run, "stopped", clock_timestamp_us(), NULL);
     }

@@ -420,6 +420,16 @@ static gboolean check_required(const OpDef *opdef, const Value *flags, GError **
     return n == 0;
 }
 
+gboolean flags_check_trial(const OpDef *opdef, const Value *trial, GError **error)
+{
+    for (guint i = 0; i < opdef->flags->len; i++) {
+        const FlagDef *f = g_ptr_array_index(opdef->flags, i);
+        if (value_map_has(trial, f->name) && !check_value(value_map_get(trial, f->name), f, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean check_all(const OpDef *opdef, const Value *flags, GError **error)
 {
     if (!check_unknown(opdef, flags, error))

@@ -32,6 +32,10 @@ Value *flags_parse_assigns(const char *const *assigns, const OpDef *opdef, GErro
  * flags and bad values are let through. New map; NULL on error. */
 Value *flags_for_opdef(const OpDef *opdef, const Value *user_flags, gboolean force, GError **error);
 
+/* Choices and ranges of the flags in one row of a batch file. The reference lets such rows name what
+ * they like; so do we, but a value that the definition rules out is an error before anything is made. */
+gboolean flags_check_trial(const OpDef *opdef, const Value *trial, GError **error);
+
 /* Renames aliases to names in place. With `force` a flag given both ways keeps both. */
 gboolean flags_normalize_aliases(const OpDef *opdef, Value *flags, gboolean force, GError **error);
 

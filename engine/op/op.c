@@ -292,6 +292,10 @@ static gboolean apply_opdef_flags(Op *op, const OpRequest *req, GError **error)
     g_autoptr(Value) flags = flags_for_opdef(op->opdef, op->user_flag_vals, force, error);
     if (!flags || !apply_default_dep_runs(op, flags, error))
         return FALSE;
+    const Value *trials = req->force_flags ? NULL : op->batch_trials;
+    for (gsize i = 0; trials && i < value_list_size(trials); i++)
+        if (!flags_check_trial(op->opdef, value_list_at(trials, i), error))
+            return FALSE;
     g_autoptr(Value) user = value_new_map();
     value_map_update(user, op->user_flag_vals);
     flags_normalize_aliases(op->opdef, user, TRUE, NULL);
