@@ -328,6 +328,11 @@ void job_task_ended(Task *t, int exit_status, const char *error)
     }
     j->n_done++;
     j->n_failed += exit_status != 0;
+    if (j->batch && !j->c->local) {
+        Value *v = value_new_map();
+        value_map_set_int(v, "exit_status", exit_status);
+        watch_event(j->c, t->run_id, "end", v);
+    }
     if (!j->batch)
         j->exit_status = exit_status;
     if (j->feed) {

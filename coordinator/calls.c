@@ -58,8 +58,7 @@ static void call_workers(Peer *p, guint64 id, const Value *args)
     reply(p, id, list, NULL);
 }
 
-/* What a job waits for, in words, or NULL. */
-static char *waits_for(Job *j)
+char *job_waits_for(Job *j)
 {
     if (!sched_group_waiting(j->c->sched, j->group))
         return NULL;
@@ -93,7 +92,7 @@ static Value *job_value(Job *j)
     value_map_set_int(v, "failed", (gint64)n.failed);
     value_map_set_int(v, "left", n.waiting == G_MAXUINT64 ? -1 : (gint64)n.waiting);
     value_map_set(v, "stopping", value_new_bool(j->stopping));
-    g_autofree char *why = waits_for(j);
+    g_autofree char *why = job_waits_for(j);
     value_map_set_string(v, "waits_for", why);
     return v;
 }

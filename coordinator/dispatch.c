@@ -125,7 +125,7 @@ void task_lost(Task *t, const char *why)
     int limit = t->job->retries >= 0 ? t->job->retries : c->retries;
     c->n_lost++;
     result_abandon(t);
-    if (t->attempt > limit) {
+    if (t->attempt - t->failures - t->spared > limit) {
         give_up(t, why);
         return;
     }
@@ -167,6 +167,12 @@ void task_end(Task *t, int exit_status, const char *error)
     job_task_ended(t, exit_status, error);
     task_free(t);
     dispatch_wake(j->c);
+}
+
+void task_handed_back(Task *t, const char *why)
+{
+    t->spared++;
+    task_lost(t, why);
 }
 
 void task_again(Task *t)

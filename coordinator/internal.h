@@ -99,7 +99,7 @@ struct Member {
     gboolean in_place;
     gboolean same_host;
     int pid;
-    gboolean draining;
+    gboolean draining, leaving;
     gint64 ends_us;
     gint64 since_us;      /* wall clock */
     gint64 renewed_us;    /* monotonic: last sign of life */
@@ -107,6 +107,8 @@ struct Member {
     int load_permille;
     gint64 mem_free_bytes;
     guint64 n_finished;
+    guint n_misses;       /* tasks in a row that it could not run */
+    gint64 paused_until_us;
     GHashTable *tasks;    /* Task set */
 };
 
@@ -127,6 +129,7 @@ struct Task {
     SchedTask handle;  /* 0: not in the scheduler */
     guint64 lease;
     int attempt, failures;
+    int spared; /* attempts that were nobody's fault: handed back by a worker that left */
     Member *member;
     gboolean stop_asked;
     gint64 started_us;
@@ -187,6 +190,7 @@ void member_hello(Peer *p, const MsgHello *m);
 void member_disconnected(Member *m, gboolean orderly);
 void member_bye(Member *m, const char *reason);
 void member_remove(Member *m, const char *why); /* gives its tasks away */
+void member_missed(Member *m); /* it could not run a task: not the next one at once */
 void member_drain(Member *m);
 void members_tick(Coordinator *c, gint64 now_us);
 void member_free(gpointer member);
@@ -196,6 +200,7 @@ void dispatch_wake(Coordinator *c); /* soon */
 void task_enqueue(Task *t);
 void task_lost(Task *t, const char *why); /* its worker is gone, or could not: again, or give up */
 void task_again(Task *t);                 /* it failed by itself and may try again */
+void task_handed_back(Task *t, const char *why); /* it ran, and its worker left in good order */
 void task_returned(Task *t);              /* never started: again, and it does not count */
 void task_stop(Task *t, gint64 grace_us);
 void task_recall(Task *t); /* if it has not begun */
@@ -239,6 +244,7 @@ void submit_files(Peer *p, MsgFiles *m);
 void submission_free(gpointer s);
 
 /* calls.c */
+char *job_waits_for(Job *j); /* in words, newly allocated; NULL for nothing */
 void call_handle(Peer *p, const MsgCall *m);
 
 /* watch.c */

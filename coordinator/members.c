@@ -14,6 +14,7 @@
  * connection is waited for no longer than this (of a worker that runs in place on another host, which
  * can't be fenced, the whole lease). A cut link closes nothing. */
 #define RECONNECT_US (5 * G_USEC_PER_SEC)
+#define MAX_PAUSE_US (60 * G_USEC_PER_SEC)
 
 void member_free(gpointer member)
 {
@@ -170,6 +171,8 @@ void member_remove(Member *m, const char *why)
         Task *t = l->data;
         if (t->stage == TS_GIVEN) {
             task_returned(t);
+        } else if (m->leaving) {
+            task_handed_back(t, "its worker left");
         } else {
             g_autofree char *text = g_strdup_printf("worker %s was lost (%s)", m->name, why);
             task_lost(t, text);
@@ -211,6 +214,7 @@ void member_disconnected(Member *m, gboolean orderly)
 void member_bye(Member *m, const char *reason)
 {
     Peer *p = m->peer;
+    m->leaving = TRUE;
     member_remove(m, reason && *reason ? reason : "it left");
     if (p)
         peer_drop(p);
@@ -225,11 +229,31 @@ void member_drain(Member *m)
         peer_send(m->peer, MSG_DRAIN, &d);
 }
 
+/* A worker that can't run what it is given (a full disk) would use up every task's attempts. */
+void member_missed(Member *m)
+{
+    gint64 pause = MIN((gint64)G_USEC_PER_SEC << MIN(m->n_misses, 8), MAX_PAUSE_US);
+    m->n_misses++;
+    m->paused_until_us = clock_monotonic_us() + pause;
+    sched_worker_pause(m->c->sched, m->handle, TRUE);
+}
+
+static void unpause(Member *m)
+{
+    m->paused_until_us = 0;
+    if (!m->peer)
+        return; /* when it is back */
+    sched_worker_pause(m->c->sched, m->handle, FALSE);
+    dispatch_wake(m->c);
+}
+
 void members_tick(Coordinator *c, gint64 now_us)
 {
     g_autoptr(GList) members = g_hash_table_get_values(c->members);
     for (GList *l = members; l; l = l->next) {
         Member *m = l->data;
+        if (m->paused_until_us && now_us >= m->paused_until_us)
+            unpause(m);
         if (m->lost_at_us ? (now_us >= m->lost_at_us || process_gone(m))
                           : now_us - m->renewed_us > c->lease_us) {
             Peer *p = m->peer;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The durable queue in SQLite: see queue.h. One transaction is open while writes come in; a timer
- * commits it, and then tells those who wait. */
+/* The durable queue in SQLite: see queue.h. What is put is kept in memory, the last state of each job
+ * and task; a timer writes all of it in one transaction and then tells those who wait. What could not be
+ * written (a full disk) stays, is tried again, and nobody is told that it is durable until it is. */
 #include "coordinator/queue.h"
 
 #include <errno.h>
@@ -12,6 +13,8 @@
 #include "engine/base/log.h"
 
 #define SCHEMA_VERSION 1
+/* After a failure. */
+#define RETRY_MS 1000
 
 static const char schema[] =
         "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
@@ -43,8 +46,9 @@ struct Queue {
     GMainContext *context;
     guint commit_ms;
     GSource *timer;
-    gboolean in_transaction;
-    GError *failed; /* of the open transaction */
+    GHashTable *jobs, *tasks; /* id → QueueJob, QueueTask that are to be written */
+    GArray *deleted;          /* guint64 ids of jobs */
+    gboolean failing;         /* the last try failed, and that was said */
     GArray *waiters;
     guint64 epoch, counter;
 };
@@ -136,6 +140,11 @@ Queue *queue_open(const char *home, GMainContext *context, guint commit_ms, GErr
     q->context = context;
     q->commit_ms = commit_ms;
     q->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    q->deleted = g_array_new(FALSE, FALSE, sizeof(guint64));
+    q->jobs = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+            (GDestroyNotify)queue_job_free);
+    q->tasks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+            (GDestroyNotify)queue_task_free);
     if (sqlite3_open_v2(q->path, &q->db,
                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
                     SQLITE_OK) {
@@ -165,7 +174,9 @@ void queue_close(Queue *q)
         sqlite3_finalize(q->stmts[i]);
     sqlite3_close(q->db);
     g_array_unref(q->waiters);
-    g_clear_error(&q->failed);
+    g_array_unref(q->deleted);
+    g_hash_table_unref(q->jobs);
+    g_hash_table_unref(q->tasks);
     g_free(q->path);
     g_free(q);
 }
@@ -180,40 +191,33 @@ guint64 queue_next_id(Queue *q)
 
 /* ---- writing ---- */
 
+static void arm(Queue *q, guint ms);
+
 static gboolean on_timer(gpointer data)
 {
     Queue *q = data;
     g_clear_pointer(&q->timer, g_source_unref);
-    queue_flush(q, NULL);
+    if (!queue_flush(q, NULL))
+        arm(q, RETRY_MS);
     return G_SOURCE_REMOVE;
 }
 
-static void arm(Queue *q)
+static void arm(Queue *q, guint ms)
 {
     if (q->timer)
         return;
-    q->timer = g_timeout_source_new(q->commit_ms);
+    q->timer = g_timeout_source_new(ms);
     g_source_set_priority(q->timer, G_PRIORITY_DEFAULT - 10);
     g_source_set_callback(q->timer, on_timer, q, NULL);
     g_source_attach(q->timer, q->context);
 }
 
-static void begin(Queue *q)
+static gboolean step(Queue *q, sqlite3_stmt *st, GError **error)
 {
-    if (!q->in_transaction) {
-        q->in_transaction = TRUE;
-        if (sqlite3_exec(q->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK && !q->failed)
-            db_error(q, "write the queue", &q->failed);
-    }
-    arm(q);
-}
-
-static void step(Queue *q, sqlite3_stmt *st)
-{
-    if (sqlite3_step(st) != SQLITE_DONE && !q->failed)
-        db_error(q, "write the queue", &q->failed);
+    int rc = sqlite3_step(st);
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
+    return rc == SQLITE_DONE || db_error(q, "write the queue", error);
 }
 
 static void bind_value(sqlite3_stmt *st, int i, const Value *v)
@@ -222,11 +226,8 @@ static void bind_value(sqlite3_stmt *st, int i, const Value *v)
         sqlite3_bind_text(st, i, json_dump(v, 0, FALSE), -1, g_free);
 }
 
-void queue_put_job(Queue *q, const QueueJob *j)
+static gboolean write_job(Queue *q, const QueueJob *j, GError **error)
 {
-    if (!q)
-        return;
-    begin(q);
     sqlite3_stmt *st = q->stmts[S_PUT_JOB];
     sqlite3_bind_int64(st, 1, (gint64)j->id);
     sqlite3_bind_text(st, 2, j->run, -1, SQLITE_STATIC);
@@ -240,14 +241,11 @@ void queue_put_job(Queue *q, const QueueJob *j)
     sqlite3_bind_int(st, 10, j->state);
     sqlite3_bind_int64(st, 11, j->submitted_us);
     sqlite3_bind_int(st, 12, j->exit_status);
-    step(q, st);
+    return step(q, st, error);
 }
 
-void queue_put_task(Queue *q, const QueueTask *t)
+static gboolean write_task(Queue *q, const QueueTask *t, GError **error)
 {
-    if (!q)
-        return;
-    begin(q);
     sqlite3_stmt *st = q->stmts[S_PUT_TASK];
     sqlite3_bind_int64(st, 1, (gint64)t->id);
     sqlite3_bind_int64(st, 2, (gint64)t->job);
@@ -258,61 +256,135 @@ void queue_put_task(Queue *q, const QueueTask *t)
     sqlite3_bind_int(st, 7, t->attempt);
     sqlite3_bind_int(st, 8, t->failures);
     sqlite3_bind_text(st, 9, t->worker, -1, SQLITE_STATIC);
-    step(q, st);
+    return step(q, st, error);
+}
+
+static gboolean delete_job(Queue *q, guint64 id, GError **error)
+{
+    gboolean ok = TRUE;
+    for (int i = S_DELETE_JOB; ok && i <= S_DELETE_TASKS; i++) {
+        sqlite3_bind_int64(q->stmts[i], 1, (gint64)id);
+        ok = step(q, q->stmts[i], error);
+    }
+    return ok;
+}
+
+void queue_put_job(Queue *q, const QueueJob *j)
+{
+    if (!q)
+        return;
+    QueueJob *copy = g_new0(QueueJob, 1);
+    *copy = *j;
+    copy->run = g_strdup(j->run);
+    copy->user = g_strdup(j->user);
+    copy->request = value_ref(j->request);
+    copy->options = value_ref(j->options);
+    g_hash_table_replace(q->jobs, &copy->id, copy);
+    arm(q, q->commit_ms);
+}
+
+void queue_put_task(Queue *q, const QueueTask *t)
+{
+    if (!q)
+        return;
+    QueueTask *copy = g_new0(QueueTask, 1);
+    *copy = *t;
+    copy->run = g_strdup(t->run);
+    copy->worker = g_strdup(t->worker);
+    g_hash_table_replace(q->tasks, &copy->id, copy);
+    arm(q, q->commit_ms);
+}
+
+static gboolean is_of_job(gpointer key, gpointer task, gpointer id)
+{
+    return ((QueueTask *)task)->job == *(guint64 *)id;
 }
 
 void queue_delete_job(Queue *q, guint64 id)
 {
     if (!q)
         return;
-    begin(q);
-    for (int i = S_DELETE_JOB; i <= S_DELETE_TASKS; i++) {
-        sqlite3_bind_int64(q->stmts[i], 1, (gint64)id);
-        step(q, q->stmts[i]);
-    }
+    g_hash_table_foreach_remove(q->tasks, is_of_job, &id);
+    g_hash_table_remove(q->jobs, &id);
+    g_array_append_val(q->deleted, id);
+    arm(q, q->commit_ms);
+}
+
+static gboolean nothing_to_write(const Queue *q)
+{
+    return !g_hash_table_size(q->jobs) && !g_hash_table_size(q->tasks) && !q->deleted->len;
 }
 
 void queue_after(Queue *q, QueueFn fn, gpointer data)
 {
-    if (!q || (!q->in_transaction && !q->failed)) {
+    if (!q || nothing_to_write(q)) {
         fn(NULL, data);
         return;
     }
     Waiter w = { fn, data };
     g_array_append_val(q->waiters, w);
-    arm(q);
+    arm(q, q->commit_ms);
+}
+
+static gboolean write_all(Queue *q, GError **error)
+{
+    GHashTableIter it;
+    gpointer item;
+    for (guint i = 0; i < q->deleted->len; i++)
+        if (!delete_job(q, g_array_index(q->deleted, guint64, i), error))
+            return FALSE;
+    g_hash_table_iter_init(&it, q->jobs);
+    while (g_hash_table_iter_next(&it, NULL, &item))
+        if (!write_job(q, item, error))
+            return FALSE;
+    g_hash_table_iter_init(&it, q->tasks);
+    while (g_hash_table_iter_next(&it, NULL, &item))
+        if (!write_task(q, item, error))
+            return FALSE;
+    return TRUE;
 }
 
 /* A failed transaction is rolled back whole: none of its writes is there. */
-static GError *commit(Queue *q)
+static gboolean commit(Queue *q, GError **error)
 {
-    GError *error = g_steal_pointer(&q->failed);
-    if (!q->in_transaction)
-        return error;
-    q->in_transaction = FALSE;
-    if (!error && sqlite3_exec(q->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-        db_error(q, "write the queue", &error);
-    if (error)
+    if (nothing_to_write(q))
+        return TRUE;
+    if (sqlite3_exec(q->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return db_error(q, "write the queue", error);
+    if (!write_all(q, error) ||
+            (sqlite3_exec(q->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK &&
+                    !db_error(q, "write the queue", error))) {
         sqlite3_exec(q->db, "ROLLBACK", NULL, NULL, NULL);
-    return error;
+        return FALSE;
+    }
+    g_hash_table_remove_all(q->jobs);
+    g_hash_table_remove_all(q->tasks);
+    g_array_set_size(q->deleted, 0);
+    return TRUE;
 }
 
 gboolean queue_flush(Queue *q, GError **error)
 {
     if (!q)
         return TRUE;
-    g_autoptr(GError) err = commit(q);
-    if (err)
-        log_error("%s", err->message);
+    g_autoptr(GError) err = NULL;
+    if (!commit(q, &err)) {
+        if (!q->failing)
+            log_error("%s (it is tried again until it can be written)", err->message);
+        q->failing = TRUE;
+        g_propagate_error(error, g_steal_pointer(&err));
+        return FALSE;
+    }
+    if (q->failing)
+        log_info("the queue %s can be written again", q->path);
+    q->failing = FALSE;
     g_autoptr(GArray) waiters = q->waiters;
     q->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
     for (guint i = 0; i < waiters->len; i++) {
         Waiter *w = &g_array_index(waiters, Waiter, i);
-        w->fn(err, w->data);
+        w->fn(NULL, w->data);
     }
-    if (err && error)
-        *error = g_error_copy(err);
-    return !err;
+    return TRUE;
 }
 
 /* ---- reading ---- */

@@ -51,8 +51,8 @@ guint64 queue_next_id(Queue *q);
 void queue_put_job(Queue *q, const QueueJob *j);   /* insert or replace */
 void queue_put_task(Queue *q, const QueueTask *t); /* insert or replace */
 void queue_delete_job(Queue *q, guint64 id);       /* with its tasks */
-/* When all that was put so far is durable. `error` if it could not be written (disk full): the
- * caller must not act as if it were. */
+/* When all that was put so far is durable; while it can't be (a full disk) it is tried again and again.
+ * `error` is NULL. */
 typedef void (*QueueFn)(const GError *error, gpointer data);
 void queue_after(Queue *q, QueueFn fn, gpointer data);
 gboolean queue_flush(Queue *q, GError **error);

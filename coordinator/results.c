@@ -290,9 +290,11 @@ void result_done(Peer *p, const MsgDone *m)
     if (m->cause == DONE_LOST) {
         g_autofree char *why = g_strdup(m->error ? m->error : "the worker could not run it");
         acknowledge(p, m->task, m->lease, FALSE);
+        member_missed(p->member);
         task_lost(t, why);
         return;
     }
+    p->member->n_misses = 0;
     if (p->member->in_place) {
         finish(p, t, m);
         return;
@@ -332,5 +334,5 @@ void result_returned(Peer *p, const MsgReturned *m)
     if (t && t->stage == TS_GIVEN)
         task_returned(t);
     else if (t)
-        task_lost(t, m->reason && *m->reason ? m->reason : "the worker gave it back");
+        task_handed_back(t, m->reason && *m->reason ? m->reason : "the worker gave it back");
 }

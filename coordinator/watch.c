@@ -5,6 +5,7 @@
 
 #include "coordinator/internal.h"
 #include "engine/base/fs.h"
+#include "engine/base/log.h"
 
 typedef struct {
     char *run;
@@ -48,6 +49,22 @@ static void tell_end(Peer *p, Run *run)
     send_event(p, run_id(run), "end", v);
 }
 
+/* What fits nowhere is said at once, not left waiting in silence. */
+static void tell_wait(Peer *p, Job *j)
+{
+    SchedFit fit = sched_fit(p->c->sched, &j->needs);
+    if (fit != SCHED_NOWHERE && fit != SCHED_NO_WORKERS)
+        return;
+    g_autofree char *why = job_waits_for(j);
+    if (!why)
+        return;
+    g_autofree char *text = g_strdup_printf("%s waits for %s", run_id(j->run), why);
+    g_autoptr(Value) v = value_new_map();
+    value_map_set_int(v, "level", LOG_WARNING);
+    value_map_set_string(v, "text", text);
+    send_event(p, run_id(j->run), "log", v);
+}
+
 void watch_begin(Peer *p, const MsgWatch *m)
 {
     if (!m->run || !*m->run)
@@ -63,6 +80,9 @@ void watch_begin(Peer *p, const MsgWatch *m)
     w->output = m->output;
     w->events = m->events;
     g_hash_table_replace(p->watches, w->run, w);
+    Job *j = job_for_run(p->c, run_id(run));
+    if (j)
+        tell_wait(p, j);
     if (m->output)
         send_past(p, run, m->offset);
     if (run_status(run) != RUN_RUNNING && !job_for_run(p->c, run_id(run)))

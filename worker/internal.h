@@ -64,7 +64,7 @@ typedef struct WTask {
     Taken taken;
     gboolean holds;        /* counts in w->res */
     gboolean want_output, in_place, asks_cpus, memory_exceeded;
-    gboolean stop_asked, dropped;
+    gboolean stop_asked, dropped, hand_back;
     gint64 grace_us;
     char **sync;
     GPtrArray *files;      /* as they came */

@@ -108,6 +108,10 @@ static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
         forget(t);
         return;
     }
+    if (t->hand_back) {
+        wtask_give_back(t, "its worker left");
+        return;
+    }
     t->stage = W_REPORT;
     g_free(t->done.error);
     t->done = (MsgDone){ .task = t->task, .lease = t->lease, .exit_status = exit_status,

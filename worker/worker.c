@@ -54,15 +54,18 @@ void worker_drain(Worker *w)
 /* Everything goes back at once; what runs is ended, and nobody wants to hear how. */
 void worker_stop(Worker *w, gint64 grace_us)
 {
-    if (!w->stopping)
+    if (!w->stopping && !w->in_place)
         say_bye(w, "stopped");
     w->stopping = TRUE;
     for (guint i = w->tasks->len; i-- > 0;) {
         WTask *t = w->tasks->pdata[i];
-        t->dropped = TRUE;
+        t->dropped = !w->in_place;
+        t->hand_back = w->in_place; /* another may begin it only when it has ended here */
         if (t->stage == W_RUNNING)
             wtask_end_process(t, grace_us);
-        else
+        else if (w->in_place && wtask_unstarted(t))
+            wtask_give_back(t, "its worker left");
+        else if (t->stage != W_PREPARE)
             wtask_drop(t);
     }
     worker_look(w);
