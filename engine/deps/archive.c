@@ -57,11 +57,19 @@ static char *clean_name(const char *raw)
     return name;
 }
 
-/* Does a symbolic link `name` -> `target` stay inside the folder that `name` is relative to? */
+/* Does a symbolic link `name` -> `target` stay inside the folder that `name` is relative to? ".." may
+ * only lead: behind a name that is a link itself it would lead somewhere else than it says. */
 static gboolean link_stays_inside(const char *name, const char *target)
 {
     if (g_path_is_absolute(target))
         return FALSE;
+    g_auto(GStrv) parts = g_strsplit(target, "/", -1);
+    gboolean named = FALSE;
+    for (guint i = 0; parts[i]; i++) {
+        if (!strcmp(parts[i], "..") && named)
+            return FALSE;
+        named = named || (*parts[i] && strcmp(parts[i], ".") && strcmp(parts[i], ".."));
+    }
     g_autofree char *parent = g_path_get_dirname(name);
     g_autofree char *joined = g_build_filename(parent, target, NULL);
     g_autofree char *norm = fs_normpath(joined);

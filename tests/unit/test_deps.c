@@ -282,6 +282,7 @@ static void test_archive_hostile(Fixture *f, gconstpointer unused)
             {{"/tmp/guild-test-out.txt", AE_IFREG, "x"}},
             {{"l", AE_IFLNK, "/etc"}, {"l/out.txt", AE_IFREG, "x"}},
             {{"l", AE_IFLNK, "../.."}},
+            {{"p/q/d", AE_IFLNK, "../.."}, {"e", AE_IFLNK, "p/q/d/../x"}},
             {{"d", AE_IFLNK, "."}, {"d/l", AE_IFREG, "x"}},
             {{"h", 0, "/etc/passwd"}},
             {{"h", 0, "../out.txt"}},
