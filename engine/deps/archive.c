@@ -57,8 +57,8 @@ static char *clean_name(const char *raw)
     return name;
 }
 
-/* Does a symbolic link `name` -> `target` stay inside the folder that `name` is relative to? ".." may
- * only lead: behind a name that is a link itself it would lead somewhere else than it says. */
+/* Does a symbolic link `name` -> `target` stay inside the folder that `name` is relative to? ".."
+ * may only lead: behind a name that is a link itself it would lead somewhere else than it says. */
 static gboolean link_stays_inside(const char *name, const char *target)
 {
     if (g_path_is_absolute(target))

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    static const char *const types[] = { "zip", "tar", "gzip" };
+    static const char *const types[] = {"zip", "tar", "gzip"};
     log_set_level(LOG_ERROR);
     g_autofree char *dir = fs_mkdtemp("fuzz-archive-", NULL);
     g_autofree char *box = g_build_filename(dir, "box", NULL);
