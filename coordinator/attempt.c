@@ -58,7 +58,7 @@ gboolean attempt_begin(Task *t, Run *run, GError **error)
 {
     if (t->attempt > 1)
         keep_output(run, t->attempt - 1);
-    if ((t->attempt > 1 || !t->job->c->local) &&
+    if ((t->attempt > 1 || !t->member->in_place) &&
             !run_write_attr_int(run, "attempts", t->attempt, error))
         return FALSE;
     if (t->member->in_place)

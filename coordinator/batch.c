@@ -52,7 +52,7 @@ static void tell_progress(Job *j)
     JobProgress p = job_progress(j);
     if (j->listener.progress)
         j->listener.progress(j, &p, j->data);
-    if (!j->c->local)
+    if (j->c->n_watches)
         watch_event(j->c, run_id(j->run), "progress", progress_value(j));
 }
 
@@ -73,14 +73,14 @@ void job_say(Job *j, int level, const char *fmt, ...)
         run_output_write(j->output, RUN_STDERR, line, strlen(line), NULL);
     if (j->listener.line)
         j->listener.line(j, level, text, j->data);
-    if (!j->c->local) {
+    if (j->c->n_watches) {
         Value *v = value_new_map();
         value_map_set_int(v, "level", level);
         value_map_set_string(v, "text", text);
         watch_event(j->c, run_id(j->run), "log", v);
-        if (level >= LOG_ERROR)
-            log_warning("%s: %s", run_id(j->run), text);
     }
+    if (!j->c->local && level >= LOG_ERROR)
+        log_warning("%s: %s", run_id(j->run), text);
 }
 
 /* ---- ending ---- */
@@ -214,6 +214,7 @@ static gboolean make_trial(Job *j, const Value *flags)
         return TRUE; /* stays pending, for whoever starts it */
     Task *t = task_new(j, run_id(trial));
     t->index = index;
+    t->desc = run_flags_desc(flags);
     enqueue_when_durable(t);
     return TRUE;
 }
@@ -297,17 +298,25 @@ void job_pump(Job *j)
     maybe_end(j);
 }
 
+static void say_running(Task *t)
+{
+    Job *j = t->job;
+    g_autoptr(Run) run = task_run(t);
+    if (!j->op_name)
+        j->op_name = run_format_operation(run);
+    if (!t->desc) {
+        g_autoptr(Value) flags = run_try_attr(run, "flags");
+        t->desc = run_flags_desc(flags);
+    }
+    job_say(j, LOG_INFO, "Running trial %s: %s (%s)", t->run_id, j->op_name, t->desc);
+}
+
 void job_task_started(Task *t)
 {
     Job *j = t->job;
     j->n_running++;
-    if (j->batch) {
-        g_autoptr(Run) run = task_run(t);
-        g_autoptr(Value) flags = run_try_attr(run, "flags");
-        g_autofree char *desc = run_flags_desc(flags);
-        g_autofree char *op_name = run_format_operation(run);
-        job_say(j, LOG_INFO, "Running trial %s: %s (%s)", t->run_id, op_name, desc);
-    }
+    if (j->batch)
+        say_running(t);
     tell_progress(j);
 }
 
@@ -328,7 +337,7 @@ void job_task_ended(Task *t, int exit_status, const char *error)
     }
     j->n_done++;
     j->n_failed += exit_status != 0;
-    if (j->batch && !j->c->local) {
+    if (j->batch && j->c->n_watches) {
         Value *v = value_new_map();
         value_map_set_int(v, "exit_status", exit_status);
         watch_event(j->c, t->run_id, "end", v);
@@ -434,6 +443,7 @@ void job_free(gpointer job)
     g_hash_table_remove(j->c->runs, run_id(j->run));
     run_unref(j->run);
     g_free(j->user);
+    g_free(j->op_name);
     value_unref(j->request);
     value_unref(j->options);
     g_strfreev(j->sync);

@@ -32,6 +32,7 @@ void task_free(gpointer task)
         if (t->line[i])
             g_string_free(t->line[i], TRUE);
     g_free(t->run_id);
+    g_free(t->desc);
     value_unref(t->devices);
     g_free(t);
 }

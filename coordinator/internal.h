@@ -65,6 +65,7 @@ struct Coordinator {
     void (*closed)(gpointer);
     gpointer closed_data;
 
+    guint n_watches;   /* of all clients */
     guint64 n_dropped; /* frames that were no messages */
     guint64 n_finished, n_failed, n_lost;
     Metrics *metrics;
@@ -125,6 +126,7 @@ struct Task {
     Job *job;
     gint64 index;
     char *run_id;
+    char *desc;        /* "x=1, y=2", for the line that says it runs; NULL: not read yet */
     TaskStage stage;
     SchedTask handle;  /* 0: not in the scheduler */
     guint64 lease;
@@ -166,6 +168,7 @@ struct Job {
     gint64 submitted_us;
     int exit_status;
     Feed *feed;          /* NULL: a single run */
+    char *op_name;       /* of its trials, as listings show it; NULL: not read yet */
     gboolean asked_all;
     gboolean told_nowhere; /* it was said that no worker has what it asks for */
     guint n_asked, n_done, n_failed, n_running, n_waiting;

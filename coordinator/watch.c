@@ -8,6 +8,7 @@
 #include "engine/base/log.h"
 
 typedef struct {
+    Coordinator *c;
     char *run;
     gboolean output, events;
 } Watch;
@@ -15,6 +16,7 @@ typedef struct {
 void watch_free(gpointer data)
 {
     Watch *w = data;
+    w->c->n_watches--;
     g_free(w->run);
     g_free(w);
 }
@@ -76,6 +78,8 @@ void watch_begin(Peer *p, const MsgWatch *m)
         return;
     }
     Watch *w = g_new0(Watch, 1);
+    w->c = p->c;
+    w->c->n_watches++;
     w->run = g_strdup(run_id(run));
     w->output = m->output;
     w->events = m->events;
@@ -127,7 +131,7 @@ static void to_batch(Task *t, int stream, const void *data, gsize len)
         g_autoptr(Run) run = task_run(t);
         j->listener.output(j, run, stream, data, len, j->data);
     }
-    if (!j->c->local) {
+    if (j->c->n_watches) {
         g_autoptr(GBytes) bytes = g_bytes_new(data, len);
         send_output(j->c, run_id(j->run), t, stream, bytes);
     }
@@ -153,7 +157,7 @@ static void lines_to_batch(Task *t, int stream, const char *data, gsize len)
 
 void watch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len)
 {
-    if (!c->local) {
+    if (c->n_watches) {
         g_autoptr(GBytes) bytes = g_bytes_new(data, len);
         send_output(c, t->run_id, t, stream, bytes);
     }
