@@ -139,7 +139,10 @@ static void add_pattern(OutputRules *rules, const char *key, const char *text)
     g_autoptr(GError) error = NULL;
     GRegex *regex = g_regex_new(pcre, G_REGEX_OPTIMIZE | G_REGEX_NEWLINE_LF, 0, &error);
     if (!regex) {
-        log_warning("error compiling pattern %s: %s", full, error->message);
+        /* Without GLib's prefix, which quotes the translated pattern and counts in it. */
+        const char *at = g_strrstr(error->message, " at char ");
+        const char *what = at ? strstr(at, ": ") : NULL;
+        log_warning("error compiling pattern %s: %s", full, what ? what + 2 : error->message);
         return;
     }
     Pattern *p = g_new0(Pattern, 1);

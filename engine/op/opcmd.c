@@ -52,7 +52,13 @@ static const char *exec_template(const OpDef *opdef, GError **error)
     if (opdef->main && *opdef->main) {
         if (value_truthy(opdef->steps))
             log_warning("operation 'main' and 'steps' both specified, ignoring 'steps'");
-        return MAIN_EXEC;
+        if (!g_str_has_prefix(opdef->main, OPDEF_NOTEBOOK_MAIN " "))
+            return MAIN_EXEC;
+        g_set_error(error, OPCMD_ERROR, OPCMD_ERROR_OPDEF,
+                "operation '%s' runs a notebook, which is not supported: make a script of it "
+                "('jupyter nbconvert --to script') and use 'main'",
+                opdef->fullname);
+        return NULL;
     }
     if (value_truthy(opdef->steps))
         return STEPS_EXEC;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "engine/base/fs.h"
 #include "engine/base/log.h"
 #include "engine/base/yaml.h"
 #include "engine/project/guildfile.h"
@@ -288,8 +289,8 @@ static Value *coerce_select_map(const Value *v, const char *path, GError **error
     if (unknown->len) {
         g_ptr_array_add(unknown, NULL);
         g_autofree char *names = g_strjoinv(", ", (char **)unknown->pdata);
-        log_warning(
-                "unexpected sourcecode attribute(s) in %s: %s", path ? path : "<generated>", names);
+        g_autofree char *shown = path ? fs_relpath(path, NULL) : g_strdup("<generated>");
+        log_warning("unexpected sourcecode attribute(s) in %s: %s", shown, names);
     }
     return g_steal_pointer(&out);
 }

@@ -100,7 +100,7 @@ static gboolean read_texts(OpDef *op, const Value *data, const char *path, GErro
         g_clear_pointer(&op->main, g_free);
     if (!op->main && value_map_has(data, "notebook")) {
         g_autofree char *notebook = value_str(value_map_get(data, "notebook"));
-        op->main = g_strdup_printf("guild.plugins.nbexec %s", notebook);
+        op->main = g_strdup_printf(OPDEF_NOTEBOOK_MAIN " %s", notebook);
     }
     return TRUE;
 }

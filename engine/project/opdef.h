@@ -41,6 +41,9 @@ typedef struct OptimizerDef {
     Value *flags; /* map */
 } OptimizerDef;
 
+/* `notebook: FILE` is main "guild.plugins.nbexec FILE", as in the reference; it can be defined, not run. */
+#define OPDEF_NOTEBOOK_MAIN "guild.plugins.nbexec"
+
 typedef struct OpDef {
     char *name;
     char *fullname;       /* "MODEL:NAME", or NAME in the anonymous model */
