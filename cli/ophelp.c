@@ -343,7 +343,10 @@ static void write_overview(HelpDoc *doc, const char *where)
 char *ophelp_guildfile(const Guildfile *g, const char *where)
 {
     HelpDoc *doc = helpdoc_new(0);
-    write_overview(doc, where);
+    g_autofree char *package = g->package
+            ? g_strdup_printf("the '%s' package", value_map_string(g->package, "package", ""))
+            : NULL;
+    write_overview(doc, package ? package : where);
     const ModelDef *anon = guildfile_model(g, "");
     if (anon && anon->operations->len) {
         start_section(doc, "BASE OPERATIONS");
