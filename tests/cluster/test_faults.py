@@ -18,14 +18,14 @@ import hosts
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "30"))
 SECONDS = float(os.environ.get("FAULT_SECONDS", "120"))
 SEED = int(os.environ.get("FAULT_SEED", str(int(time.time()))))
-TRIALS = int(os.environ.get("FAULT_TRIALS", str(max(120, 8 * ROUNDS))))
+TRIALS = int(os.environ.get("FAULT_TRIALS", str(12 * ROUNDS)))
 WORKERS = ("w1", "w2", "w3")
 
 TRIAL = """\
 i=$1
 echo "begin $i"
 head -c 65536 /dev/urandom > data.bin
-sleep 0.$(( i % 4 + 1 ))
+sleep $(( i % 4 / 2 )).$(( i % 2 * 5 + 3 ))
 sha256sum data.bin > data.sum
 echo "end $i"
 """
@@ -90,6 +90,8 @@ class Faults(unittest.TestCase):
             time.sleep(self.random.random())
             self.random.choice(faults)()
             done += 1
+            if done % 10 == 0:
+                self.assertFalse(self.ended(batch), "the batch ended before the faults: more trials")
         print(f"{done} faults", flush=True)
         self.assertGreater(done, 0)
         try:
@@ -102,15 +104,15 @@ class Faults(unittest.TestCase):
             print(client.guild("workers", "--remote", "lab", ok=None).stdout)
             raise
 
-    def wait_for_end(self, batch):
-        def ended():
-            listed = self.cluster.client.guild("runs", "--remote", "lab", "--all", "--json", ok=None)
-            if listed.returncode:
-                return False
-            states = {run["id"]: run["status"] for run in json.loads(listed.stdout)}
-            return states.get(batch) == "completed"
+    def ended(self, batch):
+        listed = self.cluster.client.guild("runs", "--remote", "lab", "--all", "--json", ok=None)
+        if listed.returncode:
+            return False
+        states = {run["id"]: run["status"] for run in json.loads(listed.stdout)}
+        return states.get(batch) == "completed"
 
-        hosts.wait_for(ended, "the batch ends", 30 + TRIALS / 4, step=0.5)
+    def wait_for_end(self, batch):
+        hosts.wait_for(lambda: self.ended(batch), "the batch ends", 30 + TRIALS / 4, step=0.5)
 
     def check_results(self):
         """Brings everything home and looks at each trial's flags, status, output and files."""
