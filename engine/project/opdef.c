@@ -102,6 +102,8 @@ static gboolean read_texts(OpDef *op, const Value *data, const char *path, GErro
         g_autofree char *notebook = value_str(value_map_get(data, "notebook"));
         op->main = g_strdup_printf(OPDEF_NOTEBOOK_MAIN " %s", notebook);
     }
+    if (!op->main && g_str_has_suffix(op->name, ".ipynb"))
+        op->main = g_strdup_printf(OPDEF_NOTEBOOK_MAIN " %s", op->name);
     return TRUE;
 }
 
