@@ -317,7 +317,10 @@ void result_done(Peer *p, const MsgDone *m)
     drop_ours(t->files);
     drop_known(t, run, t->files);
     g_autoptr(GPtrArray) files = g_ptr_array_ref(t->files);
-    t->want = transfer_want(p->xfer, files, on_fetched, t);
+    /* With nothing to fetch it is over, and the task perhaps gone, when this returns. */
+    TransferWant want = transfer_want(p->xfer, files, on_fetched, t);
+    if (want)
+        t->want = want;
 }
 
 void result_retry(Task *t)

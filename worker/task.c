@@ -409,7 +409,10 @@ void wtask_files(Worker *w, MsgFiles *m)
     if (!m->last)
         return;
     t->stage = W_CONTENT;
-    t->want = transfer_want(link_transfer(w->link), t->files, on_content, t);
+    /* With nothing to fetch it is over, and the task perhaps gone, when this returns. */
+    TransferWant want = transfer_want(link_transfer(w->link), t->files, on_content, t);
+    if (want)
+        t->want = want;
 }
 
 static gboolean find_place(WTask *t, const MsgStart *m, GError **error)
