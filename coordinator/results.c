@@ -2,6 +2,8 @@
 /* What workers report of their tasks. Every report carries the lease under which the task was
  * given; one under any other lease is refused, so that of several attempts exactly one counts.
  * A result is acknowledged only when it is in the run directory and in the queue's file. */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "coordinator/internal.h"
@@ -205,6 +207,20 @@ static void finish(Peer *p, Task *t, const MsgDone *m)
     acknowledge_when_durable(p, id, lease);
 }
 
+/* Runs that the run made came below it, and go where runs are; one that is there already is left alone. */
+static void place_children(Coordinator *c, Run *run)
+{
+    g_autofree char *base = run_guild_path(run, "children");
+    g_auto(GStrv) ids = fs_is_dir(base) ? fs_list(base, NULL) : NULL;
+    for (char **id = ids; id && *id; id++) {
+        g_autofree char *from = g_build_filename(base, *id, NULL);
+        g_autofree char *to = g_build_filename(run_store_runs_dir(c->store), *id, NULL);
+        if (fs_is_safe_rel(*id) && !fs_lexists(to) && rename(from, to) < 0)
+            log_warning("cannot keep %s, which %s made: %s", *id, run_id(run), g_strerror(errno));
+    }
+    fs_remove_tree(base, NULL);
+}
+
 static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
 {
     Task *t = data;
@@ -233,6 +249,7 @@ static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
         result_retry(t);
         return;
     }
+    place_children(c, run);
     MsgDone *done = g_steal_pointer(&t->done);
     if (p && done)
         finish(p, t, done);

@@ -4,6 +4,7 @@
  *   link.c     the connection: hello, renewal, loss and return
  *   job.c      one task: from the message that gives it to its acknowledged report
  *   place.c    where a run that is not in place is built
+ *   children.c runs that such a run made
  *   machine.c  what this machine has */
 #pragma once
 
@@ -59,6 +60,7 @@ typedef struct WTask {
     guint attempt;
     WTaskStage stage;
     char *run_id, *dir;
+    char *home; /* of its own; NULL in place */
     Run *run;
     Request request;
     Taken taken;
@@ -76,6 +78,7 @@ typedef struct WTask {
     gint64 started_us;
     MsgDone done;
     GPtrArray *changes;    /* the report's list */
+    GPtrArray *children;   /* runs that it made: see children.h */
     TransferOffer offer;
     gint64 report_at_us;   /* monotonic: when to repeat the report */
     guint reports;
@@ -113,8 +116,7 @@ gboolean wtask_unstarted(const WTask *t);
 /* place.c */
 Place *place_new(const char *home, const char *session, GError **error);
 void place_free(Place *p); /* removes it */
-const char *place_home(Place *p); /* a home of its own */
-char *place_run_dir(Place *p, const char *run_id);
+char *place_task_home(Place *p, guint64 lease, GError **error); /* made; NULL with error */
 gboolean place_build(WTask *t, GError **error);           /* its directory, from t->files */
 GPtrArray *place_attributes(WTask *t);                    /* small ones, as they are now */
 GPtrArray *place_changes(WTask *t, GError **error);       /* since it was built */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where runs of another machine's coordinator are built and executed: a small home of its own,
- * HOME/worker/SESSION, so that nothing of it mixes with the user's runs and a run that makes runs
- * finds a home. Held by a lock; what a worker that was killed left behind goes when the next one starts. */
+/* Where runs of another machine's coordinator are built and executed: each in a small home of its
+ * own, HOME/worker/SESSION/LEASE, so that nothing of it mixes with the user's runs, and a run that makes
+ * runs finds a home in which all other runs are its own. They share one cache. The session's folder is held by a lock; what a worker that was killed left behind goes when the next one starts. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "engine/base/fs.h"
 #include "engine/base/text.h"
-#include "worker/internal.h"
+#include "worker/children.h"
 
 struct Place {
     char *dir;
@@ -31,11 +32,14 @@ static int try_lock(const char *dir)
 /* Processes of a killed worker's runs carry their run's directory in their environment. */
 static void end_leftovers(const char *dir)
 {
-    g_autofree char *runs = g_build_filename(dir, "runs", NULL);
-    g_auto(GStrv) names = fs_list(runs, NULL);
-    for (char **name = names; name && *name; name++) {
-        g_autofree char *run = g_build_filename(runs, *name, NULL);
-        exec_signal_tree(0, run, 9);
+    g_auto(GStrv) leases = fs_list(dir, NULL);
+    for (char **lease = leases; lease && *lease; lease++) {
+        g_autofree char *runs = g_build_filename(dir, *lease, "runs", NULL);
+        g_auto(GStrv) names = fs_is_dir(runs) ? fs_list(runs, NULL) : NULL;
+        for (char **name = names; name && *name; name++) {
+            g_autofree char *run = g_build_filename(runs, *name, NULL);
+            exec_signal_tree(0, run, SIGKILL);
+        }
     }
 }
 
@@ -57,11 +61,11 @@ Place *place_new(const char *home, const char *session, GError **error)
 {
     g_autofree char *base = g_build_filename(home, "worker", NULL);
     g_autofree char *dir = g_build_filename(base, session, NULL);
-    g_autofree char *runs = g_build_filename(dir, "runs", NULL);
+    g_autofree char *cache = g_build_filename(dir, "cache", NULL);
     if (!fs_mkdirs(base, error))
         return NULL;
     sweep(base);
-    if (!fs_mkdirs(runs, error))
+    if (!fs_mkdirs(cache, error))
         return NULL;
     Place *p = g_new0(Place, 1);
     p->dir = g_steal_pointer(&dir);
@@ -80,11 +84,14 @@ void place_free(Place *p)
     g_free(p);
 }
 
-const char *place_home(Place *p) { return p->dir; }
-
-char *place_run_dir(Place *p, const char *run_id)
+char *place_task_home(Place *p, guint64 lease, GError **error)
 {
-    return g_build_filename(p->dir, "runs", run_id, NULL);
+    g_autofree char *home = g_strdup_printf("%s/%" G_GUINT64_FORMAT, p->dir, lease);
+    g_autofree char *runs = g_build_filename(home, "runs", NULL);
+    g_autofree char *cache = g_build_filename(home, "cache", NULL);
+    if (!fs_mkdirs(runs, error) || !fs_symlink("../cache", cache, error))
+        return NULL;
+    return g_steal_pointer(&home);
 }
 
 /* ---- a run in it ---- */
@@ -142,5 +149,9 @@ static gboolean goes_home(const char *rel, gboolean is_dir, gpointer task)
 
 GPtrArray *place_changes(WTask *t, GError **error)
 {
-    return filelist_changes(t->dir, t->before, FILELIST_INLINE, goes_home, t, error);
+    g_autoptr(GPtrArray) changes = filelist_changes(t->dir, t->before, FILELIST_INLINE, goes_home, t,
+            error);
+    if (!changes || !children_add(t, changes, error))
+        return NULL;
+    return g_steal_pointer(&changes);
 }

@@ -14,7 +14,7 @@
 #include "engine/op/op.h"
 #include "engine/run/describe.h"
 #include "engine/run/lock.h"
-#include "worker/internal.h"
+#include "worker/children.h"
 
 #define LOCK_WAIT_MS 5000
 #define MAX_TASK_FILES 1000000
@@ -50,8 +50,11 @@ void wtask_free(gpointer task)
         g_source_destroy(t->later);
         g_source_unref(t->later);
     }
-    if (!t->in_place && t->dir)
-        fs_remove_tree(t->dir, NULL);
+    if (t->home) {
+        children_clear(t);
+        fs_remove_tree(t->home, NULL);
+        g_free(t->home);
+    }
     confine_free(t->confine);
     run_unref(t->run);
     g_free(t->run_id);
@@ -268,7 +271,7 @@ static gboolean start_process(WTask *t, GError **error)
     /* In place it was said to have started; elsewhere that is said once its pid is known. */
     const ExecCallbacks callbacks = { .output = on_output, .exited = on_exited,
         .failed = t->in_place ? on_start_failed : NULL };
-    OpRequest req = { .home = t->in_place ? t->w->home : place_home(t->w->place) };
+    OpRequest req = { .home = t->in_place ? t->w->home : t->home };
     g_autoptr(Op) op = op_for_run(t->run, NULL, &req, error);
     g_autoptr(Run) run = op ? op_init_run(op, t->dir, error) : NULL;
     if (!run || !op_prepare_start(op, t->run, FALSE, error))
@@ -425,9 +428,10 @@ static gboolean find_place(WTask *t, const MsgStart *m, GError **error)
     } else {
         if (!w->place)
             w->place = place_new(w->home, w->session, error);
-        if (!w->place)
+        t->home = w->place ? place_task_home(w->place, t->lease, error) : NULL;
+        if (!t->home)
             return FALSE;
-        t->dir = place_run_dir(w->place, t->run_id);
+        t->dir = g_build_filename(t->home, "runs", t->run_id, NULL);
     }
     t->run = run_new(t->dir, t->run_id);
     return TRUE;

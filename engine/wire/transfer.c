@@ -42,7 +42,7 @@ struct Transfer {
     gpointer data;
     guint next_id;
     GHashTable *offers;  /* id → Offer */
-    GHashTable *offered; /* digest → path (last offer wins) */
+    GHashTable *offered; /* digest → GPtrArray of paths: the same content may be in several files */
     gboolean serve_store;
     char *serving; /* the file open for reading last */
     int serving_fd;
@@ -85,7 +85,8 @@ Transfer *transfer_new(BlobStore *store, TransferSend send, gpointer data)
     t->send = send;
     t->data = data;
     t->offers = g_hash_table_new_full(NULL, NULL, NULL, offer_free);
-    t->offered = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    t->offered = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+            (GDestroyNotify)g_ptr_array_unref);
     t->wants = g_hash_table_new_full(NULL, NULL, NULL, want_free);
     t->fetches = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, fetch_free);
     t->serving_fd = -1;
@@ -136,9 +137,14 @@ TransferOffer transfer_offer(Transfer *t, const char *root, GPtrArray *files)
     g_hash_table_insert(t->offers, GUINT_TO_POINTER(o->id), o);
     for (guint i = 0; i < files->len; i++) {
         FileEntry *e = files->pdata[i];
-        if (e->digest)
-            g_hash_table_insert(t->offered, g_strdup(e->digest),
-                    g_build_filename(root, e->path, NULL));
+        if (!e->digest)
+            continue;
+        GPtrArray *paths = g_hash_table_lookup(t->offered, e->digest);
+        if (!paths) {
+            paths = g_ptr_array_new_with_free_func(g_free);
+            g_hash_table_insert(t->offered, g_strdup(e->digest), paths);
+        }
+        g_ptr_array_add(paths, g_build_filename(root, e->path, NULL));
     }
     return o->id;
 }
@@ -150,9 +156,13 @@ void transfer_withdraw(Transfer *t, TransferOffer offer)
         return;
     for (guint i = 0; i < o->files->len; i++) {
         FileEntry *e = o->files->pdata[i];
-        const char *path = e->digest ? g_hash_table_lookup(t->offered, e->digest) : NULL;
-        gsize n = strlen(o->root);
-        if (path && !strncmp(path, o->root, n) && !strcmp(path + n + 1, e->path))
+        GPtrArray *paths = e->digest ? g_hash_table_lookup(t->offered, e->digest) : NULL;
+        g_autofree char *path = g_build_filename(o->root, e->path, NULL);
+        guint at;
+        if (!paths || !g_ptr_array_find_with_equal_func(paths, path, g_str_equal, &at))
+            continue;
+        g_ptr_array_remove_index(paths, at);
+        if (!paths->len)
             g_hash_table_remove(t->offered, e->digest);
     }
     g_hash_table_remove(t->offers, GUINT_TO_POINTER(offer));
@@ -167,13 +177,12 @@ static int open_served(Transfer *t, const char *digest)
     if (t->serving_fd >= 0)
         close(t->serving_fd);
     g_clear_pointer(&t->serving, g_free);
-    const char *path = g_hash_table_lookup(t->offered, digest);
-    if (path)
-        t->serving_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    else if (t->serve_store && blobs_has(t->store, digest))
+    t->serving_fd = -1;
+    const GPtrArray *paths = g_hash_table_lookup(t->offered, digest);
+    for (guint i = 0; paths && i < paths->len && t->serving_fd < 0; i++)
+        t->serving_fd = open(paths->pdata[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (t->serving_fd < 0 && t->serve_store && blobs_has(t->store, digest))
         t->serving_fd = blobs_open_fd(digest, t->store, NULL);
-    else
-        t->serving_fd = -1;
     if (t->serving_fd >= 0)
         t->serving = g_strdup(digest);
     return t->serving_fd;
