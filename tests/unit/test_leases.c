@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Promises 1 to 3 at the coordinator: which reports count, how often a task is tried again, what is
+ * on disk when a report is acknowledged, what a coordinator that was started again takes back. */
+#include "tests/unit/peer_fixture.h"
+
+typedef struct {
+    guint times;
+    int status;
+} Ended;
+
+static void on_ended(Job *job, int exit_status, gpointer data)
+{
+    Ended *e = data;
+    (void)job;
+    e->times++;
+    e->status = exit_status;
+}
+
+/* A pending run of this home, queued. */
+static Run *add_run(PeerFixture *f, Ended *ended)
+{
+    static const JobListener listener = { .ended = on_ended };
+    g_autoptr(GError) error = NULL;
+    Run *run = run_fixture_run(&f->base, "11111111111111111111111111111111", "op", 1, 0);
+    run_del_attr(run, "exit_status");
+    g_assert_true(run_set_marker(run, "PENDING", &error));
+    JobOptions o = { .retries = -1 };
+    *ended = (Ended){ 0 };
+    g_assert_nonnull(coordinator_add(f->c, run, &o, &listener, ended, &error));
+    g_assert_no_error(error);
+    return run;
+}
+
+static MsgStart await_start(TestPeer *p)
+{
+    MsgStart *m = peer_await(p, MSG_START), numbers = { .task = m->task, .lease = m->lease,
+        .attempt = m->attempt };
+    wire_free(MSG_START, m);
+    return numbers;
+}
+
+static void say_started(TestPeer *p, const MsgStart *s)
+{
+    MsgStarted m = { .task = s->task, .lease = s->lease, .started_us = 1 };
+    peer_say(p, MSG_STARTED, &m);
+}
+
+/* Reports the end; TRUE if the report was taken. */
+static gboolean report(TestPeer *p, guint64 task, guint64 lease, int exit_status)
+{
+    MsgDone m = { .task = task, .lease = lease, .exit_status = exit_status, .cause = DONE_EXITED,
+        .started_us = 1, .stopped_us = 2 };
+    peer_say(p, MSG_DONE, &m);
+    MsgAck *ack = peer_await(p, MSG_ACK);
+    gboolean accepted = ack->accepted;
+    g_assert_cmpuint(ack->task, ==, task);
+    g_assert_cmpuint(ack->lease, ==, lease);
+    wire_free(MSG_ACK, ack);
+    return accepted;
+}
+
+/* The worker process says HELLO again and knows nothing of what it was given. */
+static void lose(PeerFixture *f, TestPeer *p)
+{
+    wire_free(MSG_WELCOME, peer_hello_worker(f, p, NULL));
+}
+
+static void test_only_the_report_under_the_lease_counts(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = peer_worker(&f, "w1");
+    MsgStart first = await_start(w);
+    say_started(w, &first);
+    lose(&f, w);
+    MsgStart second = await_start(w);
+    g_assert_cmpuint(second.task, ==, first.task);
+    g_assert_cmpuint(second.lease, !=, first.lease);
+    g_assert_cmpuint(second.attempt, ==, 2);
+    say_started(w, &second);
+    g_assert_false(report(w, first.task, first.lease, 7));
+    TestPeer *other = peer_worker(&f, "w2");
+    g_assert_false(report(other, second.task, second.lease, 8));
+    peer_sync(w);
+    g_assert_cmpuint(ended.times, ==, 0);
+    g_assert_true(report(w, second.task, second.lease, 0));
+    PEER_WAIT_FOR(ended.times);
+    g_assert_cmpint(ended.status, ==, 0);
+    g_assert_false(report(w, second.task, second.lease, 9));
+    g_assert_cmpuint(ended.times, ==, 1);
+    peer_end(other);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+static void test_a_task_is_tried_no_oftener_than_asked(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 2, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = peer_worker(&f, "w1");
+    for (guint attempt = 1; attempt <= 3; attempt++) {
+        g_assert_cmpuint(ended.times, ==, 0);
+        MsgStart start = await_start(w);
+        g_assert_cmpuint(start.attempt, ==, attempt);
+        say_started(w, &start);
+        lose(&f, w);
+    }
+    PEER_WAIT_FOR(ended.times || peer_find(w, MSG_START));
+    g_assert_cmpuint(ended.times, ==, 1);
+    g_assert_cmpint(ended.status, ==, 1);
+    g_assert_cmpint(run_status(run), ==, RUN_ERROR);
+    g_autoptr(Value) why = run_get_attr(run, "error", NULL);
+    g_assert_nonnull(why);
+    g_assert_nonnull(strstr(value_get_string(why), "gave up after 3 attempts"));
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+/* What a coordinator would find that is started on this home now. */
+static gboolean recorded_as_ended(const char *home)
+{
+    g_autoptr(GError) error = NULL;
+    Queue *q = queue_open(home, NULL, 0, &error);
+    g_assert_no_error(error);
+    g_autoptr(GPtrArray) jobs = queue_load_jobs(q, NULL);
+    gboolean ended = jobs->len == 1;
+    for (guint i = 0; i < jobs->len; i++) {
+        g_autoptr(GPtrArray) tasks = queue_load_tasks(q, ((QueueJob *)jobs->pdata[i])->id, NULL);
+        for (guint k = 0; k < tasks->len; k++)
+            ended &= ((QueueTask *)tasks->pdata[k])->state == TASK_DONE;
+    }
+    queue_close(q);
+    return ended;
+}
+
+static void test_an_acknowledged_result_is_on_disk(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 200); /* so long that an early acknowledgement would be seen */
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = peer_worker(&f, "w1");
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    peer_sync(w);
+    g_assert_false(recorded_as_ended(f.base.home));
+    g_assert_true(report(w, start.task, start.lease, 0));
+    g_assert_true(recorded_as_ended(f.base.home));
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+static void test_a_coordinator_started_again_takes_back_what_runs(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, "w1");
+    TestPeer *w = peer_connect(&f, key, "w1");
+    wire_free(MSG_WELCOME, peer_hello_worker(&f, w, NULL));
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    peer_sync(w);
+    peer_end(w);
+    coordinator_free(f.c);
+    peer_fixture_start(&f, 3, 0);
+
+    g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(held_task_free);
+    g_ptr_array_add(held, held_task_new(start.task, start.lease, run_id(run), 1));
+    g_ptr_array_add(held, held_task_new(start.task, start.lease + 1, run_id(run), 1));
+    w = peer_connect(&f, key, "w1");
+    MsgWelcome *welcome = peer_hello_worker(&f, w, held);
+    g_assert_cmpuint(welcome->drop ? welcome->drop->len : 0, ==, 1);
+    g_assert_cmpuint(((HeldTask *)welcome->drop->pdata[0])->lease, ==, start.lease + 1);
+    wire_free(MSG_WELCOME, welcome);
+    g_assert_false(report(w, start.task, start.lease + 1, 7));
+    g_assert_true(report(w, start.task, start.lease, 0));
+    g_assert_null(peer_find(w, MSG_START));
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+static void test_what_a_lost_worker_ran_goes_to_another(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *lost = peer_worker(&f, "w1");
+    MsgStart first = await_start(lost);
+    say_started(lost, &first);
+    peer_sync(lost);
+    TestPeer *w = peer_worker(&f, "w2");
+    g_assert_true(keyring_revoke(f.keys, "w1", NULL));
+    MsgPing ping = { .seq = 1 };
+    peer_say(lost, MSG_PING, &ping);
+    MsgStart second = await_start(w);
+    g_assert_cmpuint(second.attempt, ==, 2);
+    g_assert_true(report(w, second.task, second.lease, 0));
+    PEER_WAIT_FOR(ended.times);
+    peer_end(w);
+    peer_end(lost);
+    peer_fixture_clear(&f);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/leases/only-the-report-under-the-lease-counts",
+            test_only_the_report_under_the_lease_counts);
+    g_test_add_func("/leases/tried-no-oftener-than-asked", test_a_task_is_tried_no_oftener_than_asked);
+    g_test_add_func("/leases/acknowledged-is-on-disk", test_an_acknowledged_result_is_on_disk);
+    g_test_add_func("/leases/taken-back-after-a-start",
+            test_a_coordinator_started_again_takes_back_what_runs);
+    g_test_add_func("/leases/another-worker-gets-it", test_what_a_lost_worker_ran_goes_to_another);
+    return g_test_run();
+}

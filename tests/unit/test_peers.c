@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Promise 4, and what of promise 5 lies at the socket: keys are judged at the handshake and again with
+ * every message, a role may send what is its own and nothing else, a frame that is too large ends its
+ * connection. The peers here lie about everything they can. */
+#include "tests/unit/peer_fixture.h"
+
+static void test_a_key_that_nobody_authorized_ends_at_the_handshake(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autofree char *elsewhere = fs_mkdtemp("guild-test-", NULL);
+    g_autoptr(KeyRing) other = keyring_open(elsewhere, TRUE, NULL);
+    g_autoptr(AccessKey) key = keyring_authorize(other, ROLE_CLIENT, "stranger", NULL);
+    memcpy(key->server_key, keyring_server_public(f.keys), KEY_LEN);
+    TestPeer *p = peer_connect(&f, key, "stranger");
+    PEER_WAIT_FOR(p->shaken || p->refused);
+    g_assert_true(p->refused);
+    g_assert_false(p->shaken);
+    peer_end(p);
+    fs_remove_tree(elsewhere, NULL);
+    peer_fixture_clear(&f);
+}
+
+/* Sends what each role may not, then asks for a sign of life: nothing was answered before it. */
+static void say_forbidden(TestPeer *p, KeyRole role)
+{
+    g_autoptr(Value) none = value_new_map();
+    MsgCall call = { .id = 5, .method = (char *)"runs", .args = none };
+    MsgSubmit submit = { .id = 6 };
+    MsgDone done = { .task = 1, .lease = 1 };
+    if (role == ROLE_WORKER)
+        peer_say(p, MSG_CALL, &call);
+    if (role != ROLE_CLIENT)
+        peer_say(p, MSG_SUBMIT, &submit);
+    if (role != ROLE_WORKER)
+        peer_say(p, MSG_DONE, &done);
+    peer_sync(p);
+    g_assert_null(peer_find(p, MSG_REPLY));
+    g_assert_null(peer_find(p, MSG_SUBMITTED));
+    g_assert_null(peer_find(p, MSG_ACK));
+}
+
+static void test_a_role_sends_only_what_is_its_own(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    TestPeer *w = peer_worker(&f, "w1");
+    say_forbidden(w, ROLE_WORKER);
+    peer_end(w);
+    const KeyRole roles[] = { ROLE_CLIENT, ROLE_READER };
+    for (guint i = 0; i < G_N_ELEMENTS(roles); i++) {
+        g_autoptr(AccessKey) key = peer_key(&f, roles[i], key_role_name(roles[i]));
+        TestPeer *p = peer_connect(&f, key, "p");
+        peer_hello_client(p);
+        say_forbidden(p, roles[i]);
+        peer_end(p);
+    }
+    peer_fixture_clear(&f);
+}
+
+static void hello_is_refused(PeerFixture *f, KeyRole role, const char *as)
+{
+    g_autoptr(AccessKey) key = peer_key(f, role, as);
+    TestPeer *p = peer_connect(f, key, "p");
+    g_autoptr(Value) resources = value_new_map();
+    MsgHello m = { .version = WIRE_VERSION, .role = (char *)as, .name = (char *)"p",
+        .session = (char *)"s", .resources = resources };
+    peer_say(p, MSG_HELLO, &m);
+    PEER_WAIT_FOR(peer_find(p, MSG_REFUSED) || peer_find(p, MSG_WELCOME));
+    MsgRefused *no = peer_await(p, MSG_REFUSED);
+    g_assert_true(no->fatal);
+    wire_free(MSG_REFUSED, no);
+    peer_end(p);
+}
+
+static void test_nobody_is_welcome_in_a_role_that_is_not_theirs(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    hello_is_refused(&f, ROLE_WORKER, "client");
+    hello_is_refused(&f, ROLE_CLIENT, "worker");
+    hello_is_refused(&f, ROLE_READER, "worker");
+    peer_fixture_clear(&f);
+}
+
+static char *call(TestPeer *p, const char *method)
+{
+    g_autoptr(Value) none = value_new_map();
+    MsgCall m = { .id = 5, .method = (char *)method, .args = none };
+    peer_say(p, MSG_CALL, &m);
+    MsgReply *r = peer_await(p, MSG_REPLY);
+    char *error = g_strdup(r->error ? r->error : "");
+    wire_free(MSG_REPLY, r);
+    return error;
+}
+
+static void test_a_reader_orders_nothing(void)
+{
+    static const char *const orders[] = { "stop", "priority", "drain", "alloc" };
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_READER, "r");
+    TestPeer *p = peer_connect(&f, key, "r");
+    peer_hello_client(p);
+    for (guint i = 0; i < G_N_ELEMENTS(orders); i++) {
+        g_autofree char *error = call(p, orders[i]);
+        g_assert_nonnull(strstr(error, "may not do that"));
+    }
+    g_autofree char *error = call(p, "runs");
+    g_assert_cmpstr(error, ==, "");
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+static void test_a_revoked_key_is_not_heard_on_an_open_connection(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "former");
+    TestPeer *p = peer_connect(&f, key, "former");
+    peer_hello_client(p);
+    g_autofree char *before = call(p, "runs");
+    g_assert_cmpstr(before, ==, "");
+    g_assert_true(keyring_revoke(f.keys, "former", NULL));
+    g_autoptr(Value) none = value_new_map();
+    MsgCall m = { .id = 6, .method = (char *)"runs", .args = none };
+    peer_say(p, MSG_CALL, &m);
+    PEER_WAIT_FOR(peer_find(p, MSG_REFUSED) || peer_find(p, MSG_REPLY));
+    g_assert_null(peer_find(p, MSG_REPLY));
+    MsgRefused *no = peer_await(p, MSG_REFUSED);
+    g_assert_true(no->fatal);
+    wire_free(MSG_REFUSED, no);
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+static void test_without_hello_nothing_is_answered(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "rude");
+    TestPeer *p = peer_connect(&f, key, "rude");
+    MsgCall m = { .id = 6, .method = (char *)"runs" };
+    peer_say(p, MSG_CALL, &m);
+    wire_free(MSG_REFUSED, peer_await(p, MSG_REFUSED));
+    g_assert_null(peer_find(p, MSG_REPLY));
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+static void test_a_frame_that_is_too_large_ends_its_connection(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    TestPeer *p = peer_worker(&f, "w1"), *bystander = peer_worker(&f, "w2");
+    gsize size = WIRE_MAX_FRAME + 1;
+    g_autoptr(GBytes) body = g_bytes_new_take(g_malloc0(size), size);
+    g_assert_false(p->cut);
+    g_assert_cmpint(zsource_send(p->z, NULL, body), ==, ZSEND_OK);
+    MsgPing ping = { .seq = 1 };
+    peer_say(p, MSG_PING, &ping);
+    PEER_WAIT_FOR(p->cut || peer_find(p, MSG_PONG));
+    g_assert_true(p->cut);
+    peer_sync(bystander);
+    g_assert_false(bystander->cut);
+    peer_end(p);
+    peer_end(bystander);
+    peer_fixture_clear(&f);
+}
+
+static void test_frames_that_are_no_messages_are_passed_over(void)
+{
+    static const char *const odd[] = { "", "\xc1", "GET / HTTP/1.1\r\n", "\xdd\xff\xff\xff\xff",
+        "\x92\x01" };
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    TestPeer *p = peer_worker(&f, "w1");
+    for (guint i = 0; i < G_N_ELEMENTS(odd); i++) {
+        g_autoptr(GBytes) body = g_bytes_new_static(odd[i], strlen(odd[i]));
+        g_assert_cmpint(zsource_send(p->z, NULL, body), ==, ZSEND_OK);
+    }
+    g_assert_cmpint(zmq_send(zsource_socket(p->z), "a", 1, ZMQ_SNDMORE), ==, 1);
+    g_assert_cmpint(zmq_send(zsource_socket(p->z), "b", 1, 0), ==, 1);
+    peer_sync(p);
+    g_assert_false(p->cut);
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/peers/stranger", test_a_key_that_nobody_authorized_ends_at_the_handshake);
+    g_test_add_func("/peers/roles", test_a_role_sends_only_what_is_its_own);
+    g_test_add_func("/peers/hello-in-a-wrong-role", test_nobody_is_welcome_in_a_role_that_is_not_theirs);
+    g_test_add_func("/peers/reader", test_a_reader_orders_nothing);
+    g_test_add_func("/peers/revoked", test_a_revoked_key_is_not_heard_on_an_open_connection);
+    g_test_add_func("/peers/hello-first", test_without_hello_nothing_is_answered);
+    g_test_add_func("/peers/too-large", test_a_frame_that_is_too_large_ends_its_connection);
+    g_test_add_func("/peers/no-messages", test_frames_that_are_no_messages_are_passed_over);
+    return g_test_run();
+}
