@@ -119,6 +119,8 @@ static gboolean fill_query(RunsChoice *choice)
     q->marked = cli_flag(args, "filter_marked");
     q->unmarked = cli_flag(args, "filter_unmarked");
     q->started = cli_string(args, "filter_started");
+    if (q->started && !*q->started)
+        q->started = NULL; /* like every other filter that is empty */
     q->digest = cli_string(args, "filter_digest");
     if (*q->labels && q->unlabeled)
         choice->status = cli_error("--label and --unlabeled cannot both be used");
