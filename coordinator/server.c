@@ -336,7 +336,7 @@ gboolean server_open(Coordinator *c, const char *bind, GError **error)
     gint64 max = WIRE_MAX_FRAME;
     set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
     set_int(socket, ZMQ_SNDHWM, 20000);
-    set_int(socket, ZMQ_RCVHWM, 20000);
+    set_int(socket, ZMQ_RCVHWM, 1000); /* frames of one peer that wait for us */
     set_int(socket, ZMQ_BACKLOG, 1024);
     set_int(socket, ZMQ_IPV6, strchr(bind, '[') != NULL);
     set_int(socket, ZMQ_HANDSHAKE_IVL, 10000);

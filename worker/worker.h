@@ -3,7 +3,7 @@
  * directory and reports. Beside a local coordinator in one process it is the same, over inproc.
  *
  * Where a run is executed: in place, if the coordinator finds that we see its home; else in
- * HOME/worker/SESSION/runs/ID, built from the file list and the blob cache, which goes when the result has been
+ * HOME/worker/SESSION/LEASE/runs/ID, built from the file list and the blob cache, which goes when the result has been
  * accepted. */
 #pragma once
 

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What workers do with trials and what becomes of them: ends of workers, stops, requests, runs that
+make runs, files, full disks."""
+import glob
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import time
+import unittest
+
+import hosts
+
+GUILDFILE = """\
+quick: {exec: "echo ${x}", flags: {x: 1}}
+slow: {exec: "sh -c 'echo began; sleep 30 & wait'", flags: {x: 1}}
+short: {exec: "sh -c 'echo began; sleep ${x}; echo ended'", flags: {x: 1}}
+nest: {exec: "sh -c '${guild} run -y quick x=[1,2] --keep-batch'", flags: {guild: guild}}
+files: {exec: "sh files.sh"}
+"""
+FILES = """\
+mkdir -p d/e; echo x > d/e/script; chmod 755 d/e/script; ln -s e/script d/link; ln -s /etc/passwd out
+head -c 300000 /dev/zero > zeros; rm unwanted.txt
+"""
+
+
+class Work(unittest.TestCase):
+    def setUp(self):
+        self.cluster = hosts.Cluster(options=["--lease", "3"])
+        self.addCleanup(self.cluster.close)
+        self.client = self.cluster.client
+        self.client.write("guild.yml", GUILDFILE)
+        self.client.write("files.sh", FILES)
+        self.client.write("unwanted.txt", "unwanted\n")
+
+    def submit(self, *args):
+        return self.client.guild("run", *args, "--remote", "lab", "--no-wait", "-y").stdout.split()[0]
+
+    def run_dir(self, run):
+        return os.path.join(self.cluster.head.home, "runs", run)
+
+    def attr(self, run, name):
+        path = os.path.join(self.run_dir(run), ".guild", "attrs", name)
+        if not os.path.exists(path):
+            return None
+        with open(path) as f:
+            return f.read().strip()
+
+    def output(self, run):
+        with open(os.path.join(self.run_dir(run), ".guild", "output")) as f:
+            return f.read()
+
+    def has_printed(self, run, text):
+        return hosts.wait_for(
+            lambda: os.path.exists(os.path.join(self.run_dir(run), ".guild", "output"))
+            and text in self.output(run), f"{run} prints {text}", 15)
+
+    def ended(self, run, seconds=20):
+        return hosts.wait_for(lambda: self.attr(run, "exit_status"), f"{run} ends", seconds)
+
+    def test_a_worker_in_place_is_killed(self):
+        worker = self.cluster.head.start("worker", "--slots", "1")
+        run = self.submit("short", "x=3")
+        self.has_printed(run, "began")
+        worker.kill()
+        self.cluster.head.start("worker", "--slots", "1")
+        self.assertEqual(self.ended(run), "0")
+        self.assertEqual(self.attr(run, "attempts"), "2")
+        self.assertEqual(self.output(run), "began\nended\n")
+        with open(os.path.join(self.run_dir(run), ".guild", "attempts", "1", "output")) as f:
+            self.assertIn("began", f.read())
+
+    def test_retries_end_in_an_error_that_says_why(self):
+        worker = self.cluster.start_worker("w1", slots=1)
+        run = self.submit("slow", "--retries", "0")
+        self.has_printed(run, "began")
+        worker.kill()
+        self.assertEqual(self.ended(run), "1")
+        self.assertIn("gave up", self.attr(run, "error"))
+        self.assertIn("w1", self.attr(run, "error"))
+
+    def test_a_worker_told_to_end_hands_its_trials_back(self):
+        worker = self.cluster.start_worker("w1", slots=1)
+        run = self.submit("short", "x=4", "--retries", "0")
+        self.has_printed(run, "began")
+        self.assertEqual(worker.stop(), 0)
+        self.cluster.start_worker("w2", slots=1)
+        self.assertEqual(self.ended(run), "0")
+
+    def test_a_drained_worker_finishes_and_takes_no_more(self):
+        worker = self.cluster.start_worker("w1", slots=1)
+        first = self.submit("short", "x=2")
+        self.has_printed(first, "began")
+        self.client.guild("workers", "drain", "w1", "--remote", "lab")
+        second = self.submit("quick")
+        self.assertEqual(self.ended(first), "0")
+        self.assertEqual(worker.wait(10), 0)
+        self.assertIsNone(self.attr(second, "exit_status"))
+
+    def test_stop_ends_trials_and_their_children_within_five_seconds(self):
+        self.cluster.start_worker("w1", slots=2)
+        batch = self.submit("slow", "x=[1,2,3]")
+        hosts.wait_for(lambda: self.running() == 2, "two trials run", 15)
+        began = time.monotonic()
+        self.client.guild("stop", batch, "--remote", "lab")
+        hosts.wait_for(lambda: self.attr(batch, "exit_status"), "the batch ends", 6)
+        self.assertLess(time.monotonic() - began, 5.5)
+        listed = self.client.guild("runs", "--remote", "lab", "-s").stdout
+        self.assertEqual(listed.count("terminated"), 3, listed)
+        self.assertEqual(listed.count("pending"), 1, listed)
+
+    def running(self):
+        workers = json.loads(self.client.guild("workers", "--remote", "lab", "--json").stdout)
+        return sum(run["running"] for worker in workers for run in worker["runs"])
+
+    def test_what_fits_nowhere_is_said(self):
+        self.cluster.start_worker("w1", slots=1)
+        self.submit("quick", "--request", "gpus=2,license=1")
+        listed = self.client.guild("queue", "--remote", "lab").stdout
+        self.assertIn("no worker has that", listed)
+
+    def test_named_resources_limit_what_runs_at_once(self):
+        self.cluster.start_worker("w1", "--have", "license=1", slots=4)
+        self.submit("short", "x=[1,1.1,1.2]", "--request", "license=1")
+        hosts.wait_for(lambda: self.running() == 1, "one trial runs", 15)
+        time.sleep(0.3)
+        self.assertEqual(self.running(), 1)
+
+    def test_runs_that_a_run_makes_come_home(self):
+        self.cluster.start_worker("w1", slots=1)
+        run = self.submit("nest", f"guild={shutil.which(hosts.GUILD) or hosts.GUILD}")
+        self.assertEqual(self.ended(run), "0", self.cluster.logs())
+        listed = self.client.guild("runs", "--remote", "lab", "-s").stdout
+        self.assertEqual(listed.count("completed"), 4, listed)
+
+    def test_links_modes_and_removed_files_come_back(self):
+        self.cluster.start_worker("w1", slots=1)
+        run = self.submit("files")
+        self.assertEqual(self.ended(run), "0", self.cluster.logs())
+        folder = self.run_dir(run)
+        self.assertEqual(os.readlink(os.path.join(folder, "d", "link")), "e/script")
+        self.assertEqual(os.readlink(os.path.join(folder, "out")), "/etc/passwd")
+        mode = os.stat(os.path.join(folder, "d", "e", "script")).st_mode
+        self.assertEqual(stat.S_IMODE(mode), 0o755)
+        self.assertEqual(os.path.getsize(os.path.join(folder, "zeros")), 300000)
+        self.assertFalse(os.path.lexists(os.path.join(folder, "unwanted.txt")))
+
+    def test_nothing_of_a_run_stays_at_the_worker_but_its_cache(self):
+        self.cluster.start_worker("w1", slots=1)
+        self.ended(self.submit("quick"))
+        home = self.cluster.worker_machine("w1").home
+        hosts.wait_for(lambda: not glob.glob(os.path.join(home, "worker", "*", "*", "runs", "*")),
+                       "the run's place is removed", 10)
+
+    def test_a_revoked_worker_delivers_nothing(self):
+        self.cluster.start_worker("w1", slots=1)
+        run = self.submit("short", "x=2")
+        self.has_printed(run, "began")
+        self.cluster.head.guild("coordinator", "revoke", "w1")
+        time.sleep(3)
+        self.assertIsNone(self.attr(run, "exit_status"))
+        self.cluster.start_worker("w2", slots=1)
+        self.assertEqual(self.ended(run), "0")
+        self.assertEqual(self.attr(run, "attempts"), "2")
+
+    def test_a_failing_trial_is_tried_again_when_asked(self):
+        self.client.write("guild.yml", "fail: {exec: 'false'}\n")
+        self.cluster.start_worker("w1", slots=1)
+        run = self.submit("fail", "--retry-failed", "2")
+        hosts.wait_for(lambda: self.attr(run, "attempts") == "3" and self.attr(run, "exit_status"),
+                       "three attempts", 15)
+
+    def test_a_full_disk_at_the_worker_costs_no_trial(self):
+        machine = self.cluster.machine("small")
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", machine.home],
+                          stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("can't mount a small file system")
+        self.addCleanup(subprocess.run, ["umount", "-l", machine.home], check=False)
+        self.client.write("guild.yml", "big: {exec: 'ls -l big.bin', requires: [{file: big.bin}], "
+                                       "sourcecode: no}\n")
+        self.client.write("big.bin", "x" * 3_000_000)
+        key = self.cluster.authorize("worker", machine)
+        machine.start("worker", f"tcp://127.0.0.1:{self.cluster.port}", "--key", key, "--slots", "1")
+        hosts.wait_for(lambda: "connected" in machine.processes[-1].log(), "it connects", 10)
+        run = self.submit("big", "--retries", "20")
+        time.sleep(2)
+        self.cluster.start_worker("w1", slots=1)
+        self.assertEqual(self.ended(run, 30), "0")
+
+
+if __name__ == "__main__":
+    unittest.main()
