@@ -271,6 +271,26 @@ static void test_stop(void)
             500000, -15);
 }
 
+/* Who can't be told by RUN_DIR: a child in a session of its own, known by its parent, and an orphan, known by
+ * its process group. */
+static void test_stop_without_environment(void)
+{
+    static const char *const scripts[] = {
+        "env -i setsid sh -c 'echo $$; exec sleep 60' & wait",
+        "(env -i sh -c 'echo $$; exec sleep 60' &); sleep 60",
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(scripts); i++) {
+        Run *run = new_run();
+        Result r = execute(shell_spec(run, scripts[i]), 2 * G_USEC_PER_SEC);
+        ProcTree tree = { .root = atoi(r.seen[RUN_STDOUT]->str) };
+        g_assert_cmpint(tree.root, >, 1);
+        g_autoptr(GArray) left = proctree_find(&tree);
+        g_assert_cmpuint(left->len, ==, 0);
+        result_clear(&r);
+        delete_run(run);
+    }
+}
+
 /* A child that somebody kills takes with it what it started. */
 static void test_killed_by_others(void)
 {
@@ -342,6 +362,7 @@ static void test_foreground(void)
     g_autoptr(GError) error = NULL;
     Run *run = new_run();
     int status = -99;
+    signal(SIGINT, SIG_DFL); /* a shell that starts us in the background has it ignored */
     g_assert_true(exec_run_foreground(shell_spec(run, "exit 4"), &status, &error));
     g_assert_no_error(error);
     g_assert_cmpint(status, ==, 4);
@@ -372,6 +393,7 @@ int main(int argc, char **argv)
     g_test_add_func("/exec/thread", test_thread);
     g_test_add_func("/exec/held-pipe", test_held_pipe);
     g_test_add_func("/exec/stop", test_stop);
+    g_test_add_func("/exec/stop-without-environment", test_stop_without_environment);
     g_test_add_func("/exec/killed-by-others", test_killed_by_others);
     g_test_add_func("/exec/time-limit", test_time_limit);
     g_test_add_func("/exec/scalars", test_scalars);

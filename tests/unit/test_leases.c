@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promises 1 to 3 at the coordinator: which reports count, how often a task is tried again, what is
  * on disk when a report is acknowledged, what a coordinator that was started again takes back. */
+#include "engine/wire/filelist.h"
 #include "tests/unit/peer_fixture.h"
 
 typedef struct {
@@ -208,6 +209,51 @@ static void test_what_a_lost_worker_ran_goes_to_another(void)
     peer_fixture_clear(&f);
 }
 
+/* An attribute as a worker sends it. */
+static FileEntry *file(const char *path)
+{
+    FileEntry *e = file_entry_new(path, FILE_REGULAR);
+    e->data = g_bytes_new("evil", 4);
+    e->size = 4;
+    e->mode = 0644;
+    return e;
+}
+
+/* A worker elsewhere writes into its own run what a run has to say, not what the coordinator has. */
+static void test_a_worker_does_not_touch_what_is_ours(void)
+{
+    static const char *const ours[] = { ".guild/LOCK", ".guild/attrs/id", ".guild/attempts/1/output",
+        ".guild/attrs/attempts", ".guild/proto/.guild/opref" };
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, "w1");
+    TestPeer *w = peer_connect(&f, key, "w1");
+    g_autoptr(Value) resources = value_new_map();
+    MsgHello hello = { .version = WIRE_VERSION, .role = (char *)"worker", .name = (char *)"w1",
+        .session = (char *)"w1", .resources = resources };
+    value_map_set_int(resources, "cpus", 1);
+    peer_say(w, MSG_HELLO, &hello);
+    MsgStart start = await_start(w);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    for (guint i = 0; i < G_N_ELEMENTS(ours); i++)
+        g_ptr_array_add(files, file(ours[i]));
+    g_ptr_array_add(files, file(".guild/attrs/own"));
+    MsgStarted m = { .task = start.task, .lease = start.lease, .started_us = 1, .files = files };
+    peer_say(w, MSG_STARTED, &m);
+    peer_sync(w);
+    g_autofree char *own = run_fixture_text(run, "attrs/own");
+    g_assert_cmpstr(own, ==, "evil");
+    for (guint i = 0; i < G_N_ELEMENTS(ours); i++) {
+        g_autofree char *path = g_build_filename(run_dir(run), ours[i], NULL);
+        g_autofree char *text = fs_read(path, 0, NULL, NULL);
+        g_assert_cmpstr(text, !=, "evil");
+    }
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -218,5 +264,6 @@ int main(int argc, char **argv)
     g_test_add_func("/leases/taken-back-after-a-start",
             test_a_coordinator_started_again_takes_back_what_runs);
     g_test_add_func("/leases/another-worker-gets-it", test_what_a_lost_worker_ran_goes_to_another);
+    g_test_add_func("/leases/ours-is-not-touched", test_a_worker_does_not_touch_what_is_ours);
     return g_test_run();
 }

@@ -105,6 +105,31 @@ static void test_nothing_is_written_through_a_link(void)
     place_clear(&p);
 }
 
+static void test_nothing_is_written_outside(void)
+{
+    static const char *const names[] = { "../evil", "a/../../evil", "/tmp/guild-test-evil", ".." };
+    Place p;
+    place_init(&p, 0);
+    g_autofree char *root = in(&p, "root"), *evil = in(&p, "evil");
+    fs_mkdirs(root, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+        FileEntry *e = file_entry_new(names[i], FILE_REGULAR);
+        e->data = g_bytes_new("x", 1);
+        e->size = 1;
+        g_ptr_array_add(files, e);
+        g_autoptr(GError) error = NULL;
+        g_assert_false(filelist_build(root, files, NULL, NULL, &error));
+        g_assert_nonnull(strstr(error->message, names[i]));
+        e->kind = FILE_GONE;
+        g_assert_false(filelist_build(root, files, NULL, NULL, NULL));
+    }
+    g_assert_false(fs_lexists(evil));
+    g_assert_false(fs_lexists("/tmp/guild-test-evil"));
+    g_assert_true(fs_is_dir(root));
+    place_clear(&p);
+}
+
 static void test_links_that_lead_out_are_followed_when_asked(void)
 {
     Place p;
@@ -317,6 +342,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/filelist/a-tree-is-built-as-it-was", test_a_tree_is_built_as_it_was);
     g_test_add_func("/filelist/nothing-through-a-link", test_nothing_is_written_through_a_link);
+    g_test_add_func("/filelist/nothing-outside", test_nothing_is_written_outside);
     g_test_add_func("/filelist/links-out", test_links_that_lead_out_are_followed_when_asked);
     g_test_add_func("/filelist/changes", test_changes_are_what_changed);
     g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);

@@ -122,6 +122,19 @@ static void test_names_with_a_slash_are_refused(void)
     assert_refused(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), WIRE_ERROR_MALFORMED);
 }
 
+/* A digest names a file of the blob store. */
+static void test_digests_that_are_none_are_refused(void)
+{
+    const char *const odd[] = { "../../../etc/passwd", "", "abc",
+        "../4567890123456789012345678901234567890123456789012345678901234" };
+    for (guint i = 0; i < G_N_ELEMENTS(odd); i++) {
+        MsgGet m = { .digest = (char *)odd[i], .size = 1 };
+        g_autoptr(GBytes) packed = wire_pack(MSG_GET, &m);
+        assert_refused(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed),
+                WIRE_ERROR_MALFORMED);
+    }
+}
+
 static void test_unknown_fields_are_skipped(void)
 {
     /* [pong, {"new": [1, 2], "seq": 9}] */
@@ -205,6 +218,7 @@ int main(int argc, char **argv)
     g_test_add_func("/wire/unsafe-paths-are-refused", test_unsafe_paths_are_refused);
     g_test_add_func("/wire/a-file-without-content-is-refused", test_a_file_without_content_is_refused);
     g_test_add_func("/wire/names-with-a-slash-are-refused", test_names_with_a_slash_are_refused);
+    g_test_add_func("/wire/odd-digests-are-refused", test_digests_that_are_none_are_refused);
     g_test_add_func("/wire/unknown-fields-are-skipped", test_unknown_fields_are_skipped);
     g_test_add_func("/wire/unknown-kinds-are-refused", test_unknown_kinds_are_refused);
     g_test_add_func("/wire/wrong-types-are-refused", test_wrong_types_are_refused);
