@@ -28,6 +28,12 @@ ESCAPES = {
     "L": "\u2028", "P": "\u2029",
 }  # fmt: skip
 HEX_ESCAPES = {"x": 2, "u": 4, "U": 8}
+LINE_BREAKS = re.compile(r"[ \t]*\r?\n(?:[ \t]*\r?\n)*[ \t]*")
+
+
+def fold(text):
+    """Lines of a plain or quoted scalar become one: a line break is a space, further ones stay."""
+    return LINE_BREAKS.sub(lambda m: "\n" * (m.group().count("\n") - 1) or " ", text)
 
 
 def scalar(text):
@@ -126,7 +132,7 @@ class Reader:
             if char == "#" and self.pos > start and text[self.pos - 1] in " \t":
                 break
             self.pos += 1
-        return " ".join(text[start : self.pos].split("\n")).strip()
+        return fold(text[start : self.pos].strip())
 
     def list(self):
         self.expect("[")
@@ -178,7 +184,7 @@ class Reader:
             parts.append(self.text[self.pos : end])
             self.pos = end + 1
             if self.peek() != "'":
-                return "'".join(parts)
+                return fold("'".join(parts))
             self.pos += 1
 
     def double_quoted(self):
@@ -191,7 +197,12 @@ class Reader:
                 raise NotYaml(self.text)
             if char == '"':
                 return "".join(out)
-            out.append(self.escape() if char == "\\" else char)
+            breaks = LINE_BREAKS.match(self.text, self.pos - 1)
+            if breaks:
+                self.pos = breaks.end()
+                out.append(fold(breaks.group()))
+            else:
+                out.append(self.escape() if char == "\\" else char)
 
     def escape(self):
         char = self.peek()
@@ -204,8 +215,9 @@ class Reader:
             except (ValueError, OverflowError):
                 raise NotYaml(self.text) from None
         if char == "\n":
+            start = self.pos
             self.space()
-            return ""
+            return "\n" * self.text.count("\n", start, self.pos)
         if char not in ESCAPES:
             raise NotYaml(self.text)
         return ESCAPES[char]
