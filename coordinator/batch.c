@@ -194,10 +194,36 @@ static gboolean stage_for_user(Job *j, Run *trial, GError **error)
     return staged != NULL;
 }
 
+static gboolean on_stage_again(gpointer data)
+{
+    Job *j = data;
+    g_clear_pointer(&j->staging, g_source_unref);
+    job_pump(j);
+    return G_SOURCE_REMOVE;
+}
+
+/* The disk is full: this trial is the first one to be made when it no longer is. */
+static void stage_later(Job *j, const Value *flags, const char *why)
+{
+    log_error("batch %s waits: %s", run_id(j->run), why);
+    j->stuck = value_ref((Value *)flags);
+    if (j->staging) {
+        g_source_destroy(j->staging);
+        g_source_unref(j->staging);
+    }
+    j->staging = g_timeout_source_new(1000);
+    g_source_set_callback(j->staging, on_stage_again, j, NULL);
+    g_source_attach(j->staging, j->c->context);
+}
+
 static gboolean make_trial(Job *j, const Value *flags)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(Run) trial = feed_stage(j->feed, flags, &error);
+    if (!trial && coordinator_is_full(j->c)) {
+        stage_later(j, flags, error->message);
+        return FALSE;
+    }
     if (!trial) {
         fail_job(j, error->message);
         return FALSE;
@@ -224,9 +250,11 @@ static gboolean ask_one(Job *j)
 {
     if (j->asked_all)
         return FALSE;
-    OptimizerState state;
+    OptimizerState state = OPTIMIZER_READY;
     g_autoptr(GError) error = NULL;
-    g_autoptr(Value) flags = feed_ask(j->feed, &state, &error);
+    g_autoptr(Value) flags = g_steal_pointer(&j->stuck);
+    if (!flags)
+        flags = feed_ask(j->feed, &state, &error);
     switch (state) {
     case OPTIMIZER_READY:
         return make_trial(j, flags);
@@ -263,6 +291,8 @@ static gboolean stage_idle(gpointer data)
         more = ask_one(j);
     if (more)
         return G_SOURCE_CONTINUE;
+    if (j->stuck)
+        return G_SOURCE_REMOVE; /* another source is in our place */
     g_clear_pointer(&j->staging, g_source_unref);
     maybe_end(j);
     return G_SOURCE_REMOVE;
@@ -442,6 +472,7 @@ void job_free(gpointer job)
     feed_free(j->feed);
     g_hash_table_remove(j->c->runs, run_id(j->run));
     run_unref(j->run);
+    value_unref(j->stuck);
     g_free(j->user);
     g_free(j->op_name);
     value_unref(j->request);

@@ -64,6 +64,18 @@ Coordinator *coordinator_new_local(const char *home, void *zmq, const char *endp
 
 /* ---- as a service ---- */
 
+/* Proved by trying: quotas, reserves and read-only remounts all look different from outside. */
+gboolean coordinator_is_full(Coordinator *c)
+{
+    if (c->local)
+        return FALSE;
+    static const char block[4096];
+    g_autofree char *path = g_build_filename(c->home, "coordinator", "probe", NULL);
+    gboolean ok = fs_write(path, block, sizeof block, NULL);
+    fs_remove(path, NULL);
+    return !ok;
+}
+
 static gboolean lock_home(Coordinator *c, GError **error)
 {
     g_autofree char *dir = g_build_filename(c->home, "coordinator", NULL);
@@ -190,6 +202,7 @@ void coordinator_free(Coordinator *c)
         return;
     c->closing = TRUE;
     drop_source(&c->wake);
+    drop_source(&c->hold);
     drop_source(&c->tick);
     metrics_free(c->metrics);
     alloc_free(c->alloc);

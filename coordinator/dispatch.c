@@ -222,7 +222,13 @@ static void give(Coordinator *c, Task *t, Member *m)
     t->attempt++;
     g_hash_table_add(m->tasks, t);
     if (!attempt_begin(t, run, &error) || !send_start(t, run, &error)) {
-        attempt_failed(t, run, error->message);
+        if (coordinator_is_full(c)) {
+            log_error("run %s waits: %s", t->run_id, error->message);
+            dispatch_hold(c);
+            task_returned(t);
+        } else {
+            attempt_failed(t, run, error->message);
+        }
         return;
     }
     task_store(t, TASK_LEASED);
@@ -237,13 +243,30 @@ void task_recall(Task *t)
 
 #define MAX_DECISIONS 256 /* in one turn of the loop */
 
+static gboolean on_hold_over(gpointer data)
+{
+    Coordinator *c = data;
+    g_clear_pointer(&c->hold, g_source_unref);
+    dispatch_wake(c);
+    return G_SOURCE_REMOVE;
+}
+
+void dispatch_hold(Coordinator *c)
+{
+    if (c->hold)
+        return;
+    c->hold = g_timeout_source_new(1000);
+    g_source_set_callback(c->hold, on_hold_over, c, NULL);
+    g_source_attach(c->hold, c->context);
+}
+
 static gboolean dispatch(gpointer data)
 {
     Coordinator *c = data;
     SchedDecision d;
     g_clear_pointer(&c->wake, g_source_unref);
     for (int i = 0; i < MAX_DECISIONS; i++) {
-        if (!sched_next(c->sched, clock_timestamp_us(), &d))
+        if (c->hold || !sched_next(c->sched, clock_timestamp_us(), &d))
             return G_SOURCE_REMOVE;
         Task *t = g_hash_table_lookup(c->tasks, &d.data);
         Member *m = d.worker < c->by_handle->len ? c->by_handle->pdata[d.worker] : NULL;

@@ -61,6 +61,7 @@ struct Coordinator {
     GSource *wake;   /* a look at the scheduler is due */
     GSource *tick;   /* leases */
     gint64 ready_us; /* after a start: until then tasks wait for workers that still run them */
+    GSource *hold;     /* the home can't be written: nothing is given out until this fires */
     gboolean closing;
     void (*closed)(gpointer);
     gpointer closed_data;
@@ -169,6 +170,7 @@ struct Job {
     int exit_status;
     Feed *feed;          /* NULL: a single run */
     char *op_name;       /* of its trials, as listings show it; NULL: not read yet */
+    Value *stuck;        /* flags of a trial that could not be staged yet */
     gboolean asked_all;
     gboolean told_nowhere; /* it was said that no worker has what it asks for */
     guint n_asked, n_done, n_failed, n_running, n_waiting;
@@ -198,7 +200,11 @@ void member_drain(Member *m);
 void members_tick(Coordinator *c, gint64 now_us);
 void member_free(gpointer member);
 
+/* coordinator.c */
+gboolean coordinator_is_full(Coordinator *c); /* the home can't be written at the moment */
+
 /* dispatch.c */
+void dispatch_hold(Coordinator *c); /* not before a second has passed */
 void dispatch_wake(Coordinator *c); /* soon */
 void task_enqueue(Task *t);
 void task_lost(Task *t, const char *why); /* its worker is gone, or could not: again, or give up */

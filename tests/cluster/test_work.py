@@ -189,6 +189,34 @@ class Work(unittest.TestCase):
         self.cluster.start_worker("w1", slots=1)
         self.assertEqual(self.ended(run, 30), "0")
 
+    def test_a_full_disk_at_the_coordinator_is_waited_out(self):
+        head = self.cluster.head
+        self.cluster.coordinator.stop()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "none", head.home],
+                          stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("can't mount a small file system")
+        self.addCleanup(subprocess.run, ["umount", "-l", head.home], check=False)
+        os.remove(os.path.join(head.dir, "client.key"))
+        self.cluster.start_coordinator()
+        self.cluster.authorize("client", self.client)
+        self.cluster.configure(self.client, "lab", head.address, self.cluster.port)
+        self.cluster.start_worker("w1", slots=2)
+        batch = self.submit("short", "x=range[1:12]", "--retries", "1000")
+        hosts.wait_for(lambda: self.running() == 2, "trials run", 15)
+        filler = os.path.join(head.home, "filler")
+        with open(filler, "wb", buffering=0) as f:
+            try:
+                while f.write(b"x" * 4096):
+                    pass
+            except OSError:
+                pass
+        time.sleep(4)
+        self.assertTrue(self.cluster.coordinator.running(), self.cluster.coordinator.log())
+        os.remove(filler)
+        self.assertEqual(self.ended(batch, 150), "0", self.cluster.logs())
+        listed = self.client.guild("runs", "--remote", "lab", "-s", "-a").stdout
+        self.assertEqual(listed.count("completed"), 13, listed)
+
 
 if __name__ == "__main__":
     unittest.main()
