@@ -53,7 +53,8 @@ static int mark(CliArgs *args)
 }
 
 static const CliOption *const tables[] = {
-        mark_options, runs_common_filters, runs_status_filters, runs_yes_option, NULL};
+        mark_options, runs_common_filters, runs_status_filters, runs_remote_option,
+        runs_yes_option, NULL};
 
 const CliCommand cmd_mark = {
         .name = "mark",

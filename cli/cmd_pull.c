@@ -81,7 +81,7 @@ static int push_all(RemoteClient *c, GPtrArray *runs)
     int failed = 0;
     for (guint i = 0; i < runs->len; i++) {
         GError *error = NULL;
-        RemoteSubmit o = { .retries = -1, .start = FALSE };
+        RemoteSubmit o = { .retries = -1, .start = FALSE, .replace = TRUE };
         if (remote_submit(c, runs->pdata[i], &o, &error))
             printf("Pushed %s\n", run_id(runs->pdata[i]));
         else
