@@ -172,8 +172,8 @@ static void test_a_coordinator_started_again_takes_back_what_runs(void)
     peer_fixture_start(&f, 3, 0);
 
     g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(held_task_free);
-    g_ptr_array_add(held, held_task_new(start.task, start.lease, run_id(run), 1));
     g_ptr_array_add(held, held_task_new(start.task, start.lease + 1, run_id(run), 1));
+    g_ptr_array_add(held, held_task_new(start.task, start.lease, run_id(run), 1));
     w = peer_connect(&f, key, "w1");
     MsgWelcome *welcome = peer_hello_worker(&f, w, held);
     g_assert_cmpuint(welcome->drop ? welcome->drop->len : 0, ==, 1);
@@ -204,6 +204,30 @@ static void test_what_a_lost_worker_ran_goes_to_another(void)
     g_assert_cmpuint(second.attempt, ==, 2);
     g_assert_true(report(w, second.task, second.lease, 0));
     PEER_WAIT_FOR(ended.times);
+    peer_end(w);
+    peer_end(lost);
+    peer_fixture_clear(&f);
+}
+
+static void test_a_task_that_costs_its_worker_is_given_up(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 0, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *lost = peer_worker(&f, "w1");
+    MsgStart first = await_start(lost);
+    say_started(lost, &first);
+    peer_sync(lost);
+    TestPeer *w = peer_worker(&f, "w2");
+    g_assert_true(keyring_revoke(f.keys, "w1", NULL));
+    MsgPing ping = { .seq = 1 };
+    peer_say(lost, MSG_PING, &ping);
+    PEER_WAIT_FOR(ended.times || peer_find(w, MSG_START));
+    g_assert_null(peer_find(w, MSG_START));
+    g_assert_cmpint(run_status(run), ==, RUN_ERROR);
+    g_autoptr(Value) why = run_get_attr(run, "error", NULL);
+    g_assert_nonnull(strstr(value_get_string(why), "worker w1 was lost"));
     peer_end(w);
     peer_end(lost);
     peer_fixture_clear(&f);
@@ -264,6 +288,7 @@ int main(int argc, char **argv)
     g_test_add_func("/leases/taken-back-after-a-start",
             test_a_coordinator_started_again_takes_back_what_runs);
     g_test_add_func("/leases/another-worker-gets-it", test_what_a_lost_worker_ran_goes_to_another);
+    g_test_add_func("/leases/given-up", test_a_task_that_costs_its_worker_is_given_up);
     g_test_add_func("/leases/ours-is-not-touched", test_a_worker_does_not_touch_what_is_ours);
     return g_test_run();
 }

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Promise 7: a full disk is an error that names the path, and other runs go on.
+
+The disk is a small file system in memory; making one needs root.
+"""
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+import hosts
+
+MIB = 1 << 20
+
+
+class Disk:
+    """A small file system in a folder, that can be filled to the last byte and emptied again."""
+
+    def __init__(self, folder, mib):
+        self.folder = folder
+        self.filler = os.path.join(folder, "filler")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "none", folder], check=True,
+                       stderr=subprocess.DEVNULL)
+
+    def fill(self):
+        with open(self.filler, "ab", 0) as f, contextlib.suppress(OSError):
+            for size in (MIB, 4096):
+                with contextlib.suppress(OSError):
+                    while True:
+                        f.write(b"\0" * size)
+
+    def free(self):
+        os.remove(self.filler)
+
+    def close(self):
+        subprocess.run(["umount", "--lazy", self.folder], check=True)
+
+
+def can_mount():
+    if os.geteuid() != 0:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            Disk(folder, 1).close()
+        except (OSError, subprocess.CalledProcessError):
+            return False
+    return True
+
+
+@unittest.skipUnless(can_mount(), "needs root and mounts")
+class FullDisk(unittest.TestCase):
+    def disk_at(self, folder, mib=16):
+        disk = Disk(folder, mib)
+        self.addCleanup(disk.close)
+        return disk
+
+    def test_a_run_that_cannot_be_made(self):
+        root = self.enterContext(tempfile.TemporaryDirectory(prefix="guild-disk-"))
+        machine = hosts.Machine(root, "here")
+        self.addCleanup(machine.close)
+        machine.write("guild.yml", "op:\n  exec: echo ${n}\n  flags:\n    n: 1\n")
+        disk = self.disk_at(machine.home, 4)
+        machine.guild("run", "op", "-y")
+        disk.fill()
+        for flags in ((), ("n=[1,2]",)):
+            done = machine.guild("run", "op", *flags, "-y", ok=False)
+            last = done.stderr.strip().splitlines()[-1]
+            self.assertTrue(last.startswith("guild: "), done.stderr)
+            self.assertIn("No space left on device", last)
+            self.assertIn(machine.home, last)
+        disk.free()
+        machine.guild("run", "op", "-y")
+
+    def cluster(self):
+        cluster = hosts.Cluster()
+        self.addCleanup(cluster.close)
+        cluster.client.write("guild.yml", "op:\n  exec: echo hello ${n}\n  flags:\n    n: 1\n")
+        return cluster
+
+    def test_a_worker_without_room(self):
+        cluster = self.cluster()
+        cluster.start_worker("w1", slots=1)
+        disk = self.disk_at(cluster.worker_machine("w1").home)
+        disk.fill()
+        client = cluster.client
+        run = client.guild("run", "op", "--remote", "lab", "--no-wait", "-y").stdout.split()[0]
+        log = cluster.worker("w1").log
+        hosts.wait_for(lambda: "No space left on device" in log(), "the worker says so")
+        said = next(l for l in log().splitlines() if "No space left on device" in l)
+        self.assertIn(cluster.worker_machine("w1").home, said)
+        cluster.start_worker("w2", slots=1)
+
+        def states():
+            runs = json.loads(client.guild("runs", "--remote", "lab", "--json", "--all").stdout)
+            return {r["id"]: r["status"] for r in runs}
+
+        hosts.wait_for(lambda: states()[run] == "completed", "the other worker runs it", 40, 0.2)
+
+    def test_a_coordinator_without_room(self):
+        cluster = self.cluster()
+        cluster.coordinator.stop()
+        for name in os.listdir(cluster.head.home):
+            self.assertIn(name, ("coordinator", "runs", "cache", "locks", "trash"))
+        keep = os.path.join(cluster.head.dir, "keep")
+        os.rename(cluster.head.home, keep)
+        os.mkdir(cluster.head.home)
+        disk = self.disk_at(cluster.head.home)
+        subprocess.run(["cp", "-a", keep + "/.", cluster.head.home], check=True)
+        cluster.start_coordinator()
+        cluster.start_worker("w1", slots=1)
+        client = cluster.client
+        client.guild("run", "op", "--remote", "lab", "-y")
+        disk.fill()
+        done = client.guild("run", "op", "n=2", "--remote", "lab", "-y", ok=False)
+        self.assertIn("No space left on device", done.stderr)
+        self.assertIn(cluster.head.home, done.stderr)
+        self.assertTrue(cluster.coordinator.running())
+        client.guild("runs", "--remote", "lab")
+        disk.free()
+        done = client.guild("run", "op", "n=3", "--remote", "lab", "-y")
+        self.assertIn("hello 3", done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
