@@ -237,10 +237,61 @@ static void test_a_task_that_costs_its_worker_is_given_up(void)
 static FileEntry *file(const char *path)
 {
     FileEntry *e = file_entry_new(path, FILE_REGULAR);
-    e->data = g_bytes_new("evil", 4);
-    e->size = 4;
+    e->data = g_bytes_new("content", 7);
+    e->size = 7;
     e->mode = 0644;
     return e;
+}
+
+/* HELLO of a worker that does not see the home: its files travel. */
+static TestPeer *worker_elsewhere(PeerFixture *f)
+{
+    g_autoptr(AccessKey) key = peer_key(f, ROLE_WORKER, "w1");
+    TestPeer *w = peer_connect(f, key, "w1");
+    g_autoptr(Value) resources = value_new_map();
+    MsgHello hello = { .version = WIRE_VERSION, .role = (char *)"worker", .name = (char *)"w1",
+        .session = (char *)"w1", .resources = resources };
+    value_map_set_int(resources, "cpus", 1);
+    peer_say(w, MSG_HELLO, &hello);
+    return w;
+}
+
+static void say_files(TestPeer *w, const MsgStart *start, const char *path)
+{
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_ptr_array_add(files, file(path));
+    MsgFiles m = { .task = start->task, .lease = start->lease, .files = files, .last = TRUE };
+    peer_say(w, MSG_FILES, &m);
+}
+
+static void test_a_result_that_cannot_be_written_is_not_acknowledged(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    g_autofree char *obstacle = g_build_filename(run_dir(run), "out.txt", NULL);
+    g_autofree char *inside = g_build_filename(obstacle, "inside", NULL);
+    g_assert_true(fs_mkdirs(inside, NULL)); /* a folder with something in it can't become a file */
+    MsgDone done = { .task = start.task, .lease = start.lease, .cause = DONE_EXITED,
+        .started_us = 1, .stopped_us = 2 };
+    say_files(w, &start, "out.txt");
+    peer_say(w, MSG_DONE, &done);
+    peer_sync(w);
+    peer_sync(w);
+    g_assert_null(peer_find(w, MSG_ACK));
+    g_assert_cmpuint(ended.times, ==, 0);
+    g_assert_true(fs_remove_tree(obstacle, NULL));
+    say_files(w, &start, "out.txt");
+    g_assert_true(report(w, start.task, start.lease, 0));
+    g_autofree char *text = fs_read(obstacle, 0, NULL, NULL);
+    g_assert_cmpstr(text, ==, "content");
+    PEER_WAIT_FOR(ended.times);
+    peer_end(w);
+    peer_fixture_clear(&f);
 }
 
 /* A worker elsewhere writes into its own run what a run has to say, not what the coordinator has. */
@@ -252,13 +303,7 @@ static void test_a_worker_does_not_touch_what_is_ours(void)
     Ended ended;
     peer_fixture_init(&f, 3, 0);
     g_autoptr(Run) run = add_run(&f, &ended);
-    g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, "w1");
-    TestPeer *w = peer_connect(&f, key, "w1");
-    g_autoptr(Value) resources = value_new_map();
-    MsgHello hello = { .version = WIRE_VERSION, .role = (char *)"worker", .name = (char *)"w1",
-        .session = (char *)"w1", .resources = resources };
-    value_map_set_int(resources, "cpus", 1);
-    peer_say(w, MSG_HELLO, &hello);
+    TestPeer *w = worker_elsewhere(&f);
     MsgStart start = await_start(w);
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
     for (guint i = 0; i < G_N_ELEMENTS(ours); i++)
@@ -268,11 +313,11 @@ static void test_a_worker_does_not_touch_what_is_ours(void)
     peer_say(w, MSG_STARTED, &m);
     peer_sync(w);
     g_autofree char *own = run_fixture_text(run, "attrs/own");
-    g_assert_cmpstr(own, ==, "evil");
+    g_assert_cmpstr(own, ==, "content");
     for (guint i = 0; i < G_N_ELEMENTS(ours); i++) {
         g_autofree char *path = g_build_filename(run_dir(run), ours[i], NULL);
         g_autofree char *text = fs_read(path, 0, NULL, NULL);
-        g_assert_cmpstr(text, !=, "evil");
+        g_assert_cmpstr(text, !=, "content");
     }
     peer_end(w);
     peer_fixture_clear(&f);
@@ -289,6 +334,8 @@ int main(int argc, char **argv)
             test_a_coordinator_started_again_takes_back_what_runs);
     g_test_add_func("/leases/another-worker-gets-it", test_what_a_lost_worker_ran_goes_to_another);
     g_test_add_func("/leases/given-up", test_a_task_that_costs_its_worker_is_given_up);
+    g_test_add_func("/leases/unwritable-result",
+            test_a_result_that_cannot_be_written_is_not_acknowledged);
     g_test_add_func("/leases/ours-is-not-touched", test_a_worker_does_not_touch_what_is_ours);
     return g_test_run();
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The durable queue: what was told to be on disk is there when it is opened again. */
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "coordinator/queue.h"
 #include "engine/base/fs.h"
@@ -63,6 +65,41 @@ static void test_what_was_put_is_there_again(void)
     fs_remove_tree(home, NULL);
 }
 
+/* As on a full disk: no file gets any larger. */
+static void set_room(gboolean room)
+{
+    static struct rlimit before;
+    struct rlimit none;
+    if (!room) {
+        signal(SIGXFSZ, SIG_IGN);
+        g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    }
+    none = (struct rlimit){ 0, before.rlim_max };
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, room ? &before : &none), ==, 0);
+}
+
+static void test_what_has_no_room_is_written_later(void)
+{
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    Queue *q = open_queue(home);
+    gboolean durable = FALSE;
+    g_autoptr(GError) error = NULL;
+    set_room(FALSE);
+    put_some(q, 5);
+    queue_after(q, on_durable, &durable);
+    gboolean flushed = queue_flush(q, &error);
+    set_room(TRUE);
+    g_assert_false(flushed);
+    g_assert_nonnull(strstr(error->message, home));
+    g_assert_false(durable);
+    while (!durable) /* it tries again by itself */
+        g_main_context_iteration(NULL, TRUE);
+    g_autoptr(GPtrArray) tasks = queue_load_tasks(q, 5, NULL);
+    g_assert_cmpuint(tasks->len, ==, 3);
+    queue_close(q);
+    fs_remove_tree(home, NULL);
+}
+
 static void test_numbers_are_never_given_twice(void)
 {
     g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
@@ -118,6 +155,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/queue/there-again", test_what_was_put_is_there_again);
+    g_test_add_func("/queue/no-room", test_what_has_no_room_is_written_later);
     g_test_add_func("/queue/numbers", test_numbers_are_never_given_twice);
     g_test_add_func("/queue/deleted-job", test_a_deleted_job_takes_its_tasks_along);
     g_test_add_func("/queue/no-queue-file", test_a_file_that_is_no_queue_is_refused);
