@@ -19,8 +19,6 @@
 #define LOW_WATER 8
 /* Trials staged in one turn of the loop when there is nothing better to do. */
 #define STAGE_BURST 1
-/* A stop is to be over within 5 s, children and all. */
-#define STOP_GRACE_US (4 * G_USEC_PER_SEC)
 
 const char *job_run_id(Job *job) { return run_id(job->run); }
 
@@ -98,7 +96,7 @@ static void write_batch_end(Job *j)
     fs_remove(remote, NULL);
 }
 
-static void store_job(Job *j)
+void job_store(Job *j)
 {
     QueueJob q = { .id = j->id, .run = (char *)run_id(j->run), .batch = j->batch, .user = j->user,
         .priority = j->priority, .retries = j->retries, .retry_failed = j->retry_failed,
@@ -113,7 +111,7 @@ static gboolean end_job(gpointer data)
     Coordinator *c = j->c;
     write_batch_end(j);
     j->state = j->stopping ? JOB_STOPPED : JOB_DONE;
-    store_job(j);
+    job_store(j);
     tell_progress(j);
     if (!c->local) {
         Value *v = value_new_map();
@@ -129,7 +127,7 @@ static gboolean end_job(gpointer data)
 }
 
 /* From a fresh turn of the loop: whoever made the last change may still hold the job. */
-static void maybe_end(Job *j)
+void job_maybe_end(Job *j)
 {
     if (j->ended || !j->asked_all || g_hash_table_size(j->tasks) || j->staging)
         return;
@@ -149,7 +147,7 @@ static void fail_job(Job *j, const char *message)
 
 /* ---- trials ---- */
 
-static Task *task_new(Job *j, const char *id)
+Task *job_task_new(Job *j, const char *id)
 {
     Task *t = g_new0(Task, 1);
     t->id = queue_next_id(j->c->queue);
@@ -172,7 +170,7 @@ static void enqueue_durable(const GError *error, gpointer data)
 }
 
 /* A trial may begin only when the queue knows of it: else a crash would make it twice. */
-static void enqueue_when_durable(Task *t)
+void task_enqueue_durably(Task *t)
 {
     task_store(t, TASK_WAITING);
     gpointer *data = g_new0(gpointer, 2);
@@ -238,10 +236,10 @@ static gboolean make_trial(Job *j, const Value *flags)
     }
     if (j->stopping)
         return TRUE; /* stays pending, for whoever starts it */
-    Task *t = task_new(j, run_id(trial));
+    Task *t = job_task_new(j, run_id(trial));
     t->index = index;
     t->desc = run_flags_desc(flags);
-    enqueue_when_durable(t);
+    task_enqueue_durably(t);
     return TRUE;
 }
 
@@ -294,7 +292,7 @@ static gboolean stage_idle(gpointer data)
     if (j->stuck)
         return G_SOURCE_REMOVE; /* another source is in our place */
     g_clear_pointer(&j->staging, g_source_unref);
-    maybe_end(j);
+    job_maybe_end(j);
     return G_SOURCE_REMOVE;
 }
 
@@ -325,7 +323,7 @@ void job_pump(Job *j)
             ;
         stage_rest_later(j);
     }
-    maybe_end(j);
+    job_maybe_end(j);
 }
 
 static void say_running(Task *t)
@@ -362,7 +360,7 @@ void job_task_ended(Task *t, int exit_status, const char *error)
 {
     Job *j = t->job;
     if (exit_status == TASK_NOT_RUN) {
-        maybe_end(j);
+        job_maybe_end(j);
         return; /* it never ran, and stays pending */
     }
     j->n_done++;
@@ -382,7 +380,7 @@ void job_task_ended(Task *t, int exit_status, const char *error)
         fail_fast(j, exit_status);
     tell_progress(j);
     job_pump(j);
-    maybe_end(j);
+    job_maybe_end(j);
 }
 
 /* ---- stopping ---- */
@@ -420,7 +418,7 @@ void coordinator_stop_job(Coordinator *c, Job *j, gint64 grace_us, gboolean stag
     if (j->exit_status == 0 && grace_us >= 0)
         j->exit_status = -15;
     job_pump(j);
-    maybe_end(j);
+    job_maybe_end(j);
 }
 
 /* Here no other machine will come: what this one has not got it never will. Elsewhere one may. */
@@ -442,259 +440,4 @@ void job_check_fit(Job *j)
     job_say(j, LOG_ERROR, "Trials ask for %s, which this machine has not got (%s)", needs, why);
     j->exit_status = 1;
     coordinator_stop_job(c, j, -1, TRUE);
-}
-
-/* ---- beginning ---- */
-
-void job_free(gpointer job)
-{
-    Job *j = job;
-    g_autoptr(GList) tasks = g_hash_table_get_keys(j->tasks);
-    for (GList *l = tasks; l; l = l->next) {
-        Task *t = l->data;
-        result_abandon(t);
-        task_release(t);
-        task_unref_member(t);
-        g_hash_table_steal(j->c->tasks, &t->id);
-        task_free(t);
-    }
-    g_hash_table_unref(j->tasks);
-    GSource *sources[] = { j->staging, j->ending, j->deadline };
-    for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
-        if (sources[i]) {
-            g_source_destroy(sources[i]);
-            g_source_unref(sources[i]);
-        }
-    if (j->output)
-        run_output_close(j->output);
-    if (j->group)
-        sched_group_remove(j->c->sched, j->group);
-    feed_free(j->feed);
-    g_hash_table_remove(j->c->runs, run_id(j->run));
-    run_unref(j->run);
-    value_unref(j->stuck);
-    g_free(j->user);
-    g_free(j->op_name);
-    value_unref(j->request);
-    value_unref(j->options);
-    g_strfreev(j->sync);
-    g_free(j);
-}
-
-/* What the operation says in guild.yml, under what the submitter asked. */
-static gboolean read_needs(Job *j, const Value *asked, GError **error)
-{
-    g_autoptr(Run) proto = j->batch ? run_batch_proto(j->run) : run_ref(j->run);
-    g_autoptr(Value) own = proto ? run_opdef_attr(proto, "request") : NULL;
-    if (!own && proto)
-        own = run_try_attr(proto, "request");
-    j->request = request_merge(own, asked);
-    const Value *sync = value_map_get(j->options, "sync");
-    if (value_is_list(sync)) {
-        g_autoptr(GStrvBuilder) b = g_strv_builder_new();
-        for (gsize i = 0; i < value_list_size(sync); i++)
-            if (value_is_string(value_list_at(sync, i)))
-                g_strv_builder_add(b, value_get_string(value_list_at(sync, i)));
-        j->sync = g_strv_builder_end(b);
-    }
-    return request_from_value(j->request, &j->needs, error);
-}
-
-static Job *job_new(Coordinator *c, guint64 id, Run *run, const JobOptions *o, GError **error)
-{
-    g_autoptr(Run) proto = run_batch_proto(run);
-    g_autoptr(Value) params = run_try_attr(run, "run_params");
-    Job *j = g_new0(Job, 1);
-    j->c = c;
-    j->id = id;
-    j->run = run_ref(run);
-    j->batch = proto != NULL;
-    j->user = g_strdup(o->user ? o->user : "");
-    j->priority = o->priority;
-    j->retries = o->retries;
-    j->retry_failed = o->retry_failed;
-    j->options = value_ref(o->options);
-    j->want_output = o->want_output;
-    j->stage_only = o->stage_only;
-    j->fail_fast = value_map_bool(params, "fail_on_trial_error", FALSE);
-    j->tasks = g_hash_table_new(NULL, NULL);
-    j->submitted_us = clock_timestamp_us();
-    if (!read_needs(j, o->request, error)) {
-        job_free(j);
-        return NULL;
-    }
-    j->group = sched_group_add(c->sched, j->user, j->priority, j->fail_fast);
-    if (j->batch && !(j->feed = feed_new(run, run_store_runs_dir(c->store), error))) {
-        job_free(j);
-        return NULL;
-    }
-    g_hash_table_insert(c->jobs, &j->id, j);
-    g_hash_table_insert(c->runs, g_strdup(run_id(run)), j);
-    return j;
-}
-
-/* Here the batch is this process. A coordinator's batch outlives it, and nobody may stop the
- * coordinator by stopping a batch. */
-static gboolean batch_lock(Job *j, GError **error)
-{
-    g_autofree char *path = run_guild_path(j->run, "LOCK.remote");
-    return j->c->local ? run_write_lock(j->run, getpid(), error)
-                       : fs_write(path, "coordinator", -1, error);
-}
-
-static gboolean begin_batch(Job *j, GError **error)
-{
-    Run *run = j->run;
-    run_del_attr(run, "exit_status");
-    run_del_attr(run, "stopped");
-    if (!run_write_attr_int(run, "started", clock_timestamp_us(), error) ||
-            !batch_lock(j, error) ||
-            !(j->output = run_output_open(run, NULL, NULL, error)))
-        return FALSE;
-    run_clear_marker(run, "STAGED");
-    run_clear_marker(run, "PENDING");
-    return TRUE;
-}
-
-static gboolean on_deadline(gpointer data)
-{
-    Job *j = data;
-    g_clear_pointer(&j->deadline, g_source_unref);
-    job_say(j, LOG_INFO, "Stopping batch because its time is over (pending trials can be started as "
-                         "needed)");
-    coordinator_stop_job(j->c, j, STOP_GRACE_US, TRUE);
-    return G_SOURCE_REMOVE;
-}
-
-/* --stop-after, from when the batch started (which may be before we did). */
-static void arm_deadline(Job *j)
-{
-    g_autoptr(Value) params = run_try_attr(j->run, "run_params");
-    const Value *minutes = value_map_get(params, "stop_after");
-    if (!j->batch || !value_is_number(minutes) || value_get_float(minutes) <= 0)
-        return;
-    double left = value_get_float(minutes) * 60 -
-            (double)(clock_timestamp_us() - run_attr_int(j->run, "started", 0)) / G_USEC_PER_SEC;
-    j->deadline = g_timeout_source_new((guint)(CLAMP(left, 0, 4e6) * 1000));
-    g_source_set_callback(j->deadline, on_deadline, j, NULL);
-    g_source_attach(j->deadline, j->c->context);
-}
-
-Job *coordinator_add(Coordinator *c, Run *run, const JobOptions *options,
-        const JobListener *listener, gpointer data, GError **error)
-{
-    Job *j = job_new(c, queue_next_id(c->queue), run, options, error);
-    if (!j)
-        return NULL;
-    if (listener)
-        j->listener = *listener;
-    j->data = data;
-    if (j->batch && !begin_batch(j, error)) {
-        g_hash_table_remove(c->jobs, &j->id);
-        return NULL;
-    }
-    store_job(j);
-    arm_deadline(j);
-    if (j->batch) {
-        job_pump(j);
-    } else {
-        j->asked_all = TRUE;
-        j->n_asked = 1;
-        enqueue_when_durable(task_new(j, run_id(run)));
-    }
-    job_check_fit(j);
-    return j;
-}
-
-Job *job_for_run(Coordinator *c, const char *id) { return g_hash_table_lookup(c->runs, id); }
-
-/* ---- after a restart ---- */
-
-/* A task as the queue's file has it. One that a worker had waits for that worker; see
- * coordinator.c for how long. */
-static void restore_task(Job *j, const QueueTask *q)
-{
-    if (q->state == TASK_DONE) {
-        j->n_done++;
-        g_autofree char *dir = g_build_filename(run_store_runs_dir(j->c->store), q->run, NULL);
-        g_autoptr(Run) run = run_new(dir, q->run);
-        gboolean ok = run_status(run) == RUN_COMPLETED;
-        j->n_failed += !ok;
-        if (j->feed)
-            feed_tell(j->feed, run, ok);
-        return;
-    }
-    Task *t = g_new0(Task, 1);
-    t->id = q->id;
-    t->job = j;
-    t->index = q->index;
-    t->run_id = g_strdup(q->run);
-    t->lease = q->lease;
-    t->attempt = q->attempt;
-    t->failures = q->failures;
-    t->stage = TS_QUEUED;
-    g_hash_table_add(j->tasks, t);
-    g_hash_table_insert(j->c->tasks, &t->id, t);
-    if (q->state == TASK_WAITING)
-        task_enqueue(t);
-}
-
-/* Opening begins it anew: what is there already goes in first. */
-static void reopen_output(Job *j)
-{
-    gsize len = 0;
-    g_autofree char *path = run_guild_path(j->run, "output");
-    g_autofree char *text = fs_read(path, 0, &len, NULL);
-    j->output = run_output_open(j->run, NULL, NULL, NULL);
-    if (j->output && text)
-        run_output_write(j->output, RUN_STDERR, text, len, NULL);
-}
-
-static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
-{
-    g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), q->run, NULL);
-    g_autoptr(Run) run = run_new(dir, q->run);
-    g_autoptr(GPtrArray) tasks = queue_load_tasks(c->queue, q->id, error);
-    if (!tasks)
-        return FALSE;
-    g_autoptr(GError) err = NULL;
-    JobOptions o = { .user = q->user, .priority = q->priority, .retries = q->retries,
-        .retry_failed = q->retry_failed, .request = q->request,
-        .options = q->options, .want_output = value_map_bool(q->options, "output", FALSE),
-        .stage_only = value_map_bool(q->options, "stage_trials", FALSE) };
-    Job *j = job_new(c, q->id, run, &o, &err);
-    if (!j) {
-        log_error("cannot go on with %s: %s", q->run, err->message);
-        return TRUE; /* the others go on */
-    }
-    j->submitted_us = q->submitted_us;
-    j->n_asked = tasks->len;
-    if (j->batch) {
-        batch_lock(j, NULL);
-        reopen_output(j);
-        arm_deadline(j);
-        feed_seek(j->feed, tasks->len);
-        feed_sweep(j->feed, run, tasks);
-    } else {
-        j->asked_all = TRUE;
-    }
-    for (guint i = 0; i < tasks->len; i++)
-        restore_task(j, tasks->pdata[i]);
-    if (j->batch)
-        job_pump(j);
-    maybe_end(j);
-    return TRUE;
-}
-
-gboolean jobs_restore(Coordinator *c, GError **error)
-{
-    g_autoptr(GPtrArray) jobs = queue_load_jobs(c->queue, error);
-    if (!jobs)
-        return FALSE;
-    for (guint i = 0; i < jobs->len; i++) {
-        QueueJob *q = jobs->pdata[i];
-        if (q->state == JOB_ACTIVE && !restore_job(c, q, error))
-            return FALSE;
-    }
-    return TRUE;
 }

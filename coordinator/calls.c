@@ -148,9 +148,9 @@ static void call_stop(Peer *p, guint64 id, const Value *args)
         return;
     }
     if (t)
-        task_stop(t, 4 * G_USEC_PER_SEC);
+        task_stop(t, STOP_GRACE_US);
     else
-        coordinator_stop_job(p->c, j, 4 * G_USEC_PER_SEC, TRUE);
+        coordinator_stop_job(p->c, j, STOP_GRACE_US, TRUE);
     reply(p, id, value_new_bool(TRUE), NULL);
 }
 

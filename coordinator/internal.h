@@ -5,6 +5,7 @@
  *   dispatch.c  decisions of the scheduler carried out; tasks started, stopped, lost
  *   results.c   what workers report, and results into run directories
  *   batch.c     jobs: asking for trials, staging, telling, ending
+ *   jobs.c      how jobs begin, and begin again after a restart
  *   submit.c    run directories that clients send
  *   calls.c     questions and orders of clients
  *   watch.c     who listens to which run
@@ -241,11 +242,20 @@ void job_task_started(Task *t);
 void job_task_ended(Task *t, int exit_status, const char *error);
 void job_pump(Job *j); /* asks for trials as far ahead as needed */
 void job_check_fit(Job *j); /* says so if no worker could ever run it; local: ends it */
-void job_free(gpointer job);
+Task *job_task_new(Job *j, const char *run_id);
+void task_enqueue_durably(Task *t); /* once the queue knows of it: a crash would make it twice */
+void job_store(Job *j);
+void job_maybe_end(Job *j); /* if nothing is left of it; from a later turn of the loop */
+
 void job_say(Job *j, int level, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 JobProgress job_progress(Job *j);
-gboolean jobs_restore(Coordinator *c, GError **error);
+/* A stop is to be over within 5 s, children and all. */
+#define STOP_GRACE_US (4 * G_USEC_PER_SEC)
+
+/* jobs.c */
+void job_free(gpointer job);
 Job *job_for_run(Coordinator *c, const char *run_id);
+gboolean jobs_restore(Coordinator *c, GError **error);
 
 /* submit.c */
 void submit_begin(Peer *p, MsgSubmit *m);
