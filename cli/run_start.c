@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Running and staging what was asked for; see run.h. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -111,9 +110,7 @@ static Run *init_run(RunState *s, GError **error)
 
 static gboolean is_busy(Run *run)
 {
-    pid_t pid = run_pid(run);
-    return run_status(run) == RUN_RUNNING ||
-           (pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM));
+    return run_status(run) == RUN_RUNNING || (run_pid(run) != getpid() && run_has_process(run));
 }
 
 /* Restarting takes the run under the home's lock, so that of several processes that want to start

@@ -2,8 +2,6 @@
 /* One task at the worker: its files fetched and its directory built (unless it runs in place), its
  * process started when there is room, what it prints sent on, its end reported until somebody
  * acknowledges it. */
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -258,7 +256,7 @@ static gboolean claim(WTask *t, char **status, GError **error)
     }
     RunStatus now = run_status(t->run);
     pid_t pid = run_pid(t->run); /* of somebody who is making it ready */
-    gboolean busy = pid > 0 && pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM);
+    gboolean busy = pid != getpid() && run_has_process(t->run);
     if (busy || (now != RUN_PENDING && now != RUN_STAGED)) {
         *status = g_strdup(run_status_name(busy ? RUN_RUNNING : now));
         return FALSE;

@@ -293,9 +293,21 @@ gboolean run_write_opref(Run *run, const OpRef *ref, GError **error)
     return fs_write(path, text, -1, error);
 }
 
-static gboolean pid_exists(pid_t pid)
+/* In a container, process 1 may be a program that never collects what it inherits: a trial of a
+ * guild that was killed stays there as a zombie. One with another parent is about to be collected,
+ * by the guild that then writes how it ended. */
+static gboolean is_left_zombie(pid_t pid)
 {
-    return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *text = fs_read(path, 0, NULL, NULL);
+    const char *rest = text ? strrchr(text, ')') : NULL; /* the name before it may hold anything */
+    return rest && g_str_has_prefix(rest, ") Z 1 ");
+}
+
+gboolean run_has_process(Run *run)
+{
+    pid_t pid = run_pid(run);
+    return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM) && !is_left_zombie(pid);
 }
 
 static RunStatus local_status(Run *run)
@@ -305,7 +317,7 @@ static RunStatus local_status(Run *run)
         gint64 code = as_int(v, 1);
         return code == 0 ? RUN_COMPLETED : code < 0 ? RUN_TERMINATED : RUN_ERROR;
     }
-    return pid_exists(run_pid(run)) ? RUN_RUNNING : RUN_ERROR;
+    return run_has_process(run) ? RUN_RUNNING : RUN_ERROR;
 }
 
 RunStatus run_status(Run *run)

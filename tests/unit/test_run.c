@@ -94,6 +94,9 @@ static void status_is_read_in_the_order_of_the_reference(RunFixture *f, gconstpo
     g_assert_cmpint(run_pid(run), ==, getpid());
     run_write_lock(run, 999999999, NULL); /* beyond any pid: a process that died */
     g_assert_cmpint(run_status(run), ==, RUN_ERROR);
+    g_assert_false(run_has_process(run));
+    run_write_lock(run, getpid(), NULL);
+    g_assert_true(run_has_process(run));
     run_set_marker(run, "STAGED", NULL);
     g_assert_cmpint(run_status(run), ==, RUN_STAGED);
     run_set_marker(run, "PENDING", NULL);
