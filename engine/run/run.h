@@ -85,10 +85,10 @@ gboolean run_write_opref(Run *run, const OpRef *ref, GError **error);
  * otherwise RUN_ERROR. */
 RunStatus run_status(Run *run);
 const char *run_status_name(RunStatus status);
-pid_t run_pid(Run *run);           /* from LOCK, alive or not; 0 if none */
+pid_t run_pid(Run *run);            /* from LOCK, alive or not; 0 if none */
 gboolean run_has_process(Run *run); /* whether that one lives; FALSE for a zombie left to init */
-char *run_remote(Run *run);        /* text of LOCK.remote; NULL if none */
-gint64 run_timestamp_us(Run *run); /* started, else initialized, else 0 */
+char *run_remote(Run *run);         /* text of LOCK.remote; NULL if none */
+gint64 run_timestamp_us(Run *run);  /* started, else initialized, else 0 */
 
 gboolean run_set_marker(Run *run, const char *marker, GError **error); /* "PENDING", "STAGED" */
 void run_clear_marker(Run *run, const char *marker);
