@@ -138,6 +138,8 @@ static int work(CliArgs *args)
     WorkerOptions o = { .home = cli_home(), .url = s.url, .key = key,
         .slots = (int)cli_int(args, "slots", 0), .have = have,
         .labels = cli_multi(args, "labels"), .name = cli_string(args, "name"),
+        .connect_us = cli_given(args, "give_up")
+                ? (gint64)(cli_float(args, "give_up", 0) * G_USEC_PER_SEC) : 0,
         .give_up_us = (gint64)(cli_float(args, "give_up", 3600) * G_USEC_PER_SEC),
         .ends_us = ends > 0 ? g_get_real_time() + ends : 0,
         .idle_exit_us = (gint64)(cli_float(args, "idle_exit", 0) * G_USEC_PER_SEC),
@@ -172,7 +174,8 @@ static const CliOption options[] = {
     { "labels", "-l, --label", OPT_MULTI, "LABEL",
         "A label that trials may ask for. May be used more than once." },
     { "give_up", "--give-up", OPT_FLOAT, "SECONDS",
-        "Stop when no coordinator has answered for so long (default 3600)." },
+        "Stop when no coordinator has answered for so long (default 3600, and 8 for the first "
+        "connection)." },
     { "idle_exit", "--idle-exit", OPT_FLOAT, "SECONDS", "Exit when idle for so long." },
     { "time", "--time", OPT_FLOAT, "MINUTES",
         "How long this worker will live: trials that state a longer time are not given to it." },

@@ -2,7 +2,12 @@
 /* The worker's connection. libzmq reconnects by itself; what it can't know is who is at the other
  * end. So after every new connection we say HELLO with what we hold, and nothing else is sent
  * before WELCOME; PING renews our leases and notices when nobody answers. */
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -20,6 +25,7 @@ struct Link {
     gboolean up;        /* welcomed, and not lost since */
     gboolean ever_up;
     gboolean handshaken;
+    gboolean reached;   /* somebody accepted a connection */
     char *instance;
     gint64 lease_us;
     gint64 heard_us;    /* monotonic: last message, or when we began */
@@ -181,7 +187,9 @@ static void on_message(ZSource *z, const ZMessage *zm, gpointer data)
 static void on_monitor(int event, int value, const char *address, gpointer data)
 {
     Link *l = data;
-    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+    if (event == ZMQ_EVENT_CONNECTED) {
+        l->reached = TRUE;
+    } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
         l->handshaken = TRUE;
         l->up = FALSE;
         say_hello(l);
@@ -201,6 +209,37 @@ static void set_int(void *socket, int option, int value)
     zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
+/* What the system says of a connection to there: libzmq keeps it to itself. */
+static char *why_unreachable(const char *url, gboolean *no_host)
+{
+    g_autofree char *host = g_strdup(strstr(url, "://") ? strstr(url, "://") + 3 : url);
+    char *colon = strrchr(host, ':');
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+    *no_host = FALSE;
+    if (!colon)
+        return NULL;
+    *colon = 0;
+    const char *name = *host == '[' ? host + 1 : host;
+    host[strcspn(host, "]")] = 0;
+    int rc = getaddrinfo(name, colon + 1, &hints, &found);
+    if (rc) {
+        *no_host = TRUE;
+        return g_strdup(gai_strerror(rc));
+    }
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int problem = connect(fd, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
+    if (problem == EINPROGRESS) {
+        struct pollfd p = { fd, POLLOUT, 0 };
+        socklen_t len = sizeof problem;
+        problem = ETIMEDOUT;
+        if (poll(&p, 1, 500) == 1)
+            getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &len);
+    }
+    close(fd);
+    freeaddrinfo(found);
+    return problem ? g_strdup(g_strerror(problem)) : NULL;
+}
+
 Link *link_new(Worker *w, const AccessKey *key, GError **error)
 {
     void *socket = zmq_socket(w->zmq, ZMQ_DEALER);
@@ -217,6 +256,14 @@ Link *link_new(Worker *w, const AccessKey *key, GError **error)
         set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
         set_int(socket, ZMQ_TCP_MAXRT, 30000);
         keys_apply_client(socket, key);
+    }
+    gboolean no_host = FALSE;
+    g_autofree char *problem = w->inproc ? NULL : why_unreachable(w->url, &no_host);
+    if (no_host) {
+        g_set_error(error, KEYS_ERROR, KEYS_ERROR_FORMAT, "cannot find the host of %s: %s", w->url,
+                problem);
+        zmq_close(socket);
+        return NULL;
     }
     Link *l = g_new0(Link, 1);
     l->w = w;
@@ -255,8 +302,15 @@ void link_free(Link *l)
 static void give_up(Link *l)
 {
     Worker *w = l->w;
+    gboolean no_host = FALSE;
     g_autofree char *text = NULL;
-    if (l->refusal && !l->ever_up)
+    g_autofree char *problem = l->ever_up || l->reached ? NULL : why_unreachable(w->url, &no_host);
+    if (problem)
+        text = g_strdup_printf("cannot reach a coordinator at %s: %s", w->url, problem);
+    else if (!l->ever_up && l->reached && !l->handshaken && !l->refusal)
+        text = g_strdup_printf("%s does not accept the key: it is for another coordinator, or what "
+                               "listens there is none", w->url);
+    else if (l->refusal && !l->ever_up)
         text = g_strdup_printf("%s refused the connection: %s", w->url, l->refusal);
     else
         text = g_strdup_printf("no coordinator answered at %s for %.4g s", w->url,
@@ -271,7 +325,8 @@ void link_tick(Link *l, gint64 now_us)
     gint64 silent = now_us - l->heard_us;
     if (l->up && silent > l->lease_us)
         lost(l, "no answer");
-    if (silent > w->give_up_us || (!l->ever_up && l->refusal && silent > 5 * G_USEC_PER_SEC)) {
+    gint64 patience = l->ever_up ? w->give_up_us : w->connect_us;
+    if (silent > patience || (!l->ever_up && l->refusal && silent > 5 * G_USEC_PER_SEC)) {
         give_up(l);
         return;
     }

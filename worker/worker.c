@@ -8,6 +8,7 @@
 #include "engine/base/log.h"
 #include "worker/internal.h"
 
+#define DEFAULT_CONNECT_US (8 * G_USEC_PER_SEC)
 #define DEFAULT_GIVE_UP_US (3600 * (gint64)G_USEC_PER_SEC)
 
 /* ---- ending ---- */
@@ -147,6 +148,7 @@ static gboolean take_options(Worker *w, const WorkerOptions *o, GError **error)
     w->confine = confine_host_new(!w->inproc);
     w->labels = g_strdupv((char **)o->labels);
     w->give_up_us = o->give_up_us ? o->give_up_us : DEFAULT_GIVE_UP_US;
+    w->connect_us = o->connect_us ? o->connect_us : DEFAULT_CONNECT_US;
     w->ends_us = o->ends_us;
     w->idle_exit_us = o->idle_exit_us;
     const Value *gpus = value_map_get(w->have, "gpus");

@@ -23,7 +23,8 @@ typedef struct {
     Value *have;            /* further resources (mem, gpus, NAME: amount); map or NULL */
     const char *const *labels;
     const char *name;       /* NULL: the host's */
-    gint64 give_up_us;      /* 0: 1 h */
+    gint64 connect_us;      /* how long the first connection is waited for; 0: 8 s */
+    gint64 give_up_us;      /* how long a lost coordinator is; 0: 1 h */
     gint64 ends_us;         /* when our allocation ends; 0: never */
     gint64 idle_exit_us;    /* exit when idle for so long; 0: never */
     guint64 cache_bytes;    /* limit of the blob cache; 0: none */
