@@ -15,6 +15,7 @@
  * can't be fenced, the whole lease). A cut link closes nothing. */
 #define RECONNECT_US (5 * G_USEC_PER_SEC)
 #define MAX_PAUSE_US (60 * G_USEC_PER_SEC)
+#define PAUSE_TICK_MS 100
 
 void member_free(gpointer member)
 {
@@ -229,15 +230,6 @@ void member_drain(Member *m)
         peer_send(m->peer, MSG_DRAIN, &d);
 }
 
-/* A worker that can't run what it is given (a full disk) would use up every task's attempts. */
-void member_missed(Member *m)
-{
-    gint64 pause = MIN((gint64)G_USEC_PER_SEC << MIN(m->n_misses, 8), MAX_PAUSE_US);
-    m->n_misses++;
-    m->paused_until_us = clock_monotonic_us() + pause;
-    sched_worker_pause(m->c->sched, m->handle, TRUE);
-}
-
 static void unpause(Member *m)
 {
     m->paused_until_us = 0;
@@ -245,6 +237,44 @@ static void unpause(Member *m)
         return; /* when it is back */
     sched_worker_pause(m->c->sched, m->handle, FALSE);
     dispatch_wake(m->c);
+}
+
+/* In a local batch nothing ticks: it has no leases to look at. */
+static gboolean on_pause_over(gpointer coordinator)
+{
+    Coordinator *c = coordinator;
+    gint64 now_us = clock_monotonic_us();
+    gboolean left = FALSE;
+    g_autoptr(GList) members = g_hash_table_get_values(c->members);
+    for (GList *l = members; l; l = l->next) {
+        Member *m = l->data;
+        if (m->paused_until_us && now_us >= m->paused_until_us)
+            unpause(m);
+        left |= m->paused_until_us != 0;
+    }
+    if (left)
+        return G_SOURCE_CONTINUE;
+    g_clear_pointer(&c->tick, g_source_unref);
+    return G_SOURCE_REMOVE;
+}
+
+static void watch_pauses(Coordinator *c)
+{
+    if (!c->local || c->tick)
+        return;
+    c->tick = g_timeout_source_new(PAUSE_TICK_MS);
+    g_source_set_callback(c->tick, on_pause_over, c, NULL);
+    g_source_attach(c->tick, c->context);
+}
+
+/* A worker that can't run what it is given (a full disk) would use up every task's attempts. */
+void member_missed(Member *m)
+{
+    gint64 pause = MIN((gint64)G_USEC_PER_SEC << MIN(m->n_misses, 8), MAX_PAUSE_US);
+    m->n_misses++;
+    m->paused_until_us = clock_monotonic_us() + pause;
+    sched_worker_pause(m->c->sched, m->handle, TRUE);
+    watch_pauses(m->c);
 }
 
 void members_tick(Coordinator *c, gint64 now_us)

@@ -72,19 +72,38 @@ static char *read_all(int fd, gsize limit, gsize *len)
     return g_steal_pointer(&buf);
 }
 
-char *fs_read(const char *path, gsize limit, gsize *len, GError **error)
+/* Takes over fd, which may be -1 with errno set. */
+static char *read_fd(int fd, const char *path, gsize limit, gsize *len, GError **error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        fail(error, errno, "read", path);
-        return NULL;
-    }
-    char *text = read_all(fd, limit ? limit : DEFAULT_READ_LIMIT, len);
+    char *text = fd < 0 ? NULL : read_all(fd, limit ? limit : DEFAULT_READ_LIMIT, len);
     int err = errno;
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     if (!text)
         fail(error, err, "read", path);
     return text;
+}
+
+char *fs_read(const char *path, gsize limit, gsize *len, GError **error)
+{
+    return read_fd(open(path, O_RDONLY | O_CLOEXEC), path, limit, len, error);
+}
+
+int fs_open_regular(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        close(fd);
+        fd = -1;
+        errno = EINVAL;
+    }
+    return fd;
+}
+
+char *fs_read_regular(const char *path, gsize limit, gsize *len, GError **error)
+{
+    return read_fd(fs_open_regular(path), path, limit, len, error);
 }
 
 static gboolean write_fd_and_close(int fd, const char *data, gssize len)
@@ -277,7 +296,7 @@ static gboolean copy_content(int in, int out)
 
 gboolean fs_copy_file(const char *src, const char *dst, GError **error)
 {
-    int in = open(src, O_RDONLY | O_CLOEXEC);
+    int in = fs_open_regular(src);
     struct stat st;
     if (in < 0 || fstat(in, &st) != 0) {
         int err = errno;

@@ -9,6 +9,11 @@
 /* Whole file as text; at most `limit` bytes (0: 64 MiB), larger is an error. NUL-terminated; `len`
  * may be NULL. ENOENT is G_FILE_ERROR_NOENT. */
 char *fs_read(const char *path, gsize limit, gsize *len, GError **error);
+/* Opens for reading what must be a file: a pipe, on which a reader waits for ever, or a device is
+ * EINVAL. A folder opens, and reading it is EISDIR. -1 with errno. */
+int fs_open_regular(const char *path);
+/* As fs_read() for what must be a file: a pipe, on which a reader waits for ever, is an error. */
+char *fs_read_regular(const char *path, gsize limit, gsize *len, GError **error);
 /* Truncates and writes in place (as the reference does for attributes). len -1: NUL-terminated. */
 gboolean fs_write(const char *path, const char *data, gssize len, GError **error);
 /* Writes a new file beside it and renames: readers see the old or the new, whole. mode e.g. 0644. */

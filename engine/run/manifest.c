@@ -88,7 +88,7 @@ GPtrArray *run_manifest_read(Run *run)
 {
     GPtrArray *entries = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
     g_autofree char *path = run_guild_path(run, "manifest");
-    g_autofree char *text = fs_read(path, 0, NULL, NULL);
+    g_autofree char *text = fs_read_regular(path, 0, NULL, NULL);
     g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
     for (char **line = lines; *line; line++) {
         char **parts = **line ? text_shell_split(*line, NULL) : NULL;

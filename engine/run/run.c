@@ -150,7 +150,7 @@ Value *run_get_attr(Run *run, const char *name, GError **error)
     g_autofree char *path = attr_path(run, name);
     g_autoptr(GError) read_error = NULL;
     gsize len;
-    g_autofree char *text = fs_read(path, 0, &len, &read_error);
+    g_autofree char *text = fs_read_regular(path, 0, &len, &read_error);
     if (!text) {
         if (!g_error_matches(read_error, G_FILE_ERROR, G_FILE_ERROR_NOENT) &&
                 !g_error_matches(read_error, G_FILE_ERROR, G_FILE_ERROR_NOTDIR))
@@ -262,7 +262,7 @@ static gboolean read_opref(Run *run, GError **error)
         return TRUE;
     g_autofree char *path = run_guild_path(run, "opref");
     g_autoptr(GError) inner = NULL;
-    g_autofree char *text = fs_read(path, 1 << 16, NULL, &inner);
+    g_autofree char *text = fs_read_regular(path, 1 << 16, NULL, &inner);
     if (text)
         run->opref = opref_parse(text, &inner);
     if (!run->opref)
@@ -299,7 +299,7 @@ gboolean run_write_opref(Run *run, const OpRef *ref, GError **error)
 static gboolean is_left_zombie(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-    g_autofree char *text = fs_read(path, 0, NULL, NULL);
+    g_autofree char *text = fs_read_regular(path, 0, NULL, NULL);
     const char *rest = text ? strrchr(text, ')') : NULL; /* the name before it may hold anything */
     return rest && g_str_has_prefix(rest, ") Z 1 ");
 }
@@ -341,7 +341,7 @@ pid_t run_pid(Run *run)
     if (!run_may_have(run, RUN_HAS_LOCK))
         return 0;
     g_autofree char *path = run_guild_path(run, "LOCK");
-    g_autofree char *text = fs_read(path, 4096, NULL, NULL);
+    g_autofree char *text = fs_read_regular(path, 4096, NULL, NULL);
     if (!text)
         return 0;
     if (strlen(text) > 10)
@@ -356,7 +356,7 @@ char *run_remote(Run *run)
     if (!run_may_have(run, RUN_HAS_REMOTE_LOCK))
         return NULL;
     g_autofree char *path = run_guild_path(run, "LOCK.remote");
-    char *text = fs_read(path, 4096, NULL, NULL);
+    char *text = fs_read_regular(path, 4096, NULL, NULL);
     return text ? g_strstrip(text) : NULL;
 }
 

@@ -83,14 +83,15 @@ static inline void peer_event(int event, int value, const char *address, gpointe
     p->cut |= event == ZMQ_EVENT_DISCONNECTED;
 }
 
-/* Connects with this key; says nothing yet. */
+/* Connects with this key (NULL: on inproc there are none); says nothing yet. */
 static inline TestPeer *peer_connect(PeerFixture *f, const AccessKey *key, const char *session)
 {
     TestPeer *p = g_new0(TestPeer, 1);
     void *socket = zmq_socket(f->zmq, ZMQ_DEALER);
     p->zmq = f->zmq;
     p->session = g_strdup(session);
-    keys_apply_client(socket, key);
+    if (key)
+        keys_apply_client(socket, key);
     p->monitor = zmonitor_new(f->zmq, socket, NULL, peer_event, p);
     g_assert_cmpint(zmq_connect(socket, coordinator_endpoint(f->c)), ==, 0);
     p->z = zsource_new(socket, NULL, peer_heard, p);

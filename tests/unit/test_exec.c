@@ -271,13 +271,14 @@ static void test_stop(void)
             500000, -15);
 }
 
-/* Who can't be told by RUN_DIR: a child in a session of its own, known by its parent, and an orphan, known by
- * its process group. */
-static void test_stop_without_environment(void)
+/* One for each thing that alone tells whose it is: a child by its parent, an orphan by its process group, one that
+ * left both by its environment. */
+static void test_stop_finds_all(void)
 {
     static const char *const scripts[] = {
         "env -i setsid sh -c 'echo $$; exec sleep 60' & wait",
         "(env -i sh -c 'echo $$; exec sleep 60' &); sleep 60",
+        "(setsid sh -c 'sleep 0.3; echo $$; exec sleep 60' &); sleep 60",
     };
     for (guint i = 0; i < G_N_ELEMENTS(scripts); i++) {
         Run *run = new_run();
@@ -393,7 +394,7 @@ int main(int argc, char **argv)
     g_test_add_func("/exec/thread", test_thread);
     g_test_add_func("/exec/held-pipe", test_held_pipe);
     g_test_add_func("/exec/stop", test_stop);
-    g_test_add_func("/exec/stop-without-environment", test_stop_without_environment);
+    g_test_add_func("/exec/stop-finds-all", test_stop_finds_all);
     g_test_add_func("/exec/killed-by-others", test_killed_by_others);
     g_test_add_func("/exec/time-limit", test_time_limit);
     g_test_add_func("/exec/scalars", test_scalars);

@@ -323,6 +323,36 @@ static void test_a_worker_does_not_touch_what_is_ours(void)
     peer_fixture_clear(&f);
 }
 
+/* A local batch has no tick, and goes on all the same when its worker could not run something for a while. */
+static void test_a_local_worker_that_missed_is_asked_again(void)
+{
+    static const JobListener listener = { .ended = on_ended };
+    g_autoptr(GError) error = NULL;
+    PeerFixture f = { .zmq = zmq_ctx_new() };
+    Ended ended = { 0 };
+    run_fixture_init(&f.base, NULL);
+    f.c = coordinator_new_local(f.base.home, f.zmq, "inproc://test", NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(Run) run = run_fixture_run(&f.base, "22222222222222222222222222222222", "op", 1, 0);
+    run_del_attr(run, "exit_status");
+    g_assert_true(run_set_marker(run, "PENDING", NULL));
+    JobOptions o = { .retries = -1 };
+    g_assert_nonnull(coordinator_add(f.c, run, &o, &listener, &ended, &error));
+    TestPeer *w = peer_connect(&f, NULL, "w");
+    wire_free(MSG_WELCOME, peer_hello_worker(&f, w, NULL));
+    MsgStart first = await_start(w);
+    MsgDone lost = { .task = first.task, .lease = first.lease, .cause = DONE_LOST };
+    peer_say(w, MSG_DONE, &lost);
+    MsgStart second = await_start(w);
+    wire_free(MSG_ACK, peer_await(w, MSG_ACK));
+    g_assert_true(report(w, second.task, second.lease, 0));
+    PEER_WAIT_FOR(ended.times);
+    peer_end(w);
+    coordinator_free(f.c);
+    zmq_ctx_term(f.zmq);
+    run_fixture_clear(&f.base, NULL);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -337,5 +367,6 @@ int main(int argc, char **argv)
     g_test_add_func("/leases/unwritable-result",
             test_a_result_that_cannot_be_written_is_not_acknowledged);
     g_test_add_func("/leases/ours-is-not-touched", test_a_worker_does_not_touch_what_is_ours);
+    g_test_add_func("/leases/local-again", test_a_local_worker_that_missed_is_asked_again);
     return g_test_run();
 }

@@ -78,6 +78,12 @@ static void set_room(gboolean room)
     g_assert_cmpint(setrlimit(RLIMIT_FSIZE, room ? &before : &none), ==, 0);
 }
 
+static gboolean on_too_late(gpointer data)
+{
+    (void)data;
+    g_assert_not_reached();
+}
+
 static void test_what_has_no_room_is_written_later(void)
 {
     g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
@@ -87,13 +93,16 @@ static void test_what_has_no_room_is_written_later(void)
     set_room(FALSE);
     put_some(q, 5);
     queue_after(q, on_durable, &durable);
+    g_main_context_iteration(NULL, TRUE); /* its own try; there is nothing else to do */
     gboolean flushed = queue_flush(q, &error);
     set_room(TRUE);
     g_assert_false(flushed);
     g_assert_nonnull(strstr(error->message, home));
     g_assert_false(durable);
+    guint limit = g_timeout_add_seconds(30, on_too_late, NULL);
     while (!durable) /* it tries again by itself */
         g_main_context_iteration(NULL, TRUE);
+    g_source_remove(limit);
     g_autoptr(GPtrArray) tasks = queue_load_tasks(q, 5, NULL);
     g_assert_cmpuint(tasks->len, ==, 3);
     queue_close(q);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* File lists, blobs and their way between two peers that are joined by a queue of messages. */
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,6 +129,36 @@ static void test_nothing_is_written_outside(void)
     g_assert_false(fs_lexists(evil));
     g_assert_false(fs_lexists("/tmp/guild-test-evil"));
     g_assert_true(fs_is_dir(root));
+    place_clear(&p);
+}
+
+/* As on a full disk: no file gets any larger. */
+static void test_content_without_room_is_an_error(void)
+{
+    struct rlimit before, none;
+    Place p;
+    place_init(&p, 0);
+    g_autofree char *root = in(&p, "root"), *digest = digest_sha256("abc", 3);
+    fs_mkdirs(root, NULL);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    FileEntry *e = file_entry_new("a.txt", FILE_REGULAR);
+    e->data = g_bytes_new("abc", 3);
+    e->size = 3;
+    g_ptr_array_add(files, e);
+    g_autoptr(GError) error = NULL, blob_error = NULL;
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    none = (struct rlimit){ 0, before.rlim_max };
+    setrlimit(RLIMIT_FSIZE, &none);
+    gboolean built = filelist_build(root, files, NULL, NULL, &error);
+    BlobWriter *w = blobs_begin(p.store, digest, 3, NULL);
+    gboolean added = blob_writer_add(w, "abc", 3, &blob_error) && blob_writer_finish(w, &blob_error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    g_assert_false(built);
+    g_assert_nonnull(strstr(error->message, root));
+    g_assert_false(added);
+    g_assert_nonnull(strstr(blob_error->message, p.dir));
+    g_assert_false(blobs_has(p.store, digest));
     place_clear(&p);
 }
 
@@ -343,6 +375,7 @@ int main(int argc, char **argv)
     g_test_add_func("/filelist/a-tree-is-built-as-it-was", test_a_tree_is_built_as_it_was);
     g_test_add_func("/filelist/nothing-through-a-link", test_nothing_is_written_through_a_link);
     g_test_add_func("/filelist/nothing-outside", test_nothing_is_written_outside);
+    g_test_add_func("/filelist/no-room", test_content_without_room_is_an_error);
     g_test_add_func("/filelist/links-out", test_links_that_lead_out_are_followed_when_asked);
     g_test_add_func("/filelist/changes", test_changes_are_what_changed);
     g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);
