@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Output beyond this is cut off. */
-#define MAX_OUTPUT (64 * 1024 * 1024)
 #define MAX_SECONDS 60
 
 /* What may be run, and by whom. Options that name files or folders of this machine, edit, or start something
@@ -100,34 +98,44 @@ static void command_free(Command *cmd)
     g_free(cmd);
 }
 
-/* Text in parts that fit a frame; cut between characters. */
-static void send_text(Peer *p, guint64 id, const char *key, const GString *text)
+static Peer *asker(Command *cmd)
 {
-    g_autofree char *utf8 = g_utf8_make_valid(text->str, (gssize)text->len);
-    for (const char *s = utf8; *s;) {
-        gsize n = strlen(s);
-        if (n > WIRE_CHUNK) {
-            const char *end = g_utf8_find_prev_char(s, s + WIRE_CHUNK);
-            n = (gsize)(end - s);
-        }
-        g_autofree char *piece = g_strndup(s, n);
-        g_autoptr(Value) v = value_new_map();
-        value_map_set_string(v, key, piece);
-        MsgReply m = { .id = id, .result = v, .more = TRUE };
-        if (!peer_send(p, MSG_REPLY, &m))
-            return;
-        s += n;
-    }
+    return cmd->c->peers ? g_hash_table_lookup(cmd->c->peers, cmd->peer) : NULL;
+}
+
+static gboolean send_piece(Command *cmd, int index, const char *text)
+{
+    Peer *p = asker(cmd);
+    g_autoptr(Value) v = value_new_map();
+    value_map_set_string(v, index ? "err" : "out", text);
+    MsgReply m = { .id = cmd->id, .result = v, .more = TRUE };
+    return p && peer_send(p, MSG_REPLY, &m);
+}
+
+/* Sends what has been read, whole characters only unless it is the end. An asker that is gone, or does
+ * not read, ends the command: nothing is piled up for it. */
+static void pass_on(Command *cmd, int index, gboolean at_end)
+{
+    GString *text = cmd->text[index];
+    const char *good;
+    gsize n = text->len;
+    if (!at_end && !g_utf8_validate(text->str, (gssize)text->len, &good) &&
+            text->len - (gsize)(good - text->str) < 4)
+        n = (gsize)(good - text->str); /* the beginning of a character: the rest will come */
+    if (!n)
+        return;
+    g_autofree char *piece = g_utf8_make_valid(text->str, (gssize)n);
+    g_string_erase(text, 0, (gssize)n);
+    if (!send_piece(cmd, index, piece) && !cmd->exited)
+        kill(cmd->pid, SIGKILL);
 }
 
 static void maybe_done(Command *cmd)
 {
     if (cmd->open || !cmd->exited)
         return;
-    Peer *p = cmd->c->peers ? g_hash_table_lookup(cmd->c->peers, cmd->peer) : NULL;
+    Peer *p = asker(cmd);
     if (p) {
-        send_text(p, cmd->id, "out", cmd->text[0]);
-        send_text(p, cmd->id, "err", cmd->text[1]);
         g_autoptr(Value) v = value_new_map();
         value_map_set_int(v, "exit_status", cmd->status);
         MsgReply m = { .id = cmd->id, .result = v };
@@ -155,10 +163,11 @@ static gboolean pipe_dispatch(GSource *s, GSourceFunc callback, gpointer data)
     char buf[65536];
     gssize n = read(cmd->fd[ps->index], buf, sizeof buf);
     if (n > 0) {
-        if (cmd->text[ps->index]->len < MAX_OUTPUT)
-            g_string_append_len(cmd->text[ps->index], buf, n);
+        g_string_append_len(cmd->text[ps->index], buf, n);
+        pass_on(cmd, ps->index, FALSE);
         return G_SOURCE_CONTINUE;
     }
+    pass_on(cmd, ps->index, TRUE);
     cmd->open--;
     cmd->in[ps->index] = NULL;
     g_source_unref(s);
