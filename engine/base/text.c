@@ -18,7 +18,7 @@ static gboolean is_shell_safe(const char *s)
 }
 
 /* A text that begins and ends with a quote comes out of shlex.quote() as ''"'"'...'"'"'' ; the
- * reference writes "'...'" for it. */
+ * reference writes "'...'" for it. So do we, unless a shell would then read something else. */
 static char *simplify_quoted(const char *quoted)
 {
     static const char start[] = "''\"'\"'", end[] = "'\"'\"''";
@@ -26,6 +26,8 @@ static char *simplify_quoted(const char *quoted)
     if (!g_str_has_prefix(quoted, start) || !g_str_has_suffix(quoted, end))
         return NULL;
     g_autofree char *inner = len > 2 * cut ? g_strndup(quoted + cut, len - 2 * cut) : g_strdup("");
+    if (strpbrk(inner, "'\"\\$`!"))
+        return NULL;
     return g_strconcat("\"'", inner, "'\"", NULL);
 }
 
