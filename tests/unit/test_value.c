@@ -177,6 +177,9 @@ static void check_quote(const char *text, const char *expected)
 
 static void test_shell(void)
 {
+    check_quote("'plain text'", "\"'plain text'\"");
+    check_quote("'$HOME'", "''\"'\"'$HOME'\"'\"''");
+    check_quote("'a'b'", "''\"'\"'a'\"'\"'b'\"'\"''");
     check_split("a  'b c' \"d\\\"e\" f\\ g ''", "a|b c|d\"e|f g|");
     check_split("\"a\\b\" '\\'", "a\\b|\\");
     check_split("  ", "");
