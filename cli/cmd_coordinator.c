@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild coordinator`: serves this home to workers and clients; `authorize`, `revoke` and `keys` say
- * who they may be. */
+/* `guild coordinator`: serves this home to workers and clients; `authorize`, `revoke` and `keys`
+ * say who they may be. */
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,7 +20,10 @@ typedef struct {
     Coordinator *coordinator;
 } Service;
 
-static void on_closed(gpointer data) { g_main_loop_quit(((Service *)data)->loop); }
+static void on_closed(gpointer data)
+{
+    g_main_loop_quit(((Service *)data)->loop);
+}
 
 static gboolean on_signal(gpointer data)
 {
@@ -36,7 +39,8 @@ static char *bind_address(const CliArgs *args)
     const char *given = cli_string(args, "bind");
     if (!given)
         return g_strdup_printf("tcp://0.0.0.0:%d", WIRE_PORT);
-    g_autofree char *url = strstr(given, "://") ? g_strdup(given) : g_strconcat("tcp://", given, NULL);
+    g_autofree char *url =
+            strstr(given, "://") ? g_strdup(given) : g_strconcat("tcp://", given, NULL);
     const char *host = strstr(url, "://") + 3;
     const char *colon = strrchr(host, ':');
     if (!colon || strchr(colon, ']'))
@@ -48,18 +52,19 @@ static int serve(CliArgs *args)
 {
     g_autofree char *bind = bind_address(args);
     log_set_style(cli_flag(args, "json_log") ? LOG_STYLE_JSON : LOG_STYLE_SERVICE);
-    CoordinatorOptions o = { .home = cli_home(), .bind = bind,
-        .lease_us = (gint64)(cli_float(args, "lease", 30) * G_USEC_PER_SEC),
-        .retries = (int)cli_int(args, "retries", -1),
-        .cache_bytes = (guint64)(cli_float(args, "cache", 0) * 1e9),
-        .metrics_port = (int)cli_int(args, "metrics_port", 0),
-        .metrics_bind = cli_string(args, "metrics_bind") };
+    CoordinatorOptions o = {.home = cli_home(),
+            .bind = bind,
+            .lease_us = (gint64)(cli_float(args, "lease", 30) * G_USEC_PER_SEC),
+            .retries = (int)cli_int(args, "retries", -1),
+            .cache_bytes = (guint64)(cli_float(args, "cache", 0) * 1e9),
+            .metrics_port = (int)cli_int(args, "metrics_port", 0),
+            .metrics_bind = cli_string(args, "metrics_bind")};
     if (!g_str_has_prefix(bind, "tcp://"))
         return cli_error("cannot listen on %s: only tcp is served", bind);
     if (o.lease_us < G_USEC_PER_SEC / 5)
         return cli_error("--lease must be 0.2 s or more");
     GError *error = NULL;
-    Service s = { .loop = g_main_loop_new(NULL, FALSE) };
+    Service s = {.loop = g_main_loop_new(NULL, FALSE)};
     s.coordinator = coordinator_new(&o, g_main_context_default(), &error);
     if (!s.coordinator) {
         g_main_loop_unref(s.loop);
@@ -77,29 +82,32 @@ static int serve(CliArgs *args)
 }
 
 static const CliOption serve_options[] = {
-    { "bind", "-b, --bind", OPT_STRING, "ADDRESS",
-        "Where to listen: HOST:PORT or tcp://HOST:PORT (default: all addresses, port 7707). Port 0 "
-        "takes any free one." },
-    { "lease", "--lease", OPT_FLOAT, "SECONDS",
-        "A worker not heard of for so long has lost its trials to others (default 30)." },
-    { "retries", "--retries", OPT_INT, "N",
-        "How often a trial is tried again when its worker was lost, unless its batch says otherwise "
-        "(default 3)." },
-    { "cache", "--cache", OPT_FLOAT, "GB", "Size limit of the cache of files (default: none)." },
-    { "metrics_port", "--metrics-port", OPT_INT, "PORT",
-        "Serve /metrics for Prometheus and /health over HTTP on this port." },
-    { "metrics_bind", "--metrics-bind", OPT_STRING, "ADDRESS",
-        "IPv4 address to serve them on (default 127.0.0.1)." },
-    { "json_log", "--json-log", OPT_FLAG, NULL, "Write log lines as JSON objects." },
-    CLI_OPTIONS_END,
+        {"bind", "-b, --bind", OPT_STRING, "ADDRESS",
+                "Where to listen: HOST:PORT or tcp://HOST:PORT (default: all addresses, port "
+                "7707). Port 0 "
+                "takes any free one."},
+        {"lease", "--lease", OPT_FLOAT, "SECONDS",
+                "A worker not heard of for so long has lost its trials to others (default 30)."},
+        {"retries", "--retries", OPT_INT, "N",
+                "How often a trial is tried again when its worker was lost, unless its batch says "
+                "otherwise "
+                "(default 3)."},
+        {"cache", "--cache", OPT_FLOAT, "GB", "Size limit of the cache of files (default: none)."},
+        {"metrics_port", "--metrics-port", OPT_INT, "PORT",
+                "Serve /metrics for Prometheus and /health over HTTP on this port."},
+        {"metrics_bind", "--metrics-bind", OPT_STRING, "ADDRESS",
+                "IPv4 address to serve them on (default 127.0.0.1)."},
+        {"json_log", "--json-log", OPT_FLAG, NULL, "Write log lines as JSON objects."},
+        CLI_OPTIONS_END,
 };
-static const CliOption *const serve_tables[] = { serve_options, NULL };
+static const CliOption *const serve_tables[] = {serve_options, NULL};
 
 /* ---- keys ---- */
 
 static gboolean name_ok(const char *name)
 {
-    return *name && strlen(name) < 100 && g_utf8_validate(name, -1, NULL) && !strpbrk(name, "\n\r/");
+    return *name && strlen(name) < 100 && g_utf8_validate(name, -1, NULL) &&
+           !strpbrk(name, "\n\r/");
 }
 
 static int authorize(CliArgs *args)
@@ -136,15 +144,18 @@ static int authorize(CliArgs *args)
 }
 
 static const CliOption authorize_options[] = {
-    { "role", "--role", OPT_STRING, "ROLE",
-        "What the key may do: worker (run trials), client (submit and manage runs) or reader (only "
-        "look).", "choice:worker,client,reader" },
-    { "name", "--name", OPT_STRING, "NAME", "What the key is called (default: the file's name)." },
-    { "host", "--host", OPT_STRING, "HOST", "Put the coordinator's host into the file." },
-    { "port", "--port", OPT_INT, "PORT", "Put its port into the file." },
-    CLI_OPTIONS_END,
+        {"role", "--role", OPT_STRING, "ROLE",
+                "What the key may do: worker (run trials), client (submit and manage runs) or "
+                "reader (only "
+                "look).",
+                "choice:worker,client,reader"},
+        {"name", "--name", OPT_STRING, "NAME",
+                "What the key is called (default: the file's name)."},
+        {"host", "--host", OPT_STRING, "HOST", "Put the coordinator's host into the file."},
+        {"port", "--port", OPT_INT, "PORT", "Put its port into the file."},
+        CLI_OPTIONS_END,
 };
-static const CliOption *const authorize_tables[] = { authorize_options, NULL };
+static const CliOption *const authorize_tables[] = {authorize_options, NULL};
 
 static int revoke_key(CliArgs *args)
 {
@@ -173,48 +184,54 @@ static int list_keys(CliArgs *args)
     return 0;
 }
 
-static const CliOption *const no_tables[] = { NULL };
+static const CliOption *const no_tables[] = {NULL};
 
 static const CliCommand cmd_authorize = {
-    .name = "authorize",
-    .args = "FILE",
-    .summary = "Make an access file for another machine.",
-    .help = "Makes a key for a role and writes it to FILE, together with the public key of this home's "
-            "coordinator. Copy the file to the machine that is to use it: a worker names it with "
-            "'guild worker --key FILE', a client in its user configuration:\n\n"
-            "  remotes: {lab: {type: coordinator, host: HOST, key: FILE}}",
-    .options = authorize_tables,
-    .run = authorize,
-    .args_complete = "file",
+        .name = "authorize",
+        .args = "FILE",
+        .summary = "Make an access file for another machine.",
+        .help = "Makes a key for a role and writes it to FILE, together with the public key of "
+                "this home's "
+                "coordinator. Copy the file to the machine that is to use it: a worker names it "
+                "with "
+                "'guild worker --key FILE', a client in its user configuration:\n\n"
+                "  remotes: {lab: {type: coordinator, host: HOST, key: FILE}}",
+        .options = authorize_tables,
+        .run = authorize,
+        .args_complete = "file",
 };
 static const CliCommand cmd_revoke = {
-    .name = "revoke",
-    .args = "NAME",
-    .summary = "Take a key's rights away.",
-    .help = "From now on nothing that comes with this key is acted on, also on open connections.",
-    .options = no_tables,
-    .run = revoke_key,
+        .name = "revoke",
+        .args = "NAME",
+        .summary = "Take a key's rights away.",
+        .help = "From now on nothing that comes with this key is acted on, also on open "
+                "connections.",
+        .options = no_tables,
+        .run = revoke_key,
 };
 static const CliCommand cmd_keys = {
-    .name = "keys",
-    .args = "",
-    .summary = "List the keys that may speak to the coordinator.",
-    .help = "Shows name, role and public key of each.",
-    .options = no_tables,
-    .run = list_keys,
+        .name = "keys",
+        .args = "",
+        .summary = "List the keys that may speak to the coordinator.",
+        .help = "Shows name, role and public key of each.",
+        .options = no_tables,
+        .run = list_keys,
 };
-static const CliCommand *const subcommands[] = { &cmd_authorize, &cmd_revoke, &cmd_keys, NULL };
+static const CliCommand *const subcommands[] = {&cmd_authorize, &cmd_revoke, &cmd_keys, NULL};
 
 const CliCommand cmd_coordinator = {
-    .name = "coordinator",
-    .args = "",
-    .summary = "Serve runs to workers on other machines.",
-    .help = "Takes batches and runs from clients, hands their trials to workers and keeps the results "
-            "in this home. Runs in the foreground until it is stopped; what was submitted survives "
-            "that, and a crash: started again it goes on.\n\n"
-            "The first start makes keys in the home. Commands and workers on this home need nothing "
-            "more; for another machine make an access file with 'guild coordinator authorize'.",
-    .options = serve_tables,
-    .run = serve,
-    .sub = subcommands,
+        .name = "coordinator",
+        .args = "",
+        .summary = "Serve runs to workers on other machines.",
+        .help = "Takes batches and runs from clients, hands their trials to workers and keeps the "
+                "results "
+                "in this home. Runs in the foreground until it is stopped; what was submitted "
+                "survives "
+                "that, and a crash: started again it goes on.\n\n"
+                "The first start makes keys in the home. Commands and workers on this home need "
+                "nothing "
+                "more; for another machine make an access file with 'guild coordinator authorize'.",
+        .options = serve_tables,
+        .run = serve,
+        .sub = subcommands,
 };

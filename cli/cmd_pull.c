@@ -55,23 +55,25 @@ static int pull(CliArgs *args)
     }
     if (!cli_flag(args, "yes")) {
         g_autofree char *prompt = g_strdup_printf("You are about to copy %u run(s) from %s.\n"
-                "Continue?", (guint)value_list_size(ids), words[0]);
+                                                  "Continue?",
+                (guint)value_list_size(ids), words[0]);
         if (!out_confirm(prompt, TRUE))
             return EXIT_ABORTED;
     }
     return pull_all(c, ids, &error);
 }
 
-static const CliOption *const pull_tables[] = { runs_yes_option, NULL };
+static const CliOption *const pull_tables[] = {runs_yes_option, NULL};
 
 const CliCommand cmd_pull = {
-    .name = "pull",
-    .args = "REMOTE [RUN]...",
-    .summary = "Copy runs from a remote to this home.",
-    .help = "RUN is a run ID there or the beginning of one; without any, all runs are copied. A batch "
-            "brings its trials. Files that are here already are not copied again.",
-    .options = pull_tables,
-    .run = pull,
+        .name = "pull",
+        .args = "REMOTE [RUN]...",
+        .summary = "Copy runs from a remote to this home.",
+        .help = "RUN is a run ID there or the beginning of one; without any, all runs are copied. "
+                "A batch "
+                "brings its trials. Files that are here already are not copied again.",
+        .options = pull_tables,
+        .run = pull,
 };
 
 /* ---- push ---- */
@@ -81,7 +83,7 @@ static int push_all(RemoteClient *c, GPtrArray *runs)
     int failed = 0;
     for (guint i = 0; i < runs->len; i++) {
         GError *error = NULL;
-        RemoteSubmit o = { .retries = -1, .start = FALSE, .replace = TRUE };
+        RemoteSubmit o = {.retries = -1, .start = FALSE, .replace = TRUE};
         if (remote_submit(c, runs->pdata[i], &o, &error))
             printf("Pushed %s\n", run_id(runs->pdata[i]));
         else
@@ -96,15 +98,15 @@ static int push(CliArgs *args)
     const char *const *words = cli_positional(args);
     if (!words[0])
         return cli_usage_error(args, "give the REMOTE to push to");
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     g_autoptr(GPtrArray) runs = runs_choice_selected(&choice, words + 1);
     if (!runs)
         return choice.status;
     if (!cli_flag(args, "yes")) {
-        g_autofree char *prompt = g_strdup_printf("You are about to copy %u run(s) to %s.\nContinue?",
-                runs->len, words[0]);
+        g_autofree char *prompt = g_strdup_printf(
+                "You are about to copy %u run(s) to %s.\nContinue?", runs->len, words[0]);
         if (!out_confirm(prompt, TRUE))
             return EXIT_ABORTED;
     }
@@ -112,18 +114,18 @@ static int push(CliArgs *args)
     return c ? push_all(c, runs) : cli_gerror(error);
 }
 
-static const CliOption *const push_tables[] = { runs_common_filters, runs_status_filters,
-    runs_yes_option, NULL };
+static const CliOption *const push_tables[] = {
+        runs_common_filters, runs_status_filters, runs_yes_option, NULL};
 
 const CliCommand cmd_push = {
-    .name = "push",
-    .args = "REMOTE [RUN]...",
-    .summary = "Copy runs of this home to a remote.",
-    .help = "Without RUN all runs are copied that match the filters.\n\n" RUNS_HELP_RUNS
-            "\n\n" RUNS_HELP_FILTERS,
-    .options = push_tables,
-    .run = push,
-    .args_complete = "remote",
+        .name = "push",
+        .args = "REMOTE [RUN]...",
+        .summary = "Copy runs of this home to a remote.",
+        .help = "Without RUN all runs are copied that match the filters.\n\n" RUNS_HELP_RUNS
+                "\n\n" RUNS_HELP_FILTERS,
+        .options = push_tables,
+        .run = push,
+        .args_complete = "remote",
 };
 
 /* ---- sync ---- */
@@ -156,15 +158,16 @@ static int sync_runs(CliArgs *args)
     return status;
 }
 
-static const CliOption *const no_tables[] = { NULL };
+static const CliOption *const no_tables[] = {NULL};
 
 const CliCommand cmd_sync = {
-    .name = "sync",
-    .args = "[REMOTE]",
-    .summary = "Bring runs of this home that run remotely up to date.",
-    .help = "Runs that were started on a remote with --start are copied back as they are there now.",
-    .options = no_tables,
-    .run = sync_runs,
+        .name = "sync",
+        .args = "[REMOTE]",
+        .summary = "Bring runs of this home that run remotely up to date.",
+        .help = "Runs that were started on a remote with --start are copied back as they are there "
+                "now.",
+        .options = no_tables,
+        .run = sync_runs,
 };
 
 /* ---- remotes ---- */
@@ -189,11 +192,12 @@ static int list_remotes(CliArgs *args)
 }
 
 const CliCommand cmd_remotes = {
-    .name = "remotes",
-    .args = "",
-    .summary = "List the remotes of the user configuration.",
-    .help = "Remotes are defined under 'remotes' in the user configuration (~/.guild/config.yml):\n\n"
-            "  remotes: {lab: {type: coordinator, host: HOST, port: 7707, key: FILE}}",
-    .options = no_tables,
-    .run = list_remotes,
+        .name = "remotes",
+        .args = "",
+        .summary = "List the remotes of the user configuration.",
+        .help = "Remotes are defined under 'remotes' in the user configuration "
+                "(~/.guild/config.yml):\n\n"
+                "  remotes: {lab: {type: coordinator, host: HOST, port: 7707, key: FILE}}",
+        .options = no_tables,
+        .run = list_remotes,
 };

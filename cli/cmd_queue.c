@@ -13,13 +13,14 @@ static void add_job(OutTable *table, const Value *j)
     gint64 left = value_map_int(j, "left", -1);
     char **cells = g_new0(char *, 8);
     cells[0] = g_strndup(value_map_string(j, "run", ""), 8);
-    cells[1] = g_strdup(value_map_bool(j, "stopping", FALSE) ? "stopping"
-                                                             : value_map_string(j, "user", ""));
+    cells[1] = g_strdup(
+            value_map_bool(j, "stopping", FALSE) ? "stopping" : value_map_string(j, "user", ""));
     cells[2] = g_strdup_printf("priority %" G_GINT64_FORMAT, value_map_int(j, "priority", 0));
     cells[3] = clock_format_local(value_map_int(j, "submitted", 0));
     cells[4] = g_strdup_printf("%" G_GINT64_FORMAT " done, %" G_GINT64_FORMAT " failed",
             value_map_int(j, "done", 0), value_map_int(j, "failed", 0));
-    cells[5] = left < 0 ? g_strdup_printf("%" G_GINT64_FORMAT " running", value_map_int(j, "running", 0))
+    cells[5] = left < 0 ? g_strdup_printf(
+                                  "%" G_GINT64_FORMAT " running", value_map_int(j, "running", 0))
                         : g_strdup_printf("%" G_GINT64_FORMAT " running, %" G_GINT64_FORMAT " left",
                                   value_map_int(j, "running", 0), left);
     const char *waits = value_map_string(j, "waits_for", NULL);
@@ -63,30 +64,32 @@ static int set_priority(CliArgs *args)
 }
 
 static const CliOption options[] = {
-    { "remote", "-r, --remote", OPT_STRING, "REMOTE",
-        "The coordinator (default: the one that serves this home).", "remote" },
-    { "json", "--json", OPT_FLAG, NULL, "Print a JSON list." },
-    CLI_OPTIONS_END,
+        {"remote", "-r, --remote", OPT_STRING, "REMOTE",
+                "The coordinator (default: the one that serves this home).", "remote"},
+        {"json", "--json", OPT_FLAG, NULL, "Print a JSON list."},
+        CLI_OPTIONS_END,
 };
-static const CliOption *const tables[] = { options, NULL };
+static const CliOption *const tables[] = {options, NULL};
 
 static const CliCommand cmd_priority = {
-    .name = "priority",
-    .args = "RUN PRIORITY",
-    .summary = "Change the priority of a batch or run in the queue.",
-    .help = "Higher goes first; 0 is what a batch has unless it was submitted with another one.",
-    .options = tables,
-    .run = set_priority,
+        .name = "priority",
+        .args = "RUN PRIORITY",
+        .summary = "Change the priority of a batch or run in the queue.",
+        .help = "Higher goes first; 0 is what a batch has unless it was submitted with another "
+                "one.",
+        .options = tables,
+        .run = set_priority,
 };
-static const CliCommand *const subcommands[] = { &cmd_priority, NULL };
+static const CliCommand *const subcommands[] = {&cmd_priority, NULL};
 
 const CliCommand cmd_queue = {
-    .name = "queue",
-    .args = "",
-    .summary = "Show what a coordinator has yet to run.",
-    .help = "Batches and runs that are not ended, in the order in which they are served, with what they "
-            "wait for.",
-    .options = tables,
-    .run = list,
-    .sub = subcommands,
+        .name = "queue",
+        .args = "",
+        .summary = "Show what a coordinator has yet to run.",
+        .help = "Batches and runs that are not ended, in the order in which they are served, with "
+                "what they "
+                "wait for.",
+        .options = tables,
+        .run = list,
+        .sub = subcommands,
 };

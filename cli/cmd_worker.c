@@ -76,8 +76,8 @@ static char *worker_url(CliArgs *args, const AccessKey *key, GError **error)
 {
     const char *given = cli_positional(args)[0];
     if (given) {
-        g_autofree char *url = strstr(given, "://") ? g_strdup(given)
-                                                    : g_strconcat("tcp://", given, NULL);
+        g_autofree char *url =
+                strstr(given, "://") ? g_strdup(given) : g_strconcat("tcp://", given, NULL);
         const char *colon = strrchr(url + 6, ':');
         return colon && !strchr(colon, ']') ? g_steal_pointer(&url)
                                             : g_strdup_printf("%s:%d", url, WIRE_PORT);
@@ -121,7 +121,7 @@ static int finish(Service *s)
 
 static int work(CliArgs *args)
 {
-    static const WorkerListener listener = { on_ended, on_connected };
+    static const WorkerListener listener = {on_ended, on_connected};
     GError *error = NULL;
     log_set_style(cli_flag(args, "json_log") ? LOG_STYLE_JSON : LOG_STYLE_SERVICE);
     if (cli_n_positional(args) > 1)
@@ -130,20 +130,25 @@ static int work(CliArgs *args)
     g_autoptr(Value) have = key ? have_map(args, &error) : NULL;
     if (!have)
         return cli_gerror(error);
-    Service s = { 0 };
+    Service s = {0};
     s.url = worker_url(args, key, &error);
     if (!s.url)
         return cli_gerror(error);
     gint64 ends = (gint64)(cli_float(args, "time", 0) * 60 * G_USEC_PER_SEC);
-    WorkerOptions o = { .home = cli_home(), .url = s.url, .key = key,
-        .slots = (int)cli_int(args, "slots", 0), .have = have,
-        .labels = cli_multi(args, "labels"), .name = cli_string(args, "name"),
-        .connect_us = cli_given(args, "give_up")
-                ? (gint64)(cli_float(args, "give_up", 0) * G_USEC_PER_SEC) : 0,
-        .give_up_us = (gint64)(cli_float(args, "give_up", 3600) * G_USEC_PER_SEC),
-        .ends_us = ends > 0 ? g_get_real_time() + ends : 0,
-        .idle_exit_us = (gint64)(cli_float(args, "idle_exit", 0) * G_USEC_PER_SEC),
-        .cache_bytes = (guint64)(cli_float(args, "cache", 20) * 1e9) };
+    WorkerOptions o = {.home = cli_home(),
+            .url = s.url,
+            .key = key,
+            .slots = (int)cli_int(args, "slots", 0),
+            .have = have,
+            .labels = cli_multi(args, "labels"),
+            .name = cli_string(args, "name"),
+            .connect_us = cli_given(args, "give_up")
+                                  ? (gint64)(cli_float(args, "give_up", 0) * G_USEC_PER_SEC)
+                                  : 0,
+            .give_up_us = (gint64)(cli_float(args, "give_up", 3600) * G_USEC_PER_SEC),
+            .ends_us = ends > 0 ? g_get_real_time() + ends : 0,
+            .idle_exit_us = (gint64)(cli_float(args, "idle_exit", 0) * G_USEC_PER_SEC),
+            .cache_bytes = (guint64)(cli_float(args, "cache", 20) * 1e9)};
     if (o.slots < 0)
         return cli_error("--slots must be 1 or more");
     s.loop = g_main_loop_new(NULL, FALSE);
@@ -163,36 +168,44 @@ static int work(CliArgs *args)
 }
 
 static const CliOption options[] = {
-    { "key", "-k, --key", OPT_STRING, "FILE",
-        "Access file with the role of a worker (default: that of a coordinator on this home).",
-        "file" },
-    { "slots", "-s, --slots", OPT_INT, "N",
-        "How many CPUs to offer: trials that ask for nothing take one each (default: all cores)." },
-    { "name", "--name", OPT_STRING, "NAME", "What the worker is called (default: the host's name)." },
-    { "have", "--have", OPT_MULTI, "NAME=AMOUNT",
-        "Further resources: license=2, mem=8G, gpus=2. May be used more than once." },
-    { "labels", "-l, --label", OPT_MULTI, "LABEL",
-        "A label that trials may ask for. May be used more than once." },
-    { "give_up", "--give-up", OPT_FLOAT, "SECONDS",
-        "Stop when no coordinator has answered for so long (default 3600, and 8 for the first "
-        "connection)." },
-    { "idle_exit", "--idle-exit", OPT_FLOAT, "SECONDS", "Exit when idle for so long." },
-    { "time", "--time", OPT_FLOAT, "MINUTES",
-        "How long this worker will live: trials that state a longer time are not given to it." },
-    { "cache", "--cache", OPT_FLOAT, "GB", "Size limit of the cache of files (default 20)." },
-    { "json_log", "--json-log", OPT_FLAG, NULL, "Write log lines as JSON objects." },
-    CLI_OPTIONS_END,
+        {"key", "-k, --key", OPT_STRING, "FILE",
+                "Access file with the role of a worker (default: that of a coordinator on this "
+                "home).",
+                "file"},
+        {"slots", "-s, --slots", OPT_INT, "N",
+                "How many CPUs to offer: trials that ask for nothing take one each (default: all "
+                "cores)."},
+        {"name", "--name", OPT_STRING, "NAME",
+                "What the worker is called (default: the host's name)."},
+        {"have", "--have", OPT_MULTI, "NAME=AMOUNT",
+                "Further resources: license=2, mem=8G, gpus=2. May be used more than once."},
+        {"labels", "-l, --label", OPT_MULTI, "LABEL",
+                "A label that trials may ask for. May be used more than once."},
+        {"give_up", "--give-up", OPT_FLOAT, "SECONDS",
+                "Stop when no coordinator has answered for so long (default 3600, and 8 for the "
+                "first "
+                "connection)."},
+        {"idle_exit", "--idle-exit", OPT_FLOAT, "SECONDS", "Exit when idle for so long."},
+        {"time", "--time", OPT_FLOAT, "MINUTES",
+                "How long this worker will live: trials that state a longer time are not given to "
+                "it."},
+        {"cache", "--cache", OPT_FLOAT, "GB", "Size limit of the cache of files (default 20)."},
+        {"json_log", "--json-log", OPT_FLAG, NULL, "Write log lines as JSON objects."},
+        CLI_OPTIONS_END,
 };
-static const CliOption *const tables[] = { options, NULL };
+static const CliOption *const tables[] = {options, NULL};
 
 const CliCommand cmd_worker = {
-    .name = "worker",
-    .args = "[tcp://HOST:PORT]",
-    .summary = "Run trials for a coordinator.",
-    .help = "Connects to a coordinator, offers what this machine has, and runs what it is given. On the "
-            "coordinator's own home no argument is needed. Runs in the foreground; SIGTERM and Ctrl-C "
-            "hand everything back at once, SIGUSR1 finishes what runs first.\n\n"
-            "When the connection is lost, trials go on and are delivered when the coordinator is back.",
-    .options = tables,
-    .run = work,
+        .name = "worker",
+        .args = "[tcp://HOST:PORT]",
+        .summary = "Run trials for a coordinator.",
+        .help = "Connects to a coordinator, offers what this machine has, and runs what it is "
+                "given. On the "
+                "coordinator's own home no argument is needed. Runs in the foreground; SIGTERM and "
+                "Ctrl-C "
+                "hand everything back at once, SIGUSR1 finishes what runs first.\n\n"
+                "When the connection is lost, trials go on and are delivered when the coordinator "
+                "is back.",
+        .options = tables,
+        .run = work,
 };

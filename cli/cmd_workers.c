@@ -11,13 +11,13 @@
 #include "engine/wire/resources.h"
 
 static const CliOption remote_option[] = {
-    { "remote", "-r, --remote", OPT_STRING, "REMOTE",
-        "The coordinator (default: the one that serves this home).", "remote" },
-    CLI_OPTIONS_END,
+        {"remote", "-r, --remote", OPT_STRING, "REMOTE",
+                "The coordinator (default: the one that serves this home).", "remote"},
+        CLI_OPTIONS_END,
 };
 static const CliOption list_options[] = {
-    { "json", "--json", OPT_FLAG, NULL, "Print a JSON list." },
-    CLI_OPTIONS_END,
+        {"json", "--json", OPT_FLAG, NULL, "Print a JSON list."},
+        CLI_OPTIONS_END,
 };
 
 static char *describe(const Value *resources)
@@ -64,9 +64,10 @@ static void add_worker(OutTable *table, const Value *w)
         if (!value_map_bool(run, "running", FALSE))
             continue;
         g_autofree char *devices = value_map_has(run, "devices")
-                ? value_str(value_map_get(run, "devices")) : g_strdup("");
-        g_autofree char *line = g_strdup_printf("    %s %s", value_map_string(run, "run", ""),
-                devices);
+                                           ? value_str(value_map_get(run, "devices"))
+                                           : g_strdup("");
+        g_autofree char *line =
+                g_strdup_printf("    %s %s", value_map_string(run, "run", ""), devices);
         out_table_detail(table, g_strchomp(line));
     }
 }
@@ -105,14 +106,14 @@ static int drain(CliArgs *args)
     return 0;
 }
 
-static const CliOption *const drain_tables[] = { remote_option, NULL };
+static const CliOption *const drain_tables[] = {remote_option, NULL};
 static const CliCommand cmd_drain = {
-    .name = "drain",
-    .args = "NAME",
-    .summary = "Let a worker finish what it runs and exit.",
-    .help = "NAME is a worker's name or the beginning of its session. It takes no more trials.",
-    .options = drain_tables,
-    .run = drain,
+        .name = "drain",
+        .args = "NAME",
+        .summary = "Let a worker finish what it runs and exit.",
+        .help = "NAME is a worker's name or the beginning of its session. It takes no more trials.",
+        .options = drain_tables,
+        .run = drain,
 };
 /* "1h", "30m", "90" (seconds) as `time` of a request has it, in µs. */
 static gboolean parse_time(const char *text, gint64 *us, GError **error)
@@ -167,8 +168,8 @@ static int alloc(CliArgs *args)
     g_autoptr(Value) settings = NULL;
     if (cli_n_positional(args) > 0) {
         if (strcmp(cli_positional(args)[0], "slurm") != 0)
-            return cli_usage_error(args, "cannot ask '%s' for workers: only 'slurm'",
-                    cli_positional(args)[0]);
+            return cli_usage_error(
+                    args, "cannot ask '%s' for workers: only 'slurm'", cli_positional(args)[0]);
         if (!cli_given(args, "max_workers"))
             return cli_usage_error(args, "give --max-workers");
         settings = alloc_settings(args, &error);
@@ -184,39 +185,46 @@ static int alloc(CliArgs *args)
 }
 
 static const CliOption alloc_options[] = {
-    { "max_workers", "-n, --max-workers", OPT_INT, "N",
-        "How many workers there may be at once. 0 asks for no more and cancels what waits." },
-    { "time", "-t, --time", OPT_STRING, "TIME",
-        "How long an allocation lasts: 1h, 30m. Trials that state a longer time are not given to "
-        "its worker." },
-    { "idle", "--idle-exit", OPT_FLOAT, "SECONDS",
-        "A worker that is idle for so long ends its allocation (default 60)." },
-    { "host", "--host", OPT_STRING, "HOST",
-        "Where workers find the coordinator (default: what it is bound to, else its host's name)." },
-    CLI_OPTIONS_END,
+        {"max_workers", "-n, --max-workers", OPT_INT, "N",
+                "How many workers there may be at once. 0 asks for no more and cancels what "
+                "waits."},
+        {"time", "-t, --time", OPT_STRING, "TIME",
+                "How long an allocation lasts: 1h, 30m. Trials that state a longer time are not "
+                "given to "
+                "its worker."},
+        {"idle", "--idle-exit", OPT_FLOAT, "SECONDS",
+                "A worker that is idle for so long ends its allocation (default 60)."},
+        {"host", "--host", OPT_STRING, "HOST",
+                "Where workers find the coordinator (default: what it is bound to, else its host's "
+                "name)."},
+        CLI_OPTIONS_END,
 };
-static const CliOption *const alloc_tables[] = { alloc_options, remote_option, NULL };
+static const CliOption *const alloc_tables[] = {alloc_options, remote_option, NULL};
 static const CliCommand cmd_alloc = {
-    .name = "alloc",
-    .args = "[slurm] [-- SBATCH ARGS]",
-    .summary = "Ask Slurm for workers while trials wait.",
-    .help = "With 'slurm' the coordinator submits a job for each worker that waiting trials could use, up to "
-            "--max-workers; what follows '--' is given to sbatch. Workers leave when they are idle. "
-            "Without an argument, shows what was asked for.\n\n"
-            "    guild workers alloc slurm --max-workers 8 --time 4h -- --partition=gpu --gres=gpu:1",
-    .options = alloc_tables,
-    .run = alloc,
+        .name = "alloc",
+        .args = "[slurm] [-- SBATCH ARGS]",
+        .summary = "Ask Slurm for workers while trials wait.",
+        .help = "With 'slurm' the coordinator submits a job for each worker that waiting trials "
+                "could use, up to "
+                "--max-workers; what follows '--' is given to sbatch. Workers leave when they are "
+                "idle. "
+                "Without an argument, shows what was asked for.\n\n"
+                "    guild workers alloc slurm --max-workers 8 --time 4h -- --partition=gpu "
+                "--gres=gpu:1",
+        .options = alloc_tables,
+        .run = alloc,
 };
-static const CliCommand *const subcommands[] = { &cmd_alloc, &cmd_drain, NULL };
-static const CliOption *const tables[] = { list_options, remote_option, NULL };
+static const CliCommand *const subcommands[] = {&cmd_alloc, &cmd_drain, NULL};
+static const CliOption *const tables[] = {list_options, remote_option, NULL};
 
 const CliCommand cmd_workers = {
-    .name = "workers",
-    .args = "",
-    .summary = "Show the workers of a coordinator.",
-    .help = "For each worker: its name, session and state, what it has, what it runs, and when it was "
-            "last heard of.",
-    .options = tables,
-    .run = list,
-    .sub = subcommands,
+        .name = "workers",
+        .args = "",
+        .summary = "Show the workers of a coordinator.",
+        .help = "For each worker: its name, session and state, what it has, what it runs, and when "
+                "it was "
+                "last heard of.",
+        .options = tables,
+        .run = list,
+        .sub = subcommands,
 };

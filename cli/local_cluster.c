@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A coordinator and a worker in this process, for a batch: see local_cluster.h. What the user sees is
- * decided here: log lines in the reference's words on stderr, with one job at a time the trials'
+/* A coordinator and a worker in this process, for a batch: see local_cluster.h. What the user sees
+ * is decided here: log lines in the reference's words on stderr, with one job at a time the trials'
  * own output, with several a progress line if stderr is a terminal. */
 #include "cli/local_cluster.h"
 
@@ -37,15 +37,14 @@ typedef struct {
 
 static void on_line(Job *job, int level, const char *text, gpointer data)
 {
-    static const char *const names[] = { "DEBUG", "INFO", "WARNING", "ERROR" };
+    static const char *const names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
     Local *l = data;
     if (l->quiet || (level < LOG_INFO && log_level() > LOG_DEBUG))
         return;
     progress_line(l->progress, "%s: [guild] %s", names[CLAMP(level / 10 - 1, 0, 3)], text);
 }
 
-static void on_output(Job *job, Run *trial, int stream, const void *bytes, gsize len,
-        gpointer data)
+static void on_output(Job *job, Run *trial, int stream, const void *bytes, gsize len, gpointer data)
 {
     FILE *f = stream == 0 ? stdout : stderr;
     if (!((Local *)data)->show_output)
@@ -97,7 +96,7 @@ static gboolean on_sigterm(gpointer data)
 static gboolean open_cluster(Local *l, const LocalBatchOptions *o, void *zmq, GError **error)
 {
     int jobs = o->jobs > 0 ? o->jobs : (int)g_get_num_processors();
-    WorkerOptions w = { .home = o->home, .url = ENDPOINT, .zmq = zmq, .slots = jobs };
+    WorkerOptions w = {.home = o->home, .url = ENDPOINT, .zmq = zmq, .slots = jobs};
     l->coordinator = coordinator_new_local(o->home, zmq, ENDPOINT, l->context, error);
     if (!l->coordinator)
         return FALSE;
@@ -107,17 +106,20 @@ static gboolean open_cluster(Local *l, const LocalBatchOptions *o, void *zmq, GE
 
 static gboolean add_job(Local *l, Run *batch_run, const LocalBatchOptions *o, GError **error)
 {
-    static const JobListener listener = { on_line, on_output, on_progress, on_ended };
-    JobOptions j = { .retries = o->retries, .retry_failed = o->retry_failed,
-        .request = o->request, .want_output = o->jobs == 1, .stage_only = o->stage_trials };
+    static const JobListener listener = {on_line, on_output, on_progress, on_ended};
+    JobOptions j = {.retries = o->retries,
+            .retry_failed = o->retry_failed,
+            .request = o->request,
+            .want_output = o->jobs == 1,
+            .stage_only = o->stage_trials};
     l->job = coordinator_add(l->coordinator, batch_run, &j, &listener, l, error);
     return l->job != NULL;
 }
 
 static void run_loop(Local *l)
 {
-    GSource *sources[] = { g_unix_signal_source_new(SIGINT), g_unix_signal_source_new(SIGTERM),
-        g_unix_signal_source_new(SIGHUP) };
+    GSource *sources[] = {g_unix_signal_source_new(SIGINT), g_unix_signal_source_new(SIGTERM),
+            g_unix_signal_source_new(SIGHUP)};
     for (guint i = 0; i < G_N_ELEMENTS(sources); i++) {
         g_source_set_callback(sources[i], i == 0 ? on_sigint : on_sigterm, l, NULL);
         g_source_attach(sources[i], l->context);
@@ -132,7 +134,7 @@ static void run_loop(Local *l)
 
 int local_batch_run(Run *batch_run, const LocalBatchOptions *options, GError **error)
 {
-    Local l = { .exit_status = -1 };
+    Local l = {.exit_status = -1};
     void *zmq = zmq_ctx_new();
     zmq_ctx_set(zmq, ZMQ_IO_THREADS, 0); /* inproc needs none */
     l.context = g_main_context_default();

@@ -11,7 +11,7 @@
 void notify_state(const char *state)
 {
     const char *path = g_getenv("NOTIFY_SOCKET");
-    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
     if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof addr.sun_path)
         return;
     memcpy(addr.sun_path, path, strlen(path));

@@ -48,8 +48,8 @@ static void append_time_left(const Progress *p, GString *s)
         return;
     double rate = (double)(clock_monotonic_us() - p->started_us) / p->done;
     gint64 left = (gint64)(rate * (double)(p->total - p->done) / G_USEC_PER_SEC);
-    g_string_append_printf(s, ", about %d:%02d:%02d", (int)(left / 3600), (int)(left / 60 % 60),
-            (int)(left % 60));
+    g_string_append_printf(
+            s, ", about %d:%02d:%02d", (int)(left / 3600), (int)(left / 60 % 60), (int)(left % 60));
 }
 
 static void draw(Progress *p)
@@ -57,8 +57,8 @@ static void draw(Progress *p)
     g_autoptr(GString) s = g_string_new(NULL);
     g_string_append_printf(s, "%u done, %u running, %u failed", p->done, p->running, p->failed);
     if (p->total != G_MAXUINT64)
-        g_string_append_printf(s, ", %" G_GUINT64_FORMAT " left",
-                p->total - MIN(p->total, (guint64)p->done));
+        g_string_append_printf(
+                s, ", %" G_GUINT64_FORMAT " left", p->total - MIN(p->total, (guint64)p->done));
     append_time_left(p, s);
     clear(p);
     fputs(s->str, stderr);

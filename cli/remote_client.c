@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A command's connection: see remote_client.h. Each request runs a main context of our own until its
- * answer is there. */
+/* A command's connection: see remote_client.h. Each request runs a main context of our own until
+ * its answer is there. */
 #include "cli/remote_client.h"
 
 #include <errno.h>
@@ -38,7 +38,7 @@ struct RemoteClient {
     Transfer *xfer;
     BlobStore *blobs;
     gboolean welcomed, read_only;
-    char *refused;     /* what it, or the handshake, said */
+    char *refused; /* what it, or the handshake, said */
     guint64 next_id;
     /* what is waited for */
     guint64 waiting_id;
@@ -58,8 +58,14 @@ struct RemoteClient {
     int exit_status;
 };
 
-GQuark remote_error_quark(void) { return g_quark_from_static_string("guild-remote-error"); }
-const char *remote_name(RemoteClient *c) { return c->name; }
+GQuark remote_error_quark(void)
+{
+    return g_quark_from_static_string("guild-remote-error");
+}
+const char *remote_name(RemoteClient *c)
+{
+    return c->name;
+}
 
 /* ---- where and with what ---- */
 
@@ -72,7 +78,8 @@ static gboolean own_coordinator(RemoteClient *c, GError **error)
     if (!colon || !g_str_has_prefix(text, "tcp://")) {
         g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONFIG,
                 "no coordinator serves %s (start one with 'guild coordinator', or name a remote "
-                "with --remote)", cli_home());
+                "with --remote)",
+                cli_home());
         return FALSE;
     }
     c->host = g_strndup(text + 6, (gsize)(colon - text - 6));
@@ -104,7 +111,8 @@ static gboolean configured(RemoteClient *c, const Value *def, GError **error)
         return FALSE;
     }
     c->host = g_strdup(host);
-    g_autofree char *port = value_map_has(def, "port") ? value_str(value_map_get(def, "port")) : NULL;
+    g_autofree char *port =
+            value_map_has(def, "port") ? value_str(value_map_get(def, "port")) : NULL;
     c->port = port ? atoi(port) : c->key->port ? c->key->port : WIRE_PORT;
     return TRUE;
 }
@@ -124,7 +132,7 @@ static gboolean find_remote(RemoteClient *c, GError **error)
 /* A first connection of our own, because libzmq doesn't say what went wrong with its. */
 static gboolean reach(RemoteClient *c, GError **error)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     g_autofree char *port = g_strdup_printf("%d", c->port);
     int rc = getaddrinfo(c->host, port, &hints, &found);
     if (rc) {
@@ -137,7 +145,7 @@ static gboolean reach(RemoteClient *c, GError **error)
         int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
             continue;
-        struct pollfd p = { fd, POLLOUT, 0 };
+        struct pollfd p = {fd, POLLOUT, 0};
         socklen_t len = sizeof problem;
         problem = connect(fd, a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno;
         if (problem == EINPROGRESS) {
@@ -168,15 +176,20 @@ static void say_hello(RemoteClient *c)
 {
     char name[256] = "client";
     gethostname(name, sizeof name - 1);
-    MsgHello m = { .version = WIRE_VERSION, .role = (char *)"client", .name = name,
-        .software = (char *)"guild", .pid = (int)getpid() };
+    MsgHello m = {.version = WIRE_VERSION,
+            .role = (char *)"client",
+            .name = name,
+            .software = (char *)"guild",
+            .pid = (int)getpid()};
     send_msg(MSG_HELLO, &m, c);
 }
 
 static void send_watch(RemoteClient *c)
 {
-    MsgWatch m = { .run = c->watched, .offset = c->seen, .output = c->watcher->output != NULL,
-        .events = TRUE };
+    MsgWatch m = {.run = c->watched,
+            .offset = c->seen,
+            .output = c->watcher->output != NULL,
+            .events = TRUE};
     send_msg(MSG_WATCH, &m, c);
 }
 
@@ -348,8 +361,8 @@ static gboolean connect_to(RemoteClient *c, GError **error)
     set_int(socket, ZMQ_RCVHWM, 20000);
     keys_apply_client(socket, c->key);
     c->monitor = zmonitor_new(c->zmq, socket, c->context, on_monitor, c);
-    c->address = g_strdup_printf(strchr(c->host, ':') ? "tcp://[%s]:%d" : "tcp://%s:%d", c->host,
-            c->port);
+    c->address = g_strdup_printf(
+            strchr(c->host, ':') ? "tcp://[%s]:%d" : "tcp://%s:%d", c->host, c->port);
     c->z = zsource_new(socket, c->context, on_message, c);
     c->blobs = blobs_open(cli_home(), 0, error);
     if (!c->blobs)
@@ -366,7 +379,8 @@ static gboolean connect_to(RemoteClient *c, GError **error)
         return not_answered(c, error);
     g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED,
             "%s:%d (remote '%s') does not accept the key: it is for another coordinator, or what "
-            "listens there is none", c->host, c->port, c->name);
+            "listens there is none",
+            c->host, c->port, c->name);
     return FALSE;
 }
 
@@ -439,7 +453,7 @@ static gboolean await(RemoteClient *c, guint ms, GError **error)
 Value *remote_call(RemoteClient *c, const char *method, const Value *args, GError **error)
 {
     expect(c);
-    MsgCall m = { c->waiting_id, (char *)method, (Value *)args };
+    MsgCall m = {c->waiting_id, (char *)method, (Value *)args};
     send_msg(MSG_CALL, &m, c);
     if (!await(c, ANSWER_MS, error))
         return NULL;
@@ -482,8 +496,8 @@ gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError 
                 "the key of remote '%s' may only read", c->name);
         return FALSE;
     }
-    g_autoptr(GPtrArray) files = filelist_scan(run_dir(run),
-            FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL, NULL, error);
+    g_autoptr(GPtrArray) files = filelist_scan(
+            run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL, NULL, error);
     if (!files)
         return FALSE;
     expect(c);
@@ -494,15 +508,22 @@ gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError 
     value_map_set(options, "replace", value_new_bool(o->replace));
     if (!value_is_null(o->sync))
         value_map_set(options, "sync", value_ref(o->sync));
-    MsgSubmit m = { .id = c->waiting_id, .run = (char *)run_id(run), .priority = o->priority,
-        .retries = o->retries, .retry_failed = o->retry_failed, .user = (char *)g_get_user_name(),
-        .request = o->request, .options = options, .start = o->start };
-    MsgFiles head = { .id = c->waiting_id };
+    MsgSubmit m = {.id = c->waiting_id,
+            .run = (char *)run_id(run),
+            .priority = o->priority,
+            .retries = o->retries,
+            .retry_failed = o->retry_failed,
+            .user = (char *)g_get_user_name(),
+            .request = o->request,
+            .options = options,
+            .start = o->start};
+    MsgFiles head = {.id = c->waiting_id};
     send_msg(MSG_SUBMIT, &m, c);
     transfer_send_files(send_msg, c, &head, files);
     /* As long as something is fetched of us, it lives. */
     gboolean ok = FALSE;
-    for (guint64 before = G_MAXUINT64; !ok && before != transfer_bytes_out(c->xfer) && !c->refused;) {
+    for (guint64 before = G_MAXUINT64;
+            !ok && before != transfer_bytes_out(c->xfer) && !c->refused;) {
         before = transfer_bytes_out(c->xfer);
         ok = turn_until(c, &c->answered, ANSWER_MS);
     }
@@ -565,16 +586,17 @@ static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
 static gboolean is_knowledge(const char *path)
 {
     return (g_str_has_prefix(path, ".guild/") || !strcmp(path, ".guild")) &&
-            !g_str_has_prefix(path, ".guild/sourcecode") && !g_str_has_prefix(path, ".guild/output") &&
-            !g_str_has_prefix(path, ".guild/proto/.guild/sourcecode") &&
-            !g_str_has_prefix(path, ".guild/attempts");
+           !g_str_has_prefix(path, ".guild/sourcecode") &&
+           !g_str_has_prefix(path, ".guild/output") &&
+           !g_str_has_prefix(path, ".guild/proto/.guild/sourcecode") &&
+           !g_str_has_prefix(path, ".guild/attempts");
 }
 
 /* Leaves what need not travel out of the list: what is here already. */
 static void leave_known(GPtrArray *files, const char *dir, gboolean only_guild)
 {
-    g_autoptr(GPtrArray) here = fs_is_dir(dir)
-            ? filelist_scan(dir, FILELIST_PLAIN, NULL, NULL, NULL, NULL) : NULL;
+    g_autoptr(GPtrArray) here =
+            fs_is_dir(dir) ? filelist_scan(dir, FILELIST_PLAIN, NULL, NULL, NULL, NULL) : NULL;
     for (guint i = files->len; i-- > 0;) {
         FileEntry *e = files->pdata[i];
         FileEntry *ours = here ? filelist_find(here, e->path) : NULL;
@@ -586,9 +608,10 @@ static void leave_known(GPtrArray *files, const char *dir, gboolean only_guild)
 
 static gboolean fetch(RemoteClient *c, GPtrArray *files, GError **error)
 {
-    Fetched f = { 0 };
+    Fetched f = {0};
     TransferWant want = transfer_want(c->xfer, files, on_fetched, &f);
-    for (guint64 before = G_MAXUINT64; !f.done && before != transfer_bytes_in(c->xfer) && !c->refused;) {
+    for (guint64 before = G_MAXUINT64;
+            !f.done && before != transfer_bytes_in(c->xfer) && !c->refused;) {
         before = transfer_bytes_in(c->xfer);
         turn_until(c, &f.done, ANSWER_MS);
     }
@@ -601,8 +624,8 @@ static gboolean fetch(RemoteClient *c, GPtrArray *files, GError **error)
     return !f.error;
 }
 
-gboolean remote_pull(RemoteClient *c, const char *run, const char *runs_dir, gboolean only_guild,
-        GError **error)
+gboolean remote_pull(
+        RemoteClient *c, const char *run, const char *runs_dir, gboolean only_guild, GError **error)
 {
     g_autoptr(Value) args = value_new_map();
     value_map_set_string(args, "run", run);
@@ -622,7 +645,8 @@ gboolean remote_pull(RemoteClient *c, const char *run, const char *runs_dir, gbo
     leave_known(files, dir, only_guild);
     if (!fs_mkdirs(dir, error) || !fetch(c, files, error))
         return FALSE;
-    gboolean ok = filelist_build_taking(dir, files, blobs_open_fd, blobs_take, c->blobs, NULL, error);
+    gboolean ok =
+            filelist_build_taking(dir, files, blobs_open_fd, blobs_take, c->blobs, NULL, error);
     transfer_release(c->xfer, files);
     return ok;
 }

@@ -18,8 +18,8 @@ typedef enum {
     REMOTE_ERROR_REFUSED, /* the coordinator said no */
 } RemoteError;
 
-/* `name` of a remote of type coordinator in the user's configuration; NULL or "local" (if none has that
- * name): the coordinator that runs on our own home. */
+/* `name` of a remote of type coordinator in the user's configuration; NULL or "local" (if none has
+ * that name): the coordinator that runs on our own home. */
 RemoteClient *remote_open(const char *name, GError **error);
 void remote_close(RemoteClient *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RemoteClient, remote_close)
@@ -30,14 +30,14 @@ Value *remote_call(RemoteClient *c, const char *method, const Value *args, GErro
 
 typedef struct {
     int priority;
-    int retries;      /* -1: the coordinator's default */
+    int retries; /* -1: the coordinator's default */
     int retry_failed;
     Value *request;   /* or NULL */
     gboolean start;   /* FALSE: keep it staged there */
     gboolean replace; /* it may take the place of a run that ended there (a restart) */
     gboolean output;  /* trials' output belongs to the batch's, as with -j1 */
     gboolean stage_trials;
-    Value *sync;      /* patterns for what to bring back (list), or NULL */
+    Value *sync; /* patterns for what to bring back (list), or NULL */
 } RemoteSubmit;
 
 /* Sends the run directory `run`; when this gives TRUE the coordinator has all of it, durably. */
@@ -49,8 +49,9 @@ typedef struct {
     void (*log)(int level, const char *text, gpointer data);
     void (*progress)(gint64 done, gint64 running, gint64 failed, gint64 left, gpointer data);
 } RemoteWatcher;
-/* Until the run ends (its exit status), the connection is lost for long, or SIGINT (then -SIGINT; the run
- * goes on). Reconnects by itself meanwhile. `offset`: of the run's output, what was seen before. */
+/* Until the run ends (its exit status), the connection is lost for long, or SIGINT (then -SIGINT;
+ * the run goes on). Reconnects by itself meanwhile. `offset`: of the run's output, what was seen
+ * before. */
 int remote_watch(RemoteClient *c, const char *run_id, guint64 offset, const RemoteWatcher *watcher,
         gpointer data, GError **error);
 

@@ -10,15 +10,15 @@
 
 #define EXIT_ABORTED 4
 
-static const char *const commands[] = { "runs", "ls", "cat", "select", "compare", "label", "tag",
-    "mark", "comment", "delete", "restore", "purge", "stop", "watch", NULL };
+static const char *const commands[] = {"runs", "ls", "cat", "select", "compare", "label", "tag",
+        "mark", "comment", "delete", "restore", "purge", "stop", "watch", NULL};
 
 gboolean remote_runs_takes(const char *path)
 {
     g_auto(GStrv) names = g_strsplit(path, " ", 3);
-    static const char *const local_runs[] = { "export", "import", "diff", "open", NULL };
+    static const char *const local_runs[] = {"export", "import", "diff", "open", NULL};
     return names[1] && g_strv_contains(commands, names[1]) &&
-            !(names[2] && g_strv_contains(local_runs, names[2]));
+           !(names[2] && g_strv_contains(local_runs, names[2]));
 }
 
 /* The command for the other side: without its name for the remote. */
@@ -80,7 +80,8 @@ static int run_there(RemoteClient *c, char **argv)
     gsize n = strlen(o->err);
     while (n && o->err[n - 1] == '\n')
         n--;
-    gboolean asks = o->exit_status == 1 && n > 6 &&
+    gboolean asks =
+            o->exit_status == 1 && n > 6 &&
             (!strncmp(o->err + n - 6, "(y/N) ", 6) || !strncmp(o->err + n - 6, "(Y/n) ", 6));
     if (!asks) {
         fputs(o->err, stderr);
@@ -105,7 +106,7 @@ static char **selected(RemoteClient *c, CliArgs *args, const char *status_filter
     const char *const *words = cli_positional(args);
     g_autoptr(GStrvBuilder) ids = g_strv_builder_new();
     do {
-        const char *argv[] = { "select", *words ? *words : status_filter, NULL };
+        const char *argv[] = {"select", *words ? *words : status_filter, NULL};
         g_autoptr(RemoteOutput) o = remote_command(c, argv, &error);
         if (!o) {
             cli_gerror(error);
@@ -145,11 +146,14 @@ static void show(int stream, const void *bytes, gsize len, gpointer data)
     fflush(stdout);
 }
 
-static void show_log(int level, const char *text, gpointer data) { fprintf(stderr, "%s\n", text); }
+static void show_log(int level, const char *text, gpointer data)
+{
+    fprintf(stderr, "%s\n", text);
+}
 
 static int watch(RemoteClient *c, CliArgs *args)
 {
-    static const RemoteWatcher watcher = { .output = show, .log = show_log };
+    static const RemoteWatcher watcher = {.output = show, .log = show_log};
     GError *error = NULL;
     g_auto(GStrv) ids = selected(c, args, "-Sr");
     if (!ids)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands about runs with `--remote`: run by the coordinator on its own home, so that they select,
- * print and do there exactly what they do here (`guild runs -r lab`, `label`, `cat`, ...). A command that asks
- * first shows what the remote shows and asks here. `stop` and `watch` are the coordinator's own. */
+ * print and do there exactly what they do here (`guild runs -r lab`, `label`, `cat`, ...). A
+ * command that asks first shows what the remote shows and asks here. `stop` and `watch` are the
+ * coordinator's own. */
 #pragma once
 
 #include "cli/cli.h"

@@ -99,8 +99,8 @@ static gboolean on_done(gpointer data)
         a->busy = NULL;
         g_strstrip(command->err);
         if (command->status != 0) {
-            g_autofree char *why = g_strdup_printf("%s: %s", command->argv[0],
-                    *command->err ? command->err : "failed");
+            g_autofree char *why = g_strdup_printf(
+                    "%s: %s", command->argv[0], *command->err ? command->err : "failed");
             set_error(a, why);
             a->next_look_us += AFTER_ERROR_US;
         } else {
@@ -160,7 +160,7 @@ static char *worker_url(const Alloc *a, const char *host)
 {
     const char *port = strrchr(a->c->endpoint, ':');
     gboolean any = strstr(a->c->endpoint, "0.0.0.0") || strstr(a->c->endpoint, "[::]") ||
-            strstr(a->c->endpoint, "*");
+                   strstr(a->c->endpoint, "*");
     if (!host && !any)
         return g_strdup(a->c->endpoint);
     return g_strdup_printf("tcp://%s%s", host ? host : g_get_host_name(), port ? port : "");
@@ -183,7 +183,8 @@ static gboolean write_script(Alloc *a, GError **error)
     g_autofree char *exe_quoted = text_shell_quote(exe ? exe : "guild");
     double minutes = (double)value_map_int(a->settings, "time_us", 0) / 60e6;
     g_autofree char *time = minutes > 0 ? g_strdup_printf(" --time %.2f", minutes) : g_strdup("");
-    g_autofree char *script = g_strdup_printf("#!/bin/sh\n"
+    g_autofree char *script = g_strdup_printf(
+            "#!/bin/sh\n"
             "umask 077\n"
             "dir=$(mktemp -d \"${TMPDIR:-/tmp}/guild-worker-XXXXXX\") || exit 1\n"
             "trap 'rm -rf \"$dir\"' EXIT\n"
@@ -228,8 +229,8 @@ static void submit(Alloc *a)
             "--output=/dev/null", "--signal=B:TERM@30", NULL);
     gint64 seconds = value_map_int(a->settings, "time_us", 0) / G_USEC_PER_SEC;
     if (seconds > 0) {
-        g_autofree char *time = g_strdup_printf("--time=%d:%02d", (int)(seconds / 60),
-                (int)(seconds % 60));
+        g_autofree char *time =
+                g_strdup_printf("--time=%d:%02d", (int)(seconds / 60), (int)(seconds % 60));
         g_strv_builder_add(b, time);
     }
     const Value *args = value_map_get(a->settings, "args");
@@ -263,8 +264,8 @@ static void polled(Alloc *a, const Command *command)
 
 static void poll_jobs(Alloc *a)
 {
-    static const char *const argv[] = { "squeue", "--me", "--noheader", "--format=%i %T",
-        "--name=guild-worker", NULL };
+    static const char *const argv[] = {
+            "squeue", "--me", "--noheader", "--format=%i %T", "--name=guild-worker", NULL};
     start_command(a, g_strdupv((char **)argv), polled);
 }
 
@@ -325,8 +326,7 @@ void alloc_tick(Alloc *a, gint64 now_us)
         return;
     }
     gint64 max = value_map_int(a->settings, "max_workers", 0);
-    if ((gint64)value_map_size(a->jobs) < max &&
-            waiting(a) > unconnected(a))
+    if ((gint64)value_map_size(a->jobs) < max && waiting(a) > unconnected(a))
         submit(a);
 }
 

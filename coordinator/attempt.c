@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run directory before an attempt at it and between two: what the last one printed is put aside under
+/* A run directory before an attempt at it and between two: what the last one printed is put aside
+ * under
  * `.guild/attempts/N/`, the run says how often it was tried, and one that executes elsewhere is
  * marked with LOCK.remote under the reference's lock, so that nobody starts it here meanwhile. */
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 static void keep_output(Run *run, int attempt)
 {
-    static const char *const kept[] = { "output", "output.index", NULL };
+    static const char *const kept[] = {"output", "output.index", NULL};
     g_autofree char *number = g_strdup_printf("%d", attempt);
     g_autofree char *base = run_guild_path(run, "attempts");
     g_autofree char *dir = g_build_filename(base, number, NULL);
@@ -34,14 +35,14 @@ static gboolean resolve_upstream(Task *t, Run *run, GError **error)
     g_autoptr(GPtrArray) deps = deps_for_data(value_map_get(op, "deps"), error);
     if (!deps)
         return FALSE;
-    DepsContext ctx = { .store = t->job->c->store, .filter = DEPS_ONLY_OPERATIONS };
+    DepsContext ctx = {.store = t->job->c->store, .filter = DEPS_ONLY_OPERATIONS};
     return deps->len == 0 || deps_resolve(deps, run, &ctx, error);
 }
 
 static gboolean mark_remote(Task *t, Run *run, GError **error)
 {
-    g_autoptr(HomeLock) lock = home_lock_acquire(t->job->c->home, RUN_LOCK_STATUS, LOCK_WAIT_MS,
-            error);
+    g_autoptr(HomeLock) lock =
+            home_lock_acquire(t->job->c->home, RUN_LOCK_STATUS, LOCK_WAIT_MS, error);
     if (!lock)
         return FALSE;
     RunStatus status = run_status(run);
@@ -69,8 +70,8 @@ gboolean attempt_begin(Task *t, Run *run, GError **error)
 /* What belongs to this machine, or to earlier attempts, stays here. */
 static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)
 {
-    static const char *const stays[] = { ".guild/LOCK", ".guild/LOCK.remote", ".guild/attempts",
-        ".guild/output", ".guild/output.index", NULL };
+    static const char *const stays[] = {".guild/LOCK", ".guild/LOCK.remote", ".guild/attempts",
+            ".guild/output", ".guild/output.index", NULL};
     return !g_strv_contains(stays, rel);
 }
 

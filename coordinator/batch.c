@@ -20,13 +20,19 @@
 /* Trials staged in one turn of the loop when there is nothing better to do. */
 #define STAGE_BURST 1
 
-const char *job_run_id(Job *job) { return run_id(job->run); }
+const char *job_run_id(Job *job)
+{
+    return run_id(job->run);
+}
 
 JobProgress job_progress(Job *j)
 {
     gint64 total = j->feed ? feed_count(j->feed) : 1;
-    JobProgress p = { .total = G_MAXUINT64, .done = j->n_done, .running = j->n_running,
-        .failed = j->n_failed, .waiting = G_MAXUINT64 };
+    JobProgress p = {.total = G_MAXUINT64,
+            .done = j->n_done,
+            .running = j->n_running,
+            .failed = j->n_failed,
+            .waiting = G_MAXUINT64};
     if (j->asked_all || total >= 0) {
         p.total = j->asked_all ? j->n_asked : (guint64)total;
         p.waiting = p.total - MIN(p.total, p.done + p.running);
@@ -56,8 +62,11 @@ static void tell_progress(Job *j)
 
 void job_say(Job *j, int level, const char *fmt, ...)
 {
-    static const struct { int level; const char *name; } names[] = { { LOG_DEBUG, "DEBUG" },
-        { LOG_INFO, "INFO" }, { LOG_WARNING, "WARNING" }, { LOG_ERROR, "ERROR" } };
+    static const struct {
+        int level;
+        const char *name;
+    } names[] = {{LOG_DEBUG, "DEBUG"}, {LOG_INFO, "INFO"}, {LOG_WARNING, "WARNING"},
+            {LOG_ERROR, "ERROR"}};
     va_list args;
     va_start(args, fmt);
     g_autofree char *text = g_strdup_vprintf(fmt, args);
@@ -98,10 +107,18 @@ static void write_batch_end(Job *j)
 
 void job_store(Job *j)
 {
-    QueueJob q = { .id = j->id, .run = (char *)run_id(j->run), .batch = j->batch, .user = j->user,
-        .priority = j->priority, .retries = j->retries, .retry_failed = j->retry_failed,
-        .request = j->request, .options = j->options, .state = j->state,
-        .submitted_us = j->submitted_us, .exit_status = j->exit_status };
+    QueueJob q = {.id = j->id,
+            .run = (char *)run_id(j->run),
+            .batch = j->batch,
+            .user = j->user,
+            .priority = j->priority,
+            .retries = j->retries,
+            .retry_failed = j->retry_failed,
+            .request = j->request,
+            .options = j->options,
+            .state = j->state,
+            .submitted_us = j->submitted_us,
+            .exit_status = j->exit_status};
     queue_put_job(j->c->queue, &q);
 }
 
@@ -182,7 +199,7 @@ void task_enqueue_durably(Task *t)
 /* --stage-trials: made ready as a staged run, and left. */
 static gboolean stage_for_user(Job *j, Run *trial, GError **error)
 {
-    OpRequest req = { .home = j->c->home };
+    OpRequest req = {.home = j->c->home};
     g_autoptr(Value) flags = run_try_attr(trial, "flags");
     g_autofree char *desc = run_flags_desc(flags);
     g_autofree char *op_name = run_format_operation(trial);

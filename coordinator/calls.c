@@ -11,7 +11,7 @@
 
 static void reply(Peer *p, guint64 id, Value *result /* taken */, const char *error)
 {
-    MsgReply m = { .id = id, .result = result, .error = (char *)error };
+    MsgReply m = {.id = id, .result = result, .error = (char *)error};
     peer_send(p, MSG_REPLY, &m);
     value_unref(result);
 }
@@ -24,8 +24,7 @@ static Value *member_value(Member *m)
     value_map_set(v, "resources", value_ref(m->resources));
     if (m->labels)
         value_map_set(v, "labels", value_new_strv((const char *const *)m->labels));
-    value_map_set_string(v, "state",
-            !m->peer ? "lost" : m->draining ? "draining" : "connected");
+    value_map_set_string(v, "state", !m->peer ? "lost" : m->draining ? "draining" : "connected");
     value_map_set(v, "in_place", value_new_bool(m->in_place));
     value_map_set_int(v, "since", m->since_us);
     value_map_set_int(v, "silent_us", clock_monotonic_us() - m->renewed_us);
@@ -191,8 +190,9 @@ static void call_files(Peer *p, guint64 id, const Value *args)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(Run) run = run_store_find(p->c->store, value_map_string(args, "run", ""), &error);
-    g_autoptr(GPtrArray) files = run ? filelist_scan(run_dir(run), FILELIST_INLINE, NULL, NULL,
-                                               p->c->digests, &error) : NULL;
+    g_autoptr(GPtrArray) files =
+            run ? filelist_scan(run_dir(run), FILELIST_INLINE, NULL, NULL, p->c->digests, &error)
+                : NULL;
     if (!files) {
         reply(p, id, NULL, error->message);
         return;
@@ -202,7 +202,7 @@ static void call_files(Peer *p, guint64 id, const Value *args)
     value_map_set_string(v, "run", run_id(run));
     value_map_set_string(v, "status", run_status_name(run_status(run)));
     reply(p, id, v, NULL);
-    MsgFiles head = { .id = id };
+    MsgFiles head = {.id = id};
     transfer_send_files(peer_transfer_send, p, &head, files);
 }
 
@@ -233,8 +233,8 @@ static void call_runs(Peer *p, guint64 id, const Value *args)
         g_hash_table_add(listed, value_str(value_list_at(list, i)));
     /* A batch brings its trials. */
     for (gsize i = 0, n = value_list_size(list); i < n; i++) {
-        g_autofree char *dir = g_build_filename(run_store_runs_dir(p->c->store),
-                value_get_string(value_list_at(list, i)), NULL);
+        g_autofree char *dir = g_build_filename(
+                run_store_runs_dir(p->c->store), value_get_string(value_list_at(list, i)), NULL);
         g_autofree char *proto = g_build_filename(dir, ".guild", "proto", NULL);
         g_auto(GStrv) names = fs_is_dir(proto) ? fs_list(dir, NULL) : NULL;
         for (char **name = names; name && *name; name++) {
@@ -262,15 +262,15 @@ static const struct {
     guint roles;
     void (*fn)(Peer *, guint64, const Value *);
 } methods[] = {
-    { "workers", ROLE_CLIENT | ROLE_READER, call_workers },
-    { "queue", ROLE_CLIENT | ROLE_READER, call_queue },
-    { "files", ROLE_CLIENT | ROLE_READER, call_files },
-    { "runs", ROLE_CLIENT | ROLE_READER, call_runs },
-    { "stop", ROLE_CLIENT, call_stop },
-    { "priority", ROLE_CLIENT, call_priority },
-    { "drain", ROLE_CLIENT, call_drain },
-    { "alloc", ROLE_CLIENT, call_alloc },
-    { "command", ROLE_CLIENT | ROLE_READER, command_call },
+        {"workers", ROLE_CLIENT | ROLE_READER, call_workers},
+        {"queue", ROLE_CLIENT | ROLE_READER, call_queue},
+        {"files", ROLE_CLIENT | ROLE_READER, call_files},
+        {"runs", ROLE_CLIENT | ROLE_READER, call_runs},
+        {"stop", ROLE_CLIENT, call_stop},
+        {"priority", ROLE_CLIENT, call_priority},
+        {"drain", ROLE_CLIENT, call_drain},
+        {"alloc", ROLE_CLIENT, call_alloc},
+        {"command", ROLE_CLIENT | ROLE_READER, command_call},
 };
 
 void call_handle(Peer *p, const MsgCall *m)
@@ -281,8 +281,8 @@ void call_handle(Peer *p, const MsgCall *m)
         if (p->role & methods[i].roles) {
             methods[i].fn(p, m->id, m->args);
         } else {
-            g_autofree char *why = g_strdup_printf("the role '%s' may not do that",
-                    key_role_name(p->role));
+            g_autofree char *why =
+                    g_strdup_printf("the role '%s' may not do that", key_role_name(p->role));
             reply(p, m->id, NULL, why);
         }
         return;

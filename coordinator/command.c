@@ -9,21 +9,32 @@
 
 #define MAX_SECONDS 60
 
-/* What may be run, and by whom. Options that name files or folders of this machine, edit, or start something
- * are refused for all. */
+/* What may be run, and by whom. Options that name files or folders of this machine, edit, or start
+ * something are refused for all. */
 static const struct {
     const char *name;
     gboolean writes;
 } allowed[] = {
-    { "runs", FALSE }, { "ls", FALSE }, { "cat", FALSE }, { "select", FALSE },
-    { "info", FALSE }, { "compare", FALSE }, { "label", TRUE }, { "tag", TRUE }, { "mark", TRUE },
-    { "comment", TRUE }, { "delete", TRUE }, { "restore", TRUE }, { "purge", TRUE },
+        {"runs", FALSE},
+        {"ls", FALSE},
+        {"cat", FALSE},
+        {"select", FALSE},
+        {"info", FALSE},
+        {"compare", FALSE},
+        {"label", TRUE},
+        {"tag", TRUE},
+        {"mark", TRUE},
+        {"comment", TRUE},
+        {"delete", TRUE},
+        {"restore", TRUE},
+        {"purge", TRUE},
 };
-static const char *const refused_options[] = { "--archive", "-A", "--edit", "-e", "--cmd", "--table",
-    "--csv", "-g", "--working", "--path-to", "-H", "--home", "-C", "--cwd", "--remote", "-r", NULL };
-static const char *const writing_runs[] = { "label", "tag", "mark", "comment", "delete", "rm",
-    "restore", "purge", "stop", "import", "export", "open", "diff", NULL };
-static const char *const local_runs[] = { "import", "export", "open", "diff", "stop", NULL };
+static const char *const refused_options[] = {"--archive", "-A", "--edit", "-e", "--cmd", "--table",
+        "--csv", "-g", "--working", "--path-to", "-H", "--home", "-C", "--cwd", "--remote", "-r",
+        NULL};
+static const char *const writing_runs[] = {"label", "tag", "mark", "comment", "delete", "rm",
+        "restore", "purge", "stop", "import", "export", "open", "diff", NULL};
+static const char *const local_runs[] = {"import", "export", "open", "diff", "stop", NULL};
 
 typedef struct {
     Coordinator *c;
@@ -40,7 +51,7 @@ typedef struct {
 
 static void reply_error(Peer *p, guint64 id, const char *error)
 {
-    MsgReply m = { .id = id, .error = (char *)error };
+    MsgReply m = {.id = id, .error = (char *)error};
     peer_send(p, MSG_REPLY, &m);
 }
 
@@ -68,7 +79,8 @@ static gboolean may_run(Peer *p, const char *const *argv, char **why)
         g_autofree char *name = g_strndup(*a, strcspn(*a, "="));
         known = !g_strv_contains(refused_options, name);
         /* "--ar" stands for "--archive": no abbreviation of a refused one */
-        for (const char *const *r = refused_options; known && *r && g_str_has_prefix(name, "--"); r++)
+        for (const char *const *r = refused_options; known && *r && g_str_has_prefix(name, "--");
+                r++)
             known = !name[2] || !g_str_has_prefix(*r, name);
     }
     if (!known) {
@@ -84,7 +96,7 @@ static gboolean may_run(Peer *p, const char *const *argv, char **why)
 
 static void command_free(Command *cmd)
 {
-    GSource *sources[] = { cmd->child, cmd->timeout, cmd->in[0], cmd->in[1] };
+    GSource *sources[] = {cmd->child, cmd->timeout, cmd->in[0], cmd->in[1]};
     for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
         if (sources[i]) {
             g_source_destroy(sources[i]);
@@ -108,12 +120,12 @@ static gboolean send_piece(Command *cmd, int index, const char *text)
     Peer *p = asker(cmd);
     g_autoptr(Value) v = value_new_map();
     value_map_set_string(v, index ? "err" : "out", text);
-    MsgReply m = { .id = cmd->id, .result = v, .more = TRUE };
+    MsgReply m = {.id = cmd->id, .result = v, .more = TRUE};
     return p && peer_send(p, MSG_REPLY, &m);
 }
 
-/* Sends what has been read, whole characters only unless it is the end. An asker that is gone, or does
- * not read, ends the command: nothing is piled up for it. */
+/* Sends what has been read, whole characters only unless it is the end. An asker that is gone, or
+ * does not read, ends the command: nothing is piled up for it. */
 static void pass_on(Command *cmd, int index, gboolean at_end)
 {
     GString *text = cmd->text[index];
@@ -138,7 +150,7 @@ static void maybe_done(Command *cmd)
     if (p) {
         g_autoptr(Value) v = value_new_map();
         value_map_set_int(v, "exit_status", cmd->status);
-        MsgReply m = { .id = cmd->id, .result = v };
+        MsgReply m = {.id = cmd->id, .result = v};
         peer_send(p, MSG_REPLY, &m);
     }
     command_free(cmd);
@@ -175,7 +187,7 @@ static gboolean pipe_dispatch(GSource *s, GSourceFunc callback, gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-static GSourceFuncs pipe_funcs = { NULL, pipe_check, pipe_dispatch, NULL, NULL, NULL };
+static GSourceFuncs pipe_funcs = {NULL, pipe_check, pipe_dispatch, NULL, NULL, NULL};
 
 static GSource *watch_pipe(Command *cmd, int index)
 {

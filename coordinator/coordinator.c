@@ -21,7 +21,10 @@ GQuark coordinator_error_quark(void)
     return g_quark_from_static_string("guild-coordinator-error");
 }
 
-const char *coordinator_endpoint(Coordinator *c) { return c->endpoint; }
+const char *coordinator_endpoint(Coordinator *c)
+{
+    return c->endpoint;
+}
 
 static Coordinator *new_base(const char *home, GMainContext *context, GError **error)
 {
@@ -47,8 +50,8 @@ static Coordinator *new_base(const char *home, GMainContext *context, GError **e
     return c;
 }
 
-Coordinator *coordinator_new_local(const char *home, void *zmq, const char *endpoint,
-        GMainContext *context, GError **error)
+Coordinator *coordinator_new_local(
+        const char *home, void *zmq, const char *endpoint, GMainContext *context, GError **error)
 {
     Coordinator *c = new_base(home, context, error);
     if (!c)
@@ -102,7 +105,7 @@ static gboolean write_endpoint(Coordinator *c, GError **error)
     const char *port = strrchr(c->endpoint, ':');
     g_autofree char *text = g_strdup_printf("tcp://127.0.0.1%s\n", port ? port : "");
     gboolean any = strstr(c->endpoint, "0.0.0.0") || strstr(c->endpoint, "[::]") ||
-            strstr(c->endpoint, "*");
+                   strstr(c->endpoint, "*");
     g_autofree char *exact = g_strconcat(c->endpoint, "\n", NULL);
     return fs_write_atomic(path, any ? text : exact, -1, 0600, error);
 }
@@ -155,8 +158,7 @@ static gboolean open_service(Coordinator *c, const CoordinatorOptions *o, GError
     c->zap = zap_new(c, error);
     if (!c->zap || !server_open(c, o->bind, error) || !write_endpoint(c, error))
         return FALSE;
-    if (o->metrics_port &&
-            !(c->metrics = metrics_new(c, o->metrics_bind, o->metrics_port, error)))
+    if (o->metrics_port && !(c->metrics = metrics_new(c, o->metrics_bind, o->metrics_port, error)))
         return FALSE;
     c->alloc = alloc_new(c);
     c->ready_us = clock_monotonic_us() + c->lease_us;

@@ -18,9 +18,15 @@ Run *task_run(Task *t)
 
 void task_store(Task *t, TaskState state)
 {
-    QueueTask q = { .id = t->id, .job = t->job->id, .index = t->index, .run = t->run_id,
-        .state = state, .lease = t->lease, .attempt = t->attempt, .failures = t->failures,
-        .worker = t->member ? t->member->session : NULL };
+    QueueTask q = {.id = t->id,
+            .job = t->job->id,
+            .index = t->index,
+            .run = t->run_id,
+            .state = state,
+            .lease = t->lease,
+            .attempt = t->attempt,
+            .failures = t->failures,
+            .worker = t->member ? t->member->session : NULL};
     queue_put_task(t->job->c->queue, &q);
 }
 
@@ -147,7 +153,7 @@ void task_stop(Task *t, gint64 grace_us)
         return;
     }
     t->stop_asked = TRUE;
-    MsgStop m = { .task = t->id, .lease = t->lease, .grace_us = grace_us };
+    MsgStop m = {.task = t->id, .lease = t->lease, .grace_us = grace_us};
     if (t->member && t->member->peer)
         peer_send(t->member->peer, MSG_STOP, &m);
 }
@@ -187,14 +193,18 @@ void task_again(Task *t)
 static gboolean send_start(Task *t, Run *run, GError **error)
 {
     Member *m = t->member;
-    MsgStart start = { .task = t->id, .lease = t->lease, .attempt = (guint64)t->attempt,
-        .run = t->run_id, .request = t->job->request, .want_output = t->job->want_output,
-        .sync = t->job->sync };
+    MsgStart start = {.task = t->id,
+            .lease = t->lease,
+            .attempt = (guint64)t->attempt,
+            .run = t->run_id,
+            .request = t->job->request,
+            .want_output = t->job->want_output,
+            .sync = t->job->sync};
     g_autofree char *rel = NULL;
     if (m->in_place) {
         gsize n = strlen(run_store_runs_dir(t->job->c->store));
         gboolean below = !strncmp(run_dir(run), run_store_runs_dir(t->job->c->store), n) &&
-                run_dir(run)[n] == '/';
+                         run_dir(run)[n] == '/';
         rel = g_strdup(below && !t->job->c->local ? run_dir(run) + n + 1 : run_dir(run));
         start.run_dir = rel;
         peer_send(m->peer, MSG_START, &start);
@@ -205,7 +215,7 @@ static gboolean send_start(Task *t, Run *run, GError **error)
         return FALSE;
     t->offer = transfer_offer(m->peer->xfer, run_dir(run), files);
     peer_send(m->peer, MSG_START, &start);
-    MsgFiles head = { .task = t->id, .lease = t->lease };
+    MsgFiles head = {.task = t->id, .lease = t->lease};
     transfer_send_files(peer_transfer_send, m->peer, &head, files);
     return TRUE;
 }
@@ -236,7 +246,7 @@ static void give(Coordinator *c, Task *t, Member *m)
 
 void task_recall(Task *t)
 {
-    MsgStop m = { .task = t->id, .lease = t->lease, .recall = TRUE };
+    MsgStop m = {.task = t->id, .lease = t->lease, .recall = TRUE};
     if (t->member && t->member->peer)
         peer_send(t->member->peer, MSG_STOP, &m);
 }

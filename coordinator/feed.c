@@ -51,8 +51,14 @@ Run *feed_stage(Feed *f, const Value *flags, GError **error)
     return trial_stager_stage(f->stager, flags, NULL, error);
 }
 
-gboolean feed_learns(Feed *f) { return !optimizer_class(f->optimizer)->can_list; }
-gint64 feed_count(Feed *f) { return optimizer_count(f->optimizer); }
+gboolean feed_learns(Feed *f)
+{
+    return !optimizer_class(f->optimizer)->can_list;
+}
+gint64 feed_count(Feed *f)
+{
+    return optimizer_count(f->optimizer);
+}
 
 static void read_objective(Feed *f, Run *trial, TrialResult *r)
 {
@@ -72,7 +78,7 @@ void feed_tell(Feed *f, Run *trial, gboolean completed)
 {
     if (!optimizer_class(f->optimizer)->tell)
         return;
-    TrialResult r = { .completed = completed };
+    TrialResult r = {.completed = completed};
     if (completed)
         read_objective(f, trial, &r);
     g_autoptr(Value) flags = run_try_attr(trial, "flags");
@@ -83,7 +89,8 @@ void feed_seek(Feed *f, guint n)
 {
     if (n == 0 || optimizer_seek(f->optimizer, n))
         return;
-    /* It can't be set to a place, but it can be brought there: what it answers now was asked before. */
+    /* It can't be set to a place, but it can be brought there: what it answers now was asked
+     * before. */
     for (guint i = 0; i < n; i++) {
         OptimizerState state;
         g_autoptr(Value) flags = optimizer_ask(f->optimizer, &state, NULL);

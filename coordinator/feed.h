@@ -20,6 +20,6 @@ gint64 feed_count(Feed *f); /* -1: not known */
 
 /* After a restart: the first `n` trials were asked for before. */
 void feed_seek(Feed *f, guint n);
-/* Removes trials of the batch that the queue does not know (`tasks`: QueueTask*): they were being made
- * when it crashed, and are made again. */
+/* Removes trials of the batch that the queue does not know (`tasks`: QueueTask*): they were being
+ * made when it crashed, and are made again. */
 void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks);

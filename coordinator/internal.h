@@ -52,17 +52,17 @@ struct Coordinator {
     BlobStore *blobs;
     DigestCache *digests;
 
-    GHashTable *peers;   /* routing id (GBytes) → Peer */
-    GHashTable *members; /* session → Member */
+    GHashTable *peers;    /* routing id (GBytes) → Peer */
+    GHashTable *members;  /* session → Member */
     GPtrArray *by_handle; /* SchedWorker → Member */
-    GHashTable *jobs;    /* id → Job */
-    GHashTable *tasks;   /* id → Task */
-    GHashTable *runs;    /* run id → Job or Task's job, for questions */
+    GHashTable *jobs;     /* id → Job */
+    GHashTable *tasks;    /* id → Task */
+    GHashTable *runs;     /* run id → Job or Task's job, for questions */
 
     GSource *wake;   /* a look at the scheduler is due */
     GSource *tick;   /* leases */
     gint64 ready_us; /* after a start: until then tasks wait for workers that still run them */
-    GSource *hold;     /* the home can't be written: nothing is given out until this fires */
+    GSource *hold;   /* the home can't be written: nothing is given out until this fires */
     gboolean closing;
     void (*closed)(gpointer);
     gpointer closed_data;
@@ -71,14 +71,14 @@ struct Coordinator {
     guint64 n_dropped; /* frames that were no messages */
     guint64 n_finished, n_failed, n_lost;
     Metrics *metrics;
-    Alloc *alloc;     /* NULL: local */
+    Alloc *alloc; /* NULL: local */
 };
 
 /* A connection. */
 struct Peer {
     Coordinator *c;
     GBytes *id;
-    char *key;      /* public key, "" for inproc */
+    char *key; /* public key, "" for inproc */
     char *key_name;
     KeyRole role;
     char *name;
@@ -97,29 +97,29 @@ struct Member {
     char *session, *name, *software;
     Value *resources;
     char **labels;
-    Peer *peer;           /* NULL: not connected */
+    Peer *peer; /* NULL: not connected */
     SchedWorker handle;
     gboolean in_place;
     gboolean same_host;
     int pid;
     gboolean draining, leaving;
     gint64 ends_us;
-    gint64 since_us;      /* wall clock */
-    gint64 renewed_us;    /* monotonic: last sign of life */
-    gint64 lost_at_us;    /* monotonic: when its tasks are given away if it does not come back */
+    gint64 since_us;   /* wall clock */
+    gint64 renewed_us; /* monotonic: last sign of life */
+    gint64 lost_at_us; /* monotonic: when its tasks are given away if it does not come back */
     int load_permille;
     gint64 mem_free_bytes;
     guint64 n_finished;
-    guint n_misses;       /* tasks in a row that it could not run */
+    guint n_misses; /* tasks in a row that it could not run */
     gint64 paused_until_us;
-    GHashTable *tasks;    /* Task set */
+    GHashTable *tasks; /* Task set */
 };
 
 typedef enum {
-    TS_QUEUED,    /* waits in the scheduler */
-    TS_GIVEN,     /* a worker has it */
-    TS_RUNNING,   /* and says that it runs */
-    TS_RESULT,    /* it ended; its files are on their way */
+    TS_QUEUED,  /* waits in the scheduler */
+    TS_GIVEN,   /* a worker has it */
+    TS_RUNNING, /* and says that it runs */
+    TS_RESULT,  /* it ended; its files are on their way */
     TS_ENDED,
 } TaskStage;
 
@@ -128,9 +128,9 @@ struct Task {
     Job *job;
     gint64 index;
     char *run_id;
-    char *desc;        /* "x=1, y=2", for the line that says it runs; NULL: not read yet */
+    char *desc; /* "x=1, y=2", for the line that says it runs; NULL: not read yet */
     TaskStage stage;
-    SchedTask handle;  /* 0: not in the scheduler */
+    SchedTask handle; /* 0: not in the scheduler */
     guint64 lease;
     int attempt, failures;
     int spared; /* attempts that were nobody's fault: handed back by a worker that left */
@@ -142,10 +142,10 @@ struct Task {
     TransferOffer offer;
     RunOutput *output;
     guint64 output_size;
-    GString *line[2];  /* what it printed of a line, for its batch's watchers; of each stream */
-    GPtrArray *files;  /* FileEntry coming in */
+    GString *line[2]; /* what it printed of a line, for its batch's watchers; of each stream */
+    GPtrArray *files; /* FileEntry coming in */
     TransferWant want;
-    MsgDone *done;     /* the report whose files are on their way */
+    MsgDone *done; /* the report whose files are on their way */
 };
 
 typedef struct Feed Feed; /* where a batch's trials come from; feed.h */
@@ -159,7 +159,7 @@ struct Job {
     int priority, retries, retry_failed;
     Value *request;
     Value *options;
-    Request needs;       /* of each of its tasks */
+    Request needs; /* of each of its tasks */
     char **sync;
     SchedGroup group;
     JobListener listener;
@@ -169,17 +169,17 @@ struct Job {
     gboolean stopping, stage_rest;
     gint64 submitted_us;
     int exit_status;
-    Feed *feed;          /* NULL: a single run */
-    char *op_name;       /* of its trials, as listings show it; NULL: not read yet */
-    Value *stuck;        /* flags of a trial that could not be staged yet */
+    Feed *feed;    /* NULL: a single run */
+    char *op_name; /* of its trials, as listings show it; NULL: not read yet */
+    Value *stuck;  /* flags of a trial that could not be staged yet */
     gboolean asked_all;
     gboolean told_nowhere; /* it was said that no worker has what it asks for */
     guint n_asked, n_done, n_failed, n_running, n_waiting;
-    GHashTable *tasks;   /* Task set: those not ended */
-    GSource *staging;    /* idle */
+    GHashTable *tasks; /* Task set: those not ended */
+    GSource *staging;  /* idle */
     GSource *ending;
-    GSource *deadline;   /* --stop-after */
-    RunOutput *output;   /* the batch run's own */
+    GSource *deadline; /* --stop-after */
+    RunOutput *output; /* the batch run's own */
     gboolean ended;
 };
 
@@ -211,12 +211,12 @@ void task_enqueue(Task *t);
 void task_lost(Task *t, const char *why); /* its worker is gone, or could not: again, or give up */
 void task_again(Task *t);                 /* it failed by itself and may try again */
 void task_handed_back(Task *t, const char *why); /* it ran, and its worker left in good order */
-void task_returned(Task *t);              /* never started: again, and it does not count */
+void task_returned(Task *t);                     /* never started: again, and it does not count */
 void task_stop(Task *t, gint64 grace_us);
-void task_recall(Task *t); /* if it has not begun */
+void task_recall(Task *t);    /* if it has not begun */
 #define TASK_NOT_RUN G_MININT /* as exit_status: it was not run, and stays pending */
 void task_end(Task *t, int exit_status, const char *error); /* recorded: tells its job */
-void task_release(Task *t); /* from its worker and the scheduler */
+void task_release(Task *t);                                 /* from its worker and the scheduler */
 void task_unref_member(Task *t);
 void task_free(gpointer task);
 void task_store(Task *t, TaskState state);
@@ -240,7 +240,7 @@ void attempt_failed(Task *t, Run *run, const char *error);   /* it can't be give
 /* batch.c */
 void job_task_started(Task *t);
 void job_task_ended(Task *t, int exit_status, const char *error);
-void job_pump(Job *j); /* asks for trials as far ahead as needed */
+void job_pump(Job *j);      /* asks for trials as far ahead as needed */
 void job_check_fit(Job *j); /* says so if no worker could ever run it; local: ends it */
 Task *job_task_new(Job *j, const char *run_id);
 void task_enqueue_durably(Task *t); /* once the queue knows of it: a crash would make it twice */

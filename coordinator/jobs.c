@@ -25,7 +25,7 @@ void job_free(gpointer job)
         task_free(t);
     }
     g_hash_table_unref(j->tasks);
-    GSource *sources[] = { j->staging, j->ending, j->deadline };
+    GSource *sources[] = {j->staging, j->ending, j->deadline};
     for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
         if (sources[i]) {
             g_source_destroy(sources[i]);
@@ -113,8 +113,7 @@ static gboolean begin_batch(Job *j, GError **error)
     Run *run = j->run;
     run_del_attr(run, "exit_status");
     run_del_attr(run, "stopped");
-    if (!run_write_attr_int(run, "started", clock_timestamp_us(), error) ||
-            !batch_lock(j, error) ||
+    if (!run_write_attr_int(run, "started", clock_timestamp_us(), error) || !batch_lock(j, error) ||
             !(j->output = run_output_open(run, NULL, NULL, error)))
         return FALSE;
     run_clear_marker(run, "STAGED");
@@ -126,8 +125,9 @@ static gboolean on_deadline(gpointer data)
 {
     Job *j = data;
     g_clear_pointer(&j->deadline, g_source_unref);
-    job_say(j, LOG_INFO, "Stopping batch because its time is over (pending trials can be started as "
-                         "needed)");
+    job_say(j, LOG_INFO,
+            "Stopping batch because its time is over (pending trials can be started as "
+            "needed)");
     coordinator_stop_job(j->c, j, STOP_GRACE_US, TRUE);
     return G_SOURCE_REMOVE;
 }
@@ -139,7 +139,8 @@ static void arm_deadline(Job *j)
     const Value *minutes = value_map_get(params, "stop_after");
     if (!j->batch || !value_is_number(minutes) || value_get_float(minutes) <= 0)
         return;
-    double left = value_get_float(minutes) * 60 -
+    double left =
+            value_get_float(minutes) * 60 -
             (double)(clock_timestamp_us() - run_attr_int(j->run, "started", 0)) / G_USEC_PER_SEC;
     j->deadline = g_timeout_source_new((guint)(CLAMP(left, 0, 4e6) * 1000));
     g_source_set_callback(j->deadline, on_deadline, j, NULL);
@@ -172,7 +173,10 @@ Job *coordinator_add(Coordinator *c, Run *run, const JobOptions *options,
     return j;
 }
 
-Job *job_for_run(Coordinator *c, const char *id) { return g_hash_table_lookup(c->runs, id); }
+Job *job_for_run(Coordinator *c, const char *id)
+{
+    return g_hash_table_lookup(c->runs, id);
+}
 
 /* ---- after a restart ---- */
 
@@ -224,10 +228,14 @@ static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
     if (!tasks)
         return FALSE;
     g_autoptr(GError) err = NULL;
-    JobOptions o = { .user = q->user, .priority = q->priority, .retries = q->retries,
-        .retry_failed = q->retry_failed, .request = q->request,
-        .options = q->options, .want_output = value_map_bool(q->options, "output", FALSE),
-        .stage_only = value_map_bool(q->options, "stage_trials", FALSE) };
+    JobOptions o = {.user = q->user,
+            .priority = q->priority,
+            .retries = q->retries,
+            .retry_failed = q->retry_failed,
+            .request = q->request,
+            .options = q->options,
+            .want_output = value_map_bool(q->options, "output", FALSE),
+            .stage_only = value_map_bool(q->options, "stage_trials", FALSE)};
     Job *j = job_new(c, q->id, run, &o, &err);
     if (!j) {
         log_error("cannot go on with %s: %s", q->run, err->message);

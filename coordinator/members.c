@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Workers: who is there, what they hold, when they count as lost. A worker is known by its session, which
- * outlives connections: one that comes back is taken back with what it still runs; one that does not come back
- * in time loses its tasks to others, and its leases with them. */
+/* Workers: who is there, what they hold, when they count as lost. A worker is known by its session,
+ * which outlives connections: one that comes back is taken back with what it still runs; one that
+ * does not come back in time loses its tasks to others, and its leases with them. */
 #include <signal.h>
 #include <string.h>
 
@@ -11,8 +11,8 @@
 #include "engine/base/log.h"
 
 /* A process that is gone closes its connection; one that lives comes back at once. So a closed
- * connection is waited for no longer than this (of a worker that runs in place on another host, which
- * can't be fenced, the whole lease). A cut link closes nothing. */
+ * connection is waited for no longer than this (of a worker that runs in place on another host,
+ * which can't be fenced, the whole lease). A cut link closes nothing. */
 #define RECONNECT_US (5 * G_USEC_PER_SEC)
 #define MAX_PAUSE_US (60 * G_USEC_PER_SEC)
 #define PAUSE_TICK_MS 100
@@ -38,7 +38,7 @@ static char *boot_id(void)
 static gboolean sees_home(Coordinator *c, const MsgHello *h)
 {
     return c->local || (h->home_token && keyring_token(c->keys) &&
-            !strcmp(h->home_token, keyring_token(c->keys)));
+                               !strcmp(h->home_token, keyring_token(c->keys)));
 }
 
 static guint prefetch_for(const Resources *r)
@@ -129,7 +129,7 @@ void member_hello(Peer *p, const MsgHello *h)
     Resources r;
     if (!h->session || !*h->session ||
             !resources_from_value(h->resources, (const char *const *)h->labels, &r, &error)) {
-        MsgRefused no = { error ? error->message : "it named no session", TRUE };
+        MsgRefused no = {error ? error->message : "it named no session", TRUE};
         peer_send(p, MSG_REFUSED, &no);
         return;
     }
@@ -148,14 +148,18 @@ void member_hello(Peer *p, const MsgHello *h)
     g_autoptr(GPtrArray) drop = take_back(m, h->held);
     if (known)
         reconcile(m, h->held);
-    MsgWelcome welcome = { .version = WIRE_VERSION, .instance = c->instance, .software = "guild",
-        .lease_us = c->lease_us, .in_place = m->in_place, .drop = drop };
+    MsgWelcome welcome = {.version = WIRE_VERSION,
+            .instance = c->instance,
+            .software = "guild",
+            .lease_us = c->lease_us,
+            .in_place = m->in_place,
+            .drop = drop};
     peer_send(p, MSG_WELCOME, &welcome);
     if (!c->local)
         log_info("worker %s %s (%s%s)", m->name, known ? "is back" : "connected", m->session,
                 m->in_place ? ", in place" : "");
     if (m->draining) {
-        MsgDrain d = { TRUE };
+        MsgDrain d = {TRUE};
         peer_send(p, MSG_DRAIN, &d);
     }
     dispatch_wake(c);
@@ -225,7 +229,7 @@ void member_drain(Member *m)
 {
     m->draining = TRUE;
     sched_worker_drain(m->c->sched, m->handle);
-    MsgDrain d = { TRUE };
+    MsgDrain d = {TRUE};
     if (m->peer)
         peer_send(m->peer, MSG_DRAIN, &d);
 }

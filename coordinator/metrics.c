@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers for Prometheus (/metrics, text format 0.0.4) and a health check (/health) over HTTP, off by
- * default. libmicrohttpd is driven from our loop by its epoll descriptor; it has no thread. */
+/* Numbers for Prometheus (/metrics, text format 0.0.4) and a health check (/health) over HTTP, off
+ * by default. libmicrohttpd is driven from our loop by its epoll descriptor; it has no thread. */
 #include <string.h>
 #include <netinet/in.h>
 #include <arpa/inet.h>
@@ -17,8 +17,9 @@ struct Metrics {
 
 static void put(GString *s, const char *name, const char *type, const char *help, guint64 value)
 {
-    g_string_append_printf(s, "# HELP guild_%s %s\n# TYPE guild_%s %s\nguild_%s %" G_GUINT64_FORMAT
-                              "\n", name, help, name, type, name, value);
+    g_string_append_printf(s,
+            "# HELP guild_%s %s\n# TYPE guild_%s %s\nguild_%s %" G_GUINT64_FORMAT "\n", name, help,
+            name, type, name, value);
 }
 
 static GString *render(Coordinator *c)
@@ -39,11 +40,11 @@ static GString *render(Coordinator *c)
     return s;
 }
 
-static enum MHD_Result respond(struct MHD_Connection *conn, unsigned code, const char *type,
-        const char *text)
+static enum MHD_Result respond(
+        struct MHD_Connection *conn, unsigned code, const char *type, const char *text)
 {
-    struct MHD_Response *r = MHD_create_response_from_buffer(strlen(text), (void *)text,
-            MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *r =
+            MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
     MHD_add_response_header(r, "Content-Type", type);
     enum MHD_Result result = MHD_queue_response(conn, code, r);
     MHD_destroy_response(r);
@@ -84,15 +85,15 @@ static GSource *watch_fd(int fd, Coordinator *c, Metrics *m);
 
 Metrics *metrics_new(Coordinator *c, const char *bind, int port, GError **error)
 {
-    struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons((guint16)port) };
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((guint16)port)};
     Metrics *m = g_new0(Metrics, 1);
     m->c = c;
     if (inet_pton(AF_INET, bind ? bind : "127.0.0.1", &addr.sin_addr) == 1)
         m->daemon = MHD_start_daemon(MHD_USE_EPOLL, (guint16)port, NULL, NULL, on_request, m,
                 MHD_OPTION_SOCK_ADDR, &addr, MHD_OPTION_CONNECTION_LIMIT, 64u,
                 MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
-    const union MHD_DaemonInfo *info = m->daemon
-            ? MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    const union MHD_DaemonInfo *info =
+            m->daemon ? MHD_get_daemon_info(m->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
         g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_BIND,
                 "cannot serve metrics on %s:%d", bind ? bind : "127.0.0.1", port);
@@ -122,7 +123,7 @@ static gboolean fd_dispatch(GSource *s, GSourceFunc callback, gpointer data)
     return on_ready(-1, G_IO_IN, ((FdSource *)s)->m);
 }
 
-static GSourceFuncs fd_funcs = { NULL, fd_check, fd_dispatch, NULL, NULL, NULL };
+static GSourceFuncs fd_funcs = {NULL, fd_check, fd_dispatch, NULL, NULL, NULL};
 
 static GSource *watch_fd(int fd, Coordinator *c, Metrics *m)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The durable queue in SQLite: see queue.h. What is put is kept in memory, the last state of each job
- * and task; a timer writes all of it in one transaction and then tells those who wait. What could not be
- * written (a full disk) stays, is tried again, and nobody is told that it is durable until it is. */
+/* The durable queue in SQLite: see queue.h. What is put is kept in memory, the last state of each
+ * job and task; a timer writes all of it in one transaction and then tells those who wait. What
+ * could not be written (a full disk) stays, is tried again, and nobody is told that it is durable
+ * until it is. */
 #include "coordinator/queue.h"
 
 #include <errno.h>
@@ -28,10 +29,10 @@ static const char schema[] =
 
 enum { S_PUT_JOB, S_PUT_TASK, S_DELETE_JOB, S_DELETE_TASKS, N_STATEMENTS };
 static const char *const statements[N_STATEMENTS] = {
-    [S_PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-    [S_PUT_TASK] = "INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,?,?)",
-    [S_DELETE_JOB] = "DELETE FROM job WHERE id = ?",
-    [S_DELETE_TASKS] = "DELETE FROM task WHERE job = ?",
+        [S_PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+        [S_PUT_TASK] = "INSERT OR REPLACE INTO task VALUES (?,?,?,?,?,?,?,?,?)",
+        [S_DELETE_JOB] = "DELETE FROM job WHERE id = ?",
+        [S_DELETE_TASKS] = "DELETE FROM task WHERE job = ?",
 };
 
 typedef struct {
@@ -141,13 +142,13 @@ Queue *queue_open(const char *home, GMainContext *context, guint commit_ms, GErr
     q->commit_ms = commit_ms;
     q->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
     q->deleted = g_array_new(FALSE, FALSE, sizeof(guint64));
-    q->jobs = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
-            (GDestroyNotify)queue_job_free);
-    q->tasks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
-            (GDestroyNotify)queue_task_free);
+    q->jobs = g_hash_table_new_full(
+            g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)queue_job_free);
+    q->tasks = g_hash_table_new_full(
+            g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)queue_task_free);
     if (sqlite3_open_v2(q->path, &q->db,
-                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
-                    SQLITE_OK) {
+                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                NULL) != SQLITE_OK) {
         db_error(q, "open the queue", error);
         queue_close(q);
         return NULL;
@@ -321,7 +322,7 @@ void queue_after(Queue *q, QueueFn fn, gpointer data)
         fn(NULL, data);
         return;
     }
-    Waiter w = { fn, data };
+    Waiter w = {fn, data};
     g_array_append_val(q->waiters, w);
     arm(q, q->commit_ms);
 }
@@ -351,9 +352,8 @@ static gboolean commit(Queue *q, GError **error)
         return TRUE;
     if (sqlite3_exec(q->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
         return db_error(q, "write the queue", error);
-    if (!write_all(q, error) ||
-            (sqlite3_exec(q->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK &&
-                    !db_error(q, "write the queue", error))) {
+    if (!write_all(q, error) || (sqlite3_exec(q->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK &&
+                                        !db_error(q, "write the queue", error))) {
         sqlite3_exec(q->db, "ROLLBACK", NULL, NULL, NULL);
         return FALSE;
     }

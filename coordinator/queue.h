@@ -3,7 +3,8 @@
  * batch or run each) and tasks (a trial each), and nothing that a run directory knows better.
  *
  * Writes are collected and committed in groups; queue_after() tells when everything written so far
- * is on disk. A NULL Queue is a local batch's: it remembers nothing, and queue_after() calls back at once. */
+ * is on disk. A NULL Queue is a local batch's: it remembers nothing, and queue_after() calls back
+ * at once. */
 #pragma once
 
 #include "engine/base/value.h"
@@ -15,7 +16,7 @@ typedef enum { TASK_WAITING, TASK_LEASED, TASK_DONE } TaskState;
 
 typedef struct {
     guint64 id;
-    char *run;      /* run id of the batch or the single run */
+    char *run; /* run id of the batch or the single run */
     gboolean batch;
     char *user;
     int priority, retries, retry_failed;
@@ -28,20 +29,20 @@ typedef struct {
 
 typedef struct {
     guint64 id, job;
-    gint64 index;   /* which trial of the batch, from 0 in the order asked */
+    gint64 index; /* which trial of the batch, from 0 in the order asked */
     char *run;
     TaskState state;
-    guint64 lease;  /* the last one given */
-    int attempt;    /* from 1; 0: never given out */
-    int failures;   /* ended in error by itself (for --retry-failed) */
-    char *worker;   /* session of the worker that holds it */
+    guint64 lease; /* the last one given */
+    int attempt;   /* from 1; 0: never given out */
+    int failures;  /* ended in error by itself (for --retry-failed) */
+    char *worker;  /* session of the worker that holds it */
 } QueueTask;
 
 void queue_job_free(QueueJob *j);
 void queue_task_free(QueueTask *t);
 
-/* Opens and brings the schema up to date; a newer schema is refused. Corrupt files are an error that names
- * the path. commit_ms: how long a write may wait for others to share its commit. */
+/* Opens and brings the schema up to date; a newer schema is refused. Corrupt files are an error
+ * that names the path. commit_ms: how long a write may wait for others to share its commit. */
 Queue *queue_open(const char *home, GMainContext *context, guint commit_ms, GError **error);
 void queue_close(Queue *q); /* commits first */
 
@@ -51,12 +52,12 @@ guint64 queue_next_id(Queue *q);
 void queue_put_job(Queue *q, const QueueJob *j);   /* insert or replace */
 void queue_put_task(Queue *q, const QueueTask *t); /* insert or replace */
 void queue_delete_job(Queue *q, guint64 id);       /* with its tasks */
-/* When all that was put so far is durable; while it can't be (a full disk) it is tried again and again.
- * `error` is NULL. */
+/* When all that was put so far is durable; while it can't be (a full disk) it is tried again and
+ * again. `error` is NULL. */
 typedef void (*QueueFn)(const GError *error, gpointer data);
 void queue_after(Queue *q, QueueFn fn, gpointer data);
 gboolean queue_flush(Queue *q, GError **error);
 
 /* Everything, for the start. */
-GPtrArray *queue_load_jobs(Queue *q, GError **error);              /* QueueJob*, oldest first */
+GPtrArray *queue_load_jobs(Queue *q, GError **error);               /* QueueJob*, oldest first */
 GPtrArray *queue_load_tasks(Queue *q, guint64 job, GError **error); /* QueueTask*, by index */

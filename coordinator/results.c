@@ -39,18 +39,18 @@ void result_abandon(Task *t)
 
 static void acknowledge(Peer *p, guint64 task, guint64 lease, gboolean accepted)
 {
-    MsgAck ack = { task, lease, accepted };
+    MsgAck ack = {task, lease, accepted};
     peer_send(p, MSG_ACK, &ack);
 }
 
 /* What may not be written by a worker, whatever it sends. */
 static gboolean may_write(const char *path)
 {
-    static const char *const ours[] = { ".guild/LOCK", ".guild/LOCK.remote", ".guild/PENDING",
-        ".guild/STAGED", ".guild/attempts", ".guild/proto", ".guild/attrs/id",
-        ".guild/attrs/attempts", NULL };
+    static const char *const ours[] = {".guild/LOCK", ".guild/LOCK.remote", ".guild/PENDING",
+            ".guild/STAGED", ".guild/attempts", ".guild/proto", ".guild/attrs/id",
+            ".guild/attrs/attempts", NULL};
     return !g_strv_contains(ours, path) && !g_str_has_prefix(path, ".guild/attempts/") &&
-            !g_str_has_prefix(path, ".guild/proto/");
+           !g_str_has_prefix(path, ".guild/proto/");
 }
 
 static void drop_ours(GPtrArray *files)
@@ -133,7 +133,7 @@ static void on_durable(const GError *error, gpointer data)
 static void acknowledge_when_durable(Peer *p, guint64 task, guint64 lease)
 {
     Acked *a = g_new0(Acked, 1);
-    *a = (Acked){ p->c, g_bytes_ref(p->id), task, lease };
+    *a = (Acked){p->c, g_bytes_ref(p->id), task, lease};
     queue_after(p->c->queue, on_durable, a);
 }
 
@@ -172,14 +172,14 @@ static void say_end(Task *t, const MsgDone *m)
         job_say(j, LOG_ERROR, "Trial %s exited with an error: (%d) %s", t->run_id, m->exit_status,
                 why);
     else
-        job_say(j, LOG_ERROR, "Trial %s exited with an error (%d) - see log for details",
-                t->run_id, m->exit_status);
+        job_say(j, LOG_ERROR, "Trial %s exited with an error (%d) - see log for details", t->run_id,
+                m->exit_status);
 }
 
 static gboolean try_again(Task *t, const MsgDone *m)
 {
     return m->cause == DONE_EXITED && m->exit_status != 0 && !t->stop_asked &&
-            t->failures < t->job->retry_failed && !t->job->stopping;
+           t->failures < t->job->retry_failed && !t->job->stopping;
 }
 
 /* Everything is in the run directory: record it, and tell. */
@@ -207,7 +207,8 @@ static void finish(Peer *p, Task *t, const MsgDone *m)
     acknowledge_when_durable(p, id, lease);
 }
 
-/* Runs that the run made came below it, and go where runs are; one that is there already is left alone. */
+/* Runs that the run made came below it, and go where runs are; one that is there already is left
+ * alone. */
 static void place_children(Coordinator *c, Run *run)
 {
     g_autofree char *base = run_guild_path(run, "children");
@@ -231,7 +232,8 @@ static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
     if (error) {
         if (!p || p->closing)
             return; /* it sends everything again when it is back */
-        g_autofree char *why = g_strdup_printf("its files could not be fetched: %s", error->message);
+        g_autofree char *why =
+                g_strdup_printf("its files could not be fetched: %s", error->message);
         acknowledge(p, t->id, t->lease, FALSE);
         task_lost(t, why);
         return;
@@ -239,8 +241,8 @@ static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
     g_autoptr(Run) run = task_run(t);
     if (t->output)
         run_output_close(g_steal_pointer(&t->output));
-    gboolean ok = filelist_build_taking(run_dir(run), files, blobs_open_fd, blobs_take, c->blobs,
-            c->digests, &err);
+    gboolean ok = filelist_build_taking(
+            run_dir(run), files, blobs_open_fd, blobs_take, c->blobs, c->digests, &err);
     if (p)
         transfer_release(p->xfer, files);
     if (!ok) {

@@ -14,11 +14,11 @@ typedef enum { T_FREE, T_WAITING, T_RUNNING, T_PREFETCHED } TaskStatus;
 
 typedef struct {
     guint64 data;
-    guint64 gpu_mask;    /* what was taken, of a running one */
+    guint64 gpu_mask; /* what was taken, of a running one */
     guint32 queue;
     guint32 worker;
-    guint32 next, prev;  /* in the queue (waiting) or in the worker's list (others) */
-    guint32 seq;         /* age: first in, first out */
+    guint32 next, prev; /* in the queue (waiting) or in the worker's list (others) */
+    guint32 seq;        /* age: first in, first out */
     guint8 status;
     guint8 recalled;
 } Task;
@@ -60,16 +60,16 @@ typedef struct {
 } Worker;
 
 struct Scheduler {
-    GArray *tasks;   /* Task; index 0 unused */
+    GArray *tasks; /* Task; index 0 unused */
     guint32 free_task;
-    GArray *queues;  /* TaskQueue */
-    GArray *groups;  /* Group */
+    GArray *queues; /* TaskQueue */
+    GArray *groups; /* Group */
     GPtrArray *classes;
-    GArray *workers; /* Worker */
-    GHashTable *users;  /* name → index+1 in running */
-    GArray *given;      /* guint32 of a user: tasks that workers have */
-    GArray *order;      /* guint32 groups with waiting tasks, by priority and age */
-    GQueue ring[2];     /* workers worth a look: to start on, to prefetch to */
+    GArray *workers;   /* Worker */
+    GHashTable *users; /* name → index+1 in running */
+    GArray *given;     /* guint32 of a user: tasks that workers have */
+    GArray *order;     /* guint32 groups with waiting tasks, by priority and age */
+    GQueue ring[2];    /* workers worth a look: to start on, to prefetch to */
     guint64 next_order;
     guint32 next_seq;
     SchedCounts counts;
@@ -124,11 +124,26 @@ void sched_free(Scheduler *s)
     g_free(s);
 }
 
-gsize sched_task_bytes(void) { return sizeof(Task); }
-SchedCounts sched_counts(Scheduler *s) { return s->counts; }
-guint64 sched_task_data(Scheduler *s, SchedTask t) { return TASK(s, t)->data; }
-SchedWorker sched_task_worker(Scheduler *s, SchedTask t) { return TASK(s, t)->worker; }
-guint sched_group_waiting(Scheduler *s, SchedGroup g) { return GROUP(s, g)->n_waiting; }
+gsize sched_task_bytes(void)
+{
+    return sizeof(Task);
+}
+SchedCounts sched_counts(Scheduler *s)
+{
+    return s->counts;
+}
+guint64 sched_task_data(Scheduler *s, SchedTask t)
+{
+    return TASK(s, t)->data;
+}
+SchedWorker sched_task_worker(Scheduler *s, SchedTask t)
+{
+    return TASK(s, t)->worker;
+}
+guint sched_group_waiting(Scheduler *s, SchedGroup g)
+{
+    return GROUP(s, g)->n_waiting;
+}
 
 guint sched_worker_load(Scheduler *s, SchedWorker w)
 {
@@ -202,9 +217,13 @@ SchedGroup sched_group_add(Scheduler *s, const char *user, int priority, gboolea
         g_hash_table_insert(s->users, g_strdup(user), GUINT_TO_POINTER(index));
     }
     guint32 g = find_free(s->groups, G_STRUCT_OFFSET(Group, used), sizeof(Group));
-    *GROUP(s, g) = (Group){ .user = g_strdup(user), .user_index = index, .priority = priority,
-        .no_prefetch = no_prefetch, .used = TRUE, .order = ++s->next_order,
-        .queues = g_array_new(FALSE, FALSE, sizeof(guint32)) };
+    *GROUP(s, g) = (Group){.user = g_strdup(user),
+            .user_index = index,
+            .priority = priority,
+            .no_prefetch = no_prefetch,
+            .used = TRUE,
+            .order = ++s->next_order,
+            .queues = g_array_new(FALSE, FALSE, sizeof(guint32))};
     return g;
 }
 
@@ -217,11 +236,11 @@ void sched_group_remove(Scheduler *s, SchedGroup g)
         if (q->reserved)
             WORKER(s, q->reserved)->reserved_for = 0;
         CLASS(s, q->class)->users--;
-        *q = (TaskQueue){ 0 };
+        *q = (TaskQueue){0};
     }
     g_free(gr->user);
     g_array_unref(gr->queues);
-    *gr = (Group){ 0 };
+    *gr = (Group){0};
 }
 
 void sched_group_set_priority(Scheduler *s, SchedGroup g, int priority)
@@ -270,7 +289,7 @@ static guint32 queue_for(Scheduler *s, guint32 g, const Request *request)
     }
     guint32 c = class_for(s, request);
     CLASS(s, c)->users++;
-    *QUEUE(s, q) = (TaskQueue){ .group = g, .class = c };
+    *QUEUE(s, q) = (TaskQueue){.group = g, .class = c};
     g_array_append_val(gr->queues, q);
     return q;
 }
@@ -335,7 +354,7 @@ static const Request *task_request(Scheduler *s, const Task *t)
 static Taken task_taken(Scheduler *s, const Task *t)
 {
     Amount gpus = task_request(s, t)->gpus;
-    return (Taken){ t->gpu_mask, gpus < AMOUNT_ONE ? gpus : AMOUNT_ONE };
+    return (Taken){t->gpu_mask, gpus < AMOUNT_ONE ? gpus : AMOUNT_ONE};
 }
 
 static guint32 *user_given(Scheduler *s, const Task *t)
@@ -377,7 +396,7 @@ static void charge(Scheduler *s, guint32 t)
     Task *task = TASK(s, t);
     Worker *w = WORKER(s, task->worker);
     const Request *r = task_request(s, task);
-    Taken taken = { 0 };
+    Taken taken = {0};
     if (resources_fit_now(&w->r, r)) {
         resources_take(&w->r, r, &taken);
     } else {
@@ -468,7 +487,7 @@ SchedTask sched_task_add(Scheduler *s, SchedGroup g, const Request *request, gui
         g_array_set_size(s->tasks, t + 1);
     }
     guint32 q = queue_for(s, g, request);
-    *TASK(s, t) = (Task){ .data = data, .queue = q, .seq = ++s->next_seq };
+    *TASK(s, t) = (Task){.data = data, .queue = q, .seq = ++s->next_seq};
     QUEUE(s, q)->n_tasks++;
     GROUP(s, g)->n_tasks++;
     enqueue(s, t, FALSE);
@@ -484,7 +503,7 @@ void sched_task_remove(Scheduler *s, SchedTask t)
         unplace(s, t);
     QUEUE(s, task->queue)->n_tasks--;
     GROUP(s, QUEUE(s, task->queue)->group)->n_tasks--;
-    *task = (Task){ .next = s->free_task };
+    *task = (Task){.next = s->free_task};
     s->free_task = t;
 }
 
@@ -516,7 +535,7 @@ void sched_task_adopt(Scheduler *s, SchedTask t, SchedWorker w, gboolean running
 SchedWorker sched_worker_add(Scheduler *s, const Resources *r, guint prefetch, gint64 ends_us)
 {
     guint32 w = find_free(s->workers, G_STRUCT_OFFSET(Worker, used), sizeof(Worker));
-    *WORKER(s, w) = (Worker){ .r = *r, .used = TRUE, .prefetch = prefetch, .ends_us = ends_us };
+    *WORKER(s, w) = (Worker){.r = *r, .used = TRUE, .prefetch = prefetch, .ends_us = ends_us};
     s->counts.workers++;
     s->recall_done = FALSE;
     ring_add(s, w);
@@ -551,8 +570,8 @@ void sched_worker_pause(Scheduler *s, SchedWorker w, gboolean paused)
         ring_add(s, w);
 }
 
-void sched_worker_remove(Scheduler *s, SchedWorker w, void (*fn)(SchedTask, guint64, gpointer),
-        gpointer user)
+void sched_worker_remove(
+        Scheduler *s, SchedWorker w, void (*fn)(SchedTask, guint64, gpointer), gpointer user)
 {
     sched_worker_drain(s, w); /* nothing is promoted to or placed on it any more */
     /* From the back: the oldest ends up first in its queue. */
@@ -563,7 +582,7 @@ void sched_worker_remove(Scheduler *s, SchedWorker w, void (*fn)(SchedTask, guin
                 fn(t, TASK(s, t)->data, user);
             sched_task_requeue(s, t);
         }
-    *WORKER(s, w) = (Worker){ 0 };
+    *WORKER(s, w) = (Worker){0};
     s->counts.workers--;
 }
 
@@ -591,8 +610,8 @@ static gboolean older(Scheduler *s, const TaskQueue *a, const TaskQueue *b)
 }
 
 /* The queue of the group with the oldest head that this worker can serve, or 0. */
-static guint32 group_offer(Scheduler *s, const Group *g, guint32 worker, gboolean prefetch,
-        gint64 now_us)
+static guint32 group_offer(
+        Scheduler *s, const Group *g, guint32 worker, gboolean prefetch, gint64 now_us)
 {
     guint32 best = 0;
     for (guint i = 0; i < g->queues->len; i++) {
@@ -668,11 +687,11 @@ static void give(Scheduler *s, guint32 qi, guint32 worker, gboolean running, Sch
     place(s, t, worker, running);
     if (running)
         count_passes(s, qi);
-    *d = (SchedDecision){ running ? SCHED_START : SCHED_PREFETCH, t, worker, TASK(s, t)->data };
+    *d = (SchedDecision){running ? SCHED_START : SCHED_PREFETCH, t, worker, TASK(s, t)->data};
 }
 
-/* Gives one task to the first worker in the ring that can take any. A worker goes to the end of the ring
- * with each task, so that tasks spread. */
+/* Gives one task to the first worker in the ring that can take any. A worker goes to the end of the
+ * ring with each task, so that tasks spread. */
 static gboolean start_one(Scheduler *s, gint64 now_us, SchedDecision *d)
 {
     GQueue *ring = &s->ring[0];
@@ -726,8 +745,8 @@ static guint32 idle_worker(Scheduler *s, guint32 holder, const Task *task)
 
 #define MAX_TRIED 8
 
-/* Nothing waits, a worker has room, and another holds what it has not begun. Tasks with the same request
- * are tried once: what one fits nowhere the others don't. */
+/* Nothing waits, a worker has room, and another holds what it has not begun. Tasks with the same
+ * request are tried once: what one fits nowhere the others don't. */
 static gboolean recall_one(Scheduler *s, SchedDecision *d)
 {
     guint32 tried[MAX_TRIED];
@@ -751,7 +770,7 @@ static gboolean recall_one(Scheduler *s, SchedDecision *d)
             }
             task->recalled = 1;
             WORKER(s, other)->expecting = t;
-            *d = (SchedDecision){ SCHED_RECALL, t, w, task->data };
+            *d = (SchedDecision){SCHED_RECALL, t, w, task->data};
             return TRUE;
         }
     }

@@ -50,8 +50,8 @@ void sched_task_adopt(Scheduler *s, SchedTask t, SchedWorker w, gboolean running
 
 SchedWorker sched_worker_add(Scheduler *s, const Resources *r, guint prefetch, gint64 ends_us);
 /* Its tasks are requeued; fn (may be NULL) is told each first. */
-void sched_worker_remove(Scheduler *s, SchedWorker w, void (*fn)(SchedTask, guint64 data, gpointer),
-        gpointer user);
+void sched_worker_remove(
+        Scheduler *s, SchedWorker w, void (*fn)(SchedTask, guint64 data, gpointer), gpointer user);
 void sched_worker_drain(Scheduler *s, SchedWorker w); /* takes no more */
 /* It can't be reached for now: takes no more, keeps what it has. */
 void sched_worker_pause(Scheduler *s, SchedWorker w, gboolean paused);
@@ -78,7 +78,9 @@ SchedFit sched_fit(Scheduler *s, const Request *request);
 /* For people: why NOWHERE, by the worker that comes nearest. Newly allocated. */
 char *sched_fit_why(Scheduler *s, const Request *request);
 
-typedef struct { guint waiting, prefetched, running, workers; } SchedCounts;
+typedef struct {
+    guint waiting, prefetched, running, workers;
+} SchedCounts;
 SchedCounts sched_counts(Scheduler *s);
 guint sched_group_waiting(Scheduler *s, SchedGroup g);
 /* Bytes per task that the scheduler keeps, for the benchmark. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The coordinator's socket: one ROUTER, on inproc or on tcp with CURVE. Each frame becomes a struct or
- * is dropped; each struct goes to the function that its kind names, if the peer's role allows that
- * kind NOW: a key that was revoked a moment ago has no role. */
+/* The coordinator's socket: one ROUTER, on inproc or on tcp with CURVE. Each frame becomes a struct
+ * or is dropped; each struct goes to the function that its kind names, if the peer's role allows
+ * that kind NOW: a key that was revoked a moment ago has no role. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,7 +55,7 @@ static void refuse(Coordinator *c, GBytes *id, gboolean fatal, const char *fmt, 
     va_start(args, fmt);
     g_autofree char *reason = g_strdup_vprintf(fmt, args);
     va_end(args);
-    MsgRefused m = { reason, fatal };
+    MsgRefused m = {reason, fatal};
     send_to(c, id, MSG_REFUSED, &m);
 }
 
@@ -138,8 +138,11 @@ static void hello(Coordinator *c, GBytes *id, const ZMessage *z, KeyRole role, c
         member_hello(p, m);
         return;
     }
-    MsgWelcome welcome = { .version = WIRE_VERSION, .instance = c->instance,
-        .software = "guild", .lease_us = c->lease_us, .read_only = !(role & ROLE_CLIENT) };
+    MsgWelcome welcome = {.version = WIRE_VERSION,
+            .instance = c->instance,
+            .software = "guild",
+            .lease_us = c->lease_us,
+            .read_only = !(role & ROLE_CLIENT)};
     p->welcomed = TRUE;
     peer_send(p, MSG_WELCOME, &welcome);
 }
@@ -149,7 +152,7 @@ static void hello(Coordinator *c, GBytes *id, const ZMessage *z, KeyRole role, c
 static void on_ping(Peer *p, void *msg)
 {
     const MsgPing *m = msg;
-    MsgPong pong = { m->seq };
+    MsgPong pong = {m->seq};
     if (p->member) {
         p->member->load_permille = m->load_permille;
         p->member->mem_free_bytes = m->mem_free_bytes;
@@ -157,13 +160,34 @@ static void on_ping(Peer *p, void *msg)
     peer_send(p, MSG_PONG, &pong);
 }
 
-static void on_started(Peer *p, void *msg) { result_started(p, msg); }
-static void on_output(Peer *p, void *msg) { result_output(p, msg); }
-static void on_done(Peer *p, void *msg) { result_done(p, msg); }
-static void on_returned(Peer *p, void *msg) { result_returned(p, msg); }
-static void on_submit(Peer *p, void *msg) { submit_begin(p, msg); }
-static void on_call(Peer *p, void *msg) { call_handle(p, msg); }
-static void on_watch(Peer *p, void *msg) { watch_begin(p, msg); }
+static void on_started(Peer *p, void *msg)
+{
+    result_started(p, msg);
+}
+static void on_output(Peer *p, void *msg)
+{
+    result_output(p, msg);
+}
+static void on_done(Peer *p, void *msg)
+{
+    result_done(p, msg);
+}
+static void on_returned(Peer *p, void *msg)
+{
+    result_returned(p, msg);
+}
+static void on_submit(Peer *p, void *msg)
+{
+    submit_begin(p, msg);
+}
+static void on_call(Peer *p, void *msg)
+{
+    call_handle(p, msg);
+}
+static void on_watch(Peer *p, void *msg)
+{
+    watch_begin(p, msg);
+}
 
 static void on_bye(Peer *p, void *msg)
 {
@@ -181,9 +205,18 @@ static void on_files(Peer *p, void *msg)
         submit_files(p, m);
 }
 
-static void on_get(Peer *p, void *msg) { transfer_handle(p->xfer, MSG_GET, msg); }
-static void on_chunk(Peer *p, void *msg) { transfer_handle(p->xfer, MSG_CHUNK, msg); }
-static void on_missing(Peer *p, void *msg) { transfer_handle(p->xfer, MSG_MISSING, msg); }
+static void on_get(Peer *p, void *msg)
+{
+    transfer_handle(p->xfer, MSG_GET, msg);
+}
+static void on_chunk(Peer *p, void *msg)
+{
+    transfer_handle(p->xfer, MSG_CHUNK, msg);
+}
+static void on_missing(Peer *p, void *msg)
+{
+    transfer_handle(p->xfer, MSG_MISSING, msg);
+}
 
 /* Who may send what. Kinds that are not here are never sent to a coordinator. */
 static const struct {
@@ -191,19 +224,19 @@ static const struct {
     gboolean needs_member;
     void (*handle)(Peer *, void *);
 } handlers[MSG_N_KINDS] = {
-    [MSG_PING] = { ROLE_WORKER | ROLE_CLIENT | ROLE_READER, FALSE, on_ping },
-    [MSG_STARTED] = { ROLE_WORKER, TRUE, on_started },
-    [MSG_OUTPUT] = { ROLE_WORKER, TRUE, on_output },
-    [MSG_DONE] = { ROLE_WORKER, TRUE, on_done },
-    [MSG_RETURNED] = { ROLE_WORKER, TRUE, on_returned },
-    [MSG_BYE] = { ROLE_WORKER, TRUE, on_bye },
-    [MSG_FILES] = { ROLE_WORKER | ROLE_CLIENT, FALSE, on_files },
-    [MSG_GET] = { ROLE_WORKER | ROLE_CLIENT | ROLE_READER, FALSE, on_get },
-    [MSG_CHUNK] = { ROLE_WORKER | ROLE_CLIENT, FALSE, on_chunk },
-    [MSG_MISSING] = { ROLE_WORKER | ROLE_CLIENT, FALSE, on_missing },
-    [MSG_SUBMIT] = { ROLE_CLIENT, FALSE, on_submit },
-    [MSG_CALL] = { ROLE_CLIENT | ROLE_READER, FALSE, on_call },
-    [MSG_WATCH] = { ROLE_CLIENT | ROLE_READER, FALSE, on_watch },
+        [MSG_PING] = {ROLE_WORKER | ROLE_CLIENT | ROLE_READER, FALSE, on_ping},
+        [MSG_STARTED] = {ROLE_WORKER, TRUE, on_started},
+        [MSG_OUTPUT] = {ROLE_WORKER, TRUE, on_output},
+        [MSG_DONE] = {ROLE_WORKER, TRUE, on_done},
+        [MSG_RETURNED] = {ROLE_WORKER, TRUE, on_returned},
+        [MSG_BYE] = {ROLE_WORKER, TRUE, on_bye},
+        [MSG_FILES] = {ROLE_WORKER | ROLE_CLIENT, FALSE, on_files},
+        [MSG_GET] = {ROLE_WORKER | ROLE_CLIENT | ROLE_READER, FALSE, on_get},
+        [MSG_CHUNK] = {ROLE_WORKER | ROLE_CLIENT, FALSE, on_chunk},
+        [MSG_MISSING] = {ROLE_WORKER | ROLE_CLIENT, FALSE, on_missing},
+        [MSG_SUBMIT] = {ROLE_CLIENT, FALSE, on_submit},
+        [MSG_CALL] = {ROLE_CLIENT | ROLE_READER, FALSE, on_call},
+        [MSG_WATCH] = {ROLE_CLIENT | ROLE_READER, FALSE, on_watch},
 };
 
 /* Counted; the first and each power of two is told. */
@@ -211,8 +244,8 @@ static void drop_frame(Coordinator *c, const char *why)
 {
     c->n_dropped++;
     if ((c->n_dropped & (c->n_dropped - 1)) == 0)
-        log_warning("dropped a frame that is no message we take (%" G_GUINT64_FORMAT
-                    " so far): %s", c->n_dropped, why);
+        log_warning("dropped a frame that is no message we take (%" G_GUINT64_FORMAT " so far): %s",
+                c->n_dropped, why);
 }
 
 static void handle(Coordinator *c, GBytes *id, const ZMessage *z, KeyRole role, const char *key,
@@ -234,8 +267,8 @@ static void handle(Coordinator *c, GBytes *id, const ZMessage *z, KeyRole role, 
         p->member->renewed_us = p->seen_us;
     if (!handlers[kind].handle || !(handlers[kind].roles & role) ||
             (handlers[kind].needs_member && !p->member)) {
-        g_autofree char *why = g_strdup_printf("'%s' from %s (role %s)", wire_kind_name(kind),
-                p->name, key_role_name(role));
+        g_autofree char *why = g_strdup_printf(
+                "'%s' from %s (role %s)", wire_kind_name(kind), p->name, key_role_name(role));
         drop_frame(c, why);
         return;
     }
@@ -292,7 +325,7 @@ static void on_monitor(int event, int value, const char *address, gpointer data)
     else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
         log_debug("a connection was refused: its key is not authorized");
     else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ||
-            event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+             event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
         log_debug("a connection was refused: no handshake of ours");
 }
 
@@ -308,8 +341,8 @@ static void set_int(void *socket, int option, int value)
 
 static gboolean bind_error(GError **error, const char *address)
 {
-    g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_BIND, "cannot listen on %s: %s", address,
-            zmq_strerror(zmq_errno()));
+    g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_BIND, "cannot listen on %s: %s",
+            address, zmq_strerror(zmq_errno()));
     return FALSE;
 }
 
@@ -350,8 +383,7 @@ gboolean server_open(Coordinator *c, const char *bind, GError **error)
     c->monitor = zmonitor_new(c->zmq, socket, c->context, on_monitor, c);
     char real[256];
     size_t len = sizeof real;
-    if (zmq_bind(socket, bind) < 0 ||
-            zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, real, &len) < 0) {
+    if (zmq_bind(socket, bind) < 0 || zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, real, &len) < 0) {
         bind_error(error, bind);
         zmonitor_free(g_steal_pointer(&c->monitor));
         zmq_close(socket);

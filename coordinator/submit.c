@@ -42,7 +42,7 @@ static void answer_durable(const GError *error, gpointer data)
 {
     Answer *a = data;
     Peer *p = a->c->peers ? g_hash_table_lookup(a->c->peers, a->peer) : NULL;
-    MsgSubmitted m = { .id = a->id, .run = a->run, .error = error ? error->message : NULL };
+    MsgSubmitted m = {.id = a->id, .run = a->run, .error = error ? error->message : NULL};
     if (p)
         peer_send(p, MSG_SUBMITTED, &m);
     g_bytes_unref(a->peer);
@@ -52,7 +52,7 @@ static void answer_durable(const GError *error, gpointer data)
 
 static void refuse(Peer *p, guint64 id, const char *run, const char *why)
 {
-    MsgSubmitted m = { .id = id, .run = (char *)run, .error = (char *)why };
+    MsgSubmitted m = {.id = id, .run = (char *)run, .error = (char *)why};
     peer_send(p, MSG_SUBMITTED, &m);
 }
 
@@ -90,10 +90,9 @@ static Run *build(Submission *s, GError **error)
     g_autoptr(Run) run = run_new(dir, s->m->run);
     if (fs_lexists(dir)) {
         RunStatus status = run_status(run);
-        gboolean replace = status != RUN_RUNNING
-                && value_map_bool(s->m->options, "replace", FALSE);
-        if (job_for_run(c, s->m->run)
-                || (status != RUN_STAGED && status != RUN_PENDING && !replace)) {
+        gboolean replace = status != RUN_RUNNING && value_map_bool(s->m->options, "replace", FALSE);
+        if (job_for_run(c, s->m->run) ||
+                (status != RUN_STAGED && status != RUN_PENDING && !replace)) {
             g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
                     "run %s is there already (%s)", s->m->run, run_status_name(status));
             return NULL;
@@ -102,8 +101,8 @@ static Run *build(Submission *s, GError **error)
             return NULL;
     }
     if (!fs_remove_tree(aside, error) || !fs_mkdirs(aside, error) ||
-            !filelist_build_taking(aside, s->files, blobs_open_fd, blobs_take, c->blobs,
-                    c->digests, error) ||
+            !filelist_build_taking(
+                    aside, s->files, blobs_open_fd, blobs_take, c->blobs, c->digests, error) ||
             !run_store_ensure(c->store, error))
         return NULL;
     if (rename(aside, dir) < 0) {
@@ -122,10 +121,14 @@ static void queue_it(Submission *s)
     g_autoptr(GError) error = NULL;
     g_autoptr(Run) run = build(s, &error);
     g_autofree char *user = m->user && *m->user ? g_strdup(m->user) : g_strdup(p->key_name);
-    JobOptions o = { .user = user, .priority = m->priority, .retries = m->retries,
-        .retry_failed = m->retry_failed, .request = m->request, .options = m->options,
-        .want_output = value_map_bool(m->options, "output", FALSE),
-        .stage_only = value_map_bool(m->options, "stage_trials", FALSE) };
+    JobOptions o = {.user = user,
+            .priority = m->priority,
+            .retries = m->retries,
+            .retry_failed = m->retry_failed,
+            .request = m->request,
+            .options = m->options,
+            .want_output = value_map_bool(m->options, "output", FALSE),
+            .stage_only = value_map_bool(m->options, "stage_trials", FALSE)};
     Job *j = NULL;
     if (run && m->start)
         j = coordinator_add(c, run, &o, NULL, NULL, &error);
@@ -137,7 +140,7 @@ static void queue_it(Submission *s)
     }
     log_info("%s submitted %s", p->key_name, m->run);
     Answer *a = g_new0(Answer, 1);
-    *a = (Answer){ c, g_bytes_ref(p->id), m->id, g_strdup(m->run) };
+    *a = (Answer){c, g_bytes_ref(p->id), m->id, g_strdup(m->run)};
     queue_after(c->queue, answer_durable, a);
 }
 

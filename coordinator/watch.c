@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clients that listen to a run: a batch's log lines, progress and trials' output, or one run's output. Output
- * that was printed before they came is read from the run's file. */
+/* Clients that listen to a run: a batch's log lines, progress and trials' output, or one run's
+ * output. Output that was printed before they came is read from the run's file. */
 #include <string.h>
 
 #include "coordinator/internal.h"
@@ -23,7 +23,7 @@ void watch_free(gpointer data)
 
 static void send_event(Peer *p, const char *run, const char *what, Value *data)
 {
-    MsgEvent m = { (char *)run, (char *)what, data };
+    MsgEvent m = {(char *)run, (char *)what, data};
     peer_send(p, MSG_EVENT, &m);
 }
 
@@ -36,7 +36,7 @@ static void send_past(Peer *p, Run *run, guint64 offset)
     while (text && offset < len) {
         gsize n = MIN(len - offset, WIRE_CHUNK);
         g_autoptr(GBytes) bytes = g_bytes_new(text + offset, n);
-        MsgOutput m = { .run = (char *)run_id(run), .offset = offset, .data = bytes };
+        MsgOutput m = {.run = (char *)run_id(run), .offset = offset, .data = bytes};
         if (!peer_send(p, MSG_OUTPUT, &m))
             return;
         offset += n;
@@ -115,7 +115,7 @@ static void send_output(Coordinator *c, const char *watched, Task *t, int stream
     g_hash_table_iter_init(&it, c->peers);
     while (g_hash_table_iter_next(&it, NULL, &peer)) {
         Watch *w = g_hash_table_lookup(((Peer *)peer)->watches, watched);
-        MsgOutput m = { .run = (char *)watched, .stream = stream, .data = bytes };
+        MsgOutput m = {.run = (char *)watched, .stream = stream, .data = bytes};
         if (w && w->output)
             peer_send(peer, MSG_OUTPUT, &m);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ZAP handler (ZeroMQ RFC 27): libzmq asks it about each new connection's key, before any
  * message of that peer reaches our code. Asked on the main loop, like everything. A key that the
- * key ring knows is let in under its own text as User-Id, by which every later message is judged again. */
+ * key ring knows is let in under its own text as User-Id, by which every later message is judged
+ * again. */
 #include <string.h>
 
 #include "coordinator/internal.h"
@@ -19,8 +20,8 @@ typedef struct {
 
 #define MAX_FRAMES 8
 
-/* Frames of a request: address, empty, version, request id, domain, peer address, identity, mechanism,
- * credentials (32 bytes of key). */
+/* Frames of a request: address, empty, version, request id, domain, peer address, identity,
+ * mechanism, credentials (32 bytes of key). */
 static gboolean answer(Zap *z)
 {
     zmq_msg_t frames[MAX_FRAMES + 4];
@@ -39,12 +40,13 @@ static gboolean answer(Zap *z)
     /* REP strips address and delimiter. */
     char key[KEY_LEN + 1] = "";
     gboolean curve = n >= 7 && zmq_msg_size(&frames[5]) == 5 &&
-            !memcmp(zmq_msg_data(&frames[5]), "CURVE", 5) && zmq_msg_size(&frames[6]) == 32;
+                     !memcmp(zmq_msg_data(&frames[5]), "CURVE", 5) &&
+                     zmq_msg_size(&frames[6]) == 32;
     if (curve)
         zmq_z85_encode(key, zmq_msg_data(&frames[6]), 32);
     gboolean ok = curve && keyring_role(z->c->keys, key, NULL) != ROLE_NONE;
-    const char *parts[] = { "1.0", "", ok ? "200" : "400", ok ? "OK" : "unknown key", ok ? key : "",
-        "" };
+    const char *parts[] = {
+            "1.0", "", ok ? "200" : "400", ok ? "OK" : "unknown key", ok ? key : "", ""};
     for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
         int flags = i + 1 < G_N_ELEMENTS(parts) ? ZMQ_SNDMORE : 0;
         if (i == 1 && n >= 2)
@@ -69,7 +71,10 @@ static gboolean zap_prepare(GSource *s, gint *timeout)
     *timeout = -1;
     return pending(((ZapSource *)s)->zap);
 }
-static gboolean zap_check(GSource *s) { return pending(((ZapSource *)s)->zap); }
+static gboolean zap_check(GSource *s)
+{
+    return pending(((ZapSource *)s)->zap);
+}
 
 static gboolean zap_dispatch(GSource *s, GSourceFunc callback, gpointer data)
 {
@@ -78,7 +83,7 @@ static gboolean zap_dispatch(GSource *s, GSourceFunc callback, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs zap_funcs = { zap_prepare, zap_check, zap_dispatch, NULL, NULL, NULL };
+static GSourceFuncs zap_funcs = {zap_prepare, zap_check, zap_dispatch, NULL, NULL, NULL};
 
 Zap *zap_new(Coordinator *c, GError **error)
 {

@@ -53,8 +53,8 @@ static gboolean is_sent(const char *rel, gboolean is_dir, gpointer data)
 }
 
 /* Its own list for the offer, a copy with longer names for the message. */
-static void add_child(WTask *t, const char *id, const char *dir, GPtrArray *files,
-        GPtrArray *changes)
+static void add_child(
+        WTask *t, const char *id, const char *dir, GPtrArray *files, GPtrArray *changes)
 {
     Child *c = g_new0(Child, 1);
     c->offer = transfer_offer(link_transfer(t->w->link), dir, files);
@@ -87,7 +87,8 @@ gboolean children_add(WTask *t, GPtrArray *changes, GError **error)
         g_autofree char *dir = g_build_filename(runs, *id, NULL);
         if (!strcmp(*id, t->run_id) || !fs_is_dir(dir) || fs_is_link(dir))
             continue;
-        g_autoptr(GPtrArray) files = filelist_scan(dir, FILELIST_INLINE, is_sent, NULL, NULL, error);
+        g_autoptr(GPtrArray) files =
+                filelist_scan(dir, FILELIST_INLINE, is_sent, NULL, NULL, error);
         if (!files)
             return FALSE;
         make_relative(t, dir, files);

@@ -23,7 +23,7 @@ typedef enum { MEANS_TREE, MEANS_V1, MEANS_V2 } Means;
 struct ConfineHost {
     gboolean own_process, probed;
     Means means;
-    char *base;         /* the folder that trials' groups are made in; NULL for MEANS_TREE */
+    char *base; /* the folder that trials' groups are made in; NULL for MEANS_TREE */
     cpu_set_t all, taken;
 };
 
@@ -167,13 +167,13 @@ void confine_host_free(ConfineHost *host)
 
 const char *confine_host_means(const ConfineHost *host)
 {
-    static const char *const names[] = { "process tree", "cgroup v1", "cgroup v2" };
+    static const char *const names[] = {"process tree", "cgroup v1", "cgroup v2"};
     return names[host->means];
 }
 
 static char *make_group(Confine *l, const char *name)
 {
-    static const char *const limit_file[] = { NULL, "memory.limit_in_bytes", "memory.max" };
+    static const char *const limit_file[] = {NULL, "memory.limit_in_bytes", "memory.max"};
     ConfineHost *host = l->host;
     probe(host);
     if (host->means == MEANS_TREE)
@@ -207,8 +207,8 @@ static void take_cores(Confine *l, guint n, ExecSpec *spec)
     spec->cores = g_memdup2(&l->cores, sizeof l->cores);
 }
 
-Confine *confine_new(ConfineHost *host, const char *name, const Request *request, gboolean pin,
-        ExecSpec *spec)
+Confine *confine_new(
+        ConfineHost *host, const char *name, const Request *request, gboolean pin, ExecSpec *spec)
 {
     Confine *l = g_new0(Confine, 1);
     l->host = host;
@@ -223,7 +223,8 @@ Confine *confine_new(ConfineHost *host, const char *name, const Request *request
     return l;
 }
 
-/* Resident bytes of one process; shared pages count as parts of a page each where the kernel says so. */
+/* Resident bytes of one process; shared pages count as parts of a page each where the kernel says
+ * so. */
 static gint64 process_bytes(pid_t pid)
 {
     char folder[64];
@@ -239,7 +240,7 @@ static gint64 process_bytes(pid_t pid)
 static gint64 tree_bytes(const Confine *l)
 {
     pid_t pid = exec_pid(l->exec);
-    ProcTree tree = { .root = pid, .group = pid };
+    ProcTree tree = {.root = pid, .group = pid};
     if (pid <= 0)
         return 0;
     g_autoptr(GArray) procs = proctree_find(&tree);
@@ -289,7 +290,7 @@ gboolean confine_exceeded(const Confine *l)
 
 gint64 confine_mem_peak_bytes(const Confine *l)
 {
-    static const char *const peak_file[] = { NULL, "memory.max_usage_in_bytes", "memory.peak" };
+    static const char *const peak_file[] = {NULL, "memory.max_usage_in_bytes", "memory.peak"};
     gint64 peak = l->group ? get_number(l->group, peak_file[l->host->means], NULL) : 0;
     return MAX(peak, l->peak_bytes);
 }

@@ -11,8 +11,8 @@
 
 /* Of a worker: which cores are taken, where groups can be made. */
 typedef struct ConfineHost ConfineHost;
-/* `own_process`: the process is a worker and nothing else, so it may move itself into a group of its own,
- * which v2 demands before it lets us limit others. */
+/* `own_process`: the process is a worker and nothing else, so it may move itself into a group of
+ * its own, which v2 demands before it lets us limit others. */
 ConfineHost *confine_host_new(gboolean own_process);
 void confine_host_free(ConfineHost *host); /* removes its groups; NULL is ignored */
 /* "cgroup v2", "cgroup v1" or "process tree": how memory is limited, for the log. */
@@ -25,8 +25,8 @@ typedef void (*ConfineExceeded)(gpointer data);
 /* Reserves cores if `pin` (whole ones; none if fewer are free) and prepares the memory limit of
  * `request`, and enters both in `spec`. Never fails: what can't be had is not limited, or is
  * watched. `name` is unique among the host's limits. */
-Confine *confine_new(ConfineHost *host, const char *name, const Request *request, gboolean pin,
-        ExecSpec *spec);
+Confine *confine_new(
+        ConfineHost *host, const char *name, const Request *request, gboolean pin, ExecSpec *spec);
 /* Begins to watch the process of `exec`, which may be about to start, on `context`. */
 void confine_watch(Confine *l, GMainContext *context, const Exec *exec, ConfineExceeded exceeded,
         gpointer data);

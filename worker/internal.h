@@ -29,19 +29,19 @@ struct Worker {
     void *zmq;
     gboolean own_zmq;
     Link *link;
-    Value *have;       /* what we tell: map */
+    Value *have; /* what we tell: map */
     char **labels;
-    char **gpus;       /* device names, in the order of Taken.gpu_mask */
-    Resources res;     /* what is free */
+    char **gpus;   /* device names, in the order of Taken.gpu_mask */
+    Resources res; /* what is free */
     ConfineHost *confine;
     gint64 connect_us, give_up_us, ends_us, idle_exit_us;
-    Place *place;      /* NULL until a task comes that is not in place */
+    Place *place; /* NULL until a task comes that is not in place */
     BlobStore *blobs;
     guint64 cache_bytes;
-    GPtrArray *tasks;  /* WTask, in the order they came */
+    GPtrArray *tasks; /* WTask, in the order they came */
     gboolean in_place, draining, stopping, over;
     gint64 idle_since_us;
-    GSource *begin;    /* a look at what can begin is due */
+    GSource *begin; /* a look at what can begin is due */
     GSource *tick;
 };
 
@@ -51,7 +51,7 @@ typedef enum {
     W_READY,   /* waits for room */
     W_PREPARE, /* has room; told as started, about to be */
     W_RUNNING,
-    W_REPORT,  /* over; its report is not acknowledged */
+    W_REPORT, /* over; its report is not acknowledged */
 } WTaskStage;
 
 typedef struct WTask {
@@ -64,23 +64,23 @@ typedef struct WTask {
     Run *run;
     Request request;
     Taken taken;
-    gboolean holds;        /* counts in w->res */
+    gboolean holds; /* counts in w->res */
     gboolean want_output, in_place, asks_cpus, memory_exceeded;
     gboolean stop_asked, dropped, hand_back;
     gint64 grace_us;
     char **sync;
-    GPtrArray *files;      /* as they came */
+    GPtrArray *files; /* as they came */
     TransferWant want;
-    GPtrArray *before;     /* scan after building */
+    GPtrArray *before; /* scan after building */
     Exec *exec;
-    Confine *confine;       /* while the process runs */
+    Confine *confine; /* while the process runs */
     guint64 output_sent;
     gint64 started_us;
     MsgDone done;
-    GPtrArray *changes;    /* the report's list */
-    GPtrArray *children;   /* runs that it made: see children.h */
+    GPtrArray *changes;  /* the report's list */
+    GPtrArray *children; /* runs that it made: see children.h */
     TransferOffer offer;
-    gint64 report_at_us;   /* monotonic: when to repeat the report */
+    gint64 report_at_us; /* monotonic: when to repeat the report */
     guint reports;
     GSource *later;
     gint64 mem_peak_bytes;
@@ -105,9 +105,9 @@ void wtask_start(Worker *w, const MsgStart *m);
 void wtask_files(Worker *w, MsgFiles *m);
 void wtask_stop(Worker *w, const MsgStop *m);
 void wtask_ack(Worker *w, const MsgAck *m);
-void wtask_begin(WTask *t);          /* it has room */
+void wtask_begin(WTask *t); /* it has room */
 void wtask_end_process(WTask *t, gint64 grace_us);
-void wtask_drop(WTask *t);           /* not ours any more: end it, say nothing */
+void wtask_drop(WTask *t); /* not ours any more: end it, say nothing */
 void wtask_give_back(WTask *t, const char *reason);
 void wtask_report(WTask *t);
 void wtask_free(gpointer task);
@@ -115,11 +115,11 @@ gboolean wtask_unstarted(const WTask *t);
 
 /* place.c */
 Place *place_new(const char *home, const char *session, GError **error);
-void place_free(Place *p); /* removes it */
+void place_free(Place *p);                                      /* removes it */
 char *place_task_home(Place *p, guint64 lease, GError **error); /* made; NULL with error */
-gboolean place_build(WTask *t, GError **error);           /* its directory, from t->files */
-GPtrArray *place_attributes(WTask *t);                    /* small ones, as they are now */
-GPtrArray *place_changes(WTask *t, GError **error);       /* since it was built */
+gboolean place_build(WTask *t, GError **error);                 /* its directory, from t->files */
+GPtrArray *place_attributes(WTask *t);                          /* small ones, as they are now */
+GPtrArray *place_changes(WTask *t, GError **error);             /* since it was built */
 
 /* machine.c */
 Value *machine_resources(int slots, const Value *have); /* map for HELLO */

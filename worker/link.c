@@ -22,16 +22,16 @@ struct Link {
     ZSource *z;
     ZMonitor *monitor;
     Transfer *xfer;
-    gboolean up;        /* welcomed, and not lost since */
+    gboolean up; /* welcomed, and not lost since */
     gboolean ever_up;
     gboolean handshaken;
-    gboolean reached;   /* somebody accepted a connection */
+    gboolean reached; /* somebody accepted a connection */
     char *instance;
     gint64 lease_us;
-    gint64 heard_us;    /* monotonic: last message, or when we began */
-    gint64 said_us;     /* last PING or HELLO */
-    gint64 pause_us;    /* between tries; grows */
-    char *refusal;      /* why a handshake did not succeed */
+    gint64 heard_us; /* monotonic: last message, or when we began */
+    gint64 said_us;  /* last PING or HELLO */
+    gint64 pause_us; /* between tries; grows */
+    char *refusal;   /* why a handshake did not succeed */
     guint64 seq;
 };
 
@@ -51,10 +51,22 @@ gboolean link_send(Link *l, MsgKind kind, const void *msg)
     return l->up && send_now(l, kind, msg);
 }
 
-gboolean link_up(Link *l) { return l->up; }
-Transfer *link_transfer(Link *l) { return l->xfer; }
-gint64 link_lease_us(Link *l) { return l->lease_us; }
-gint64 link_silent_us(Link *l) { return clock_monotonic_us() - l->heard_us; }
+gboolean link_up(Link *l)
+{
+    return l->up;
+}
+Transfer *link_transfer(Link *l)
+{
+    return l->xfer;
+}
+gint64 link_lease_us(Link *l)
+{
+    return l->lease_us;
+}
+gint64 link_silent_us(Link *l)
+{
+    return clock_monotonic_us() - l->heard_us;
+}
 
 /* ---- hello ---- */
 
@@ -74,10 +86,18 @@ static void say_hello(Link *l)
         if (!t->dropped)
             g_ptr_array_add(held, held_task_new(t->task, t->lease, t->run_id, held_state(t)));
     }
-    MsgHello m = { .version = WIRE_VERSION, .role = (char *)"worker", .name = w->name,
-        .software = (char *)"guild", .session = w->session, .resources = w->have,
-        .labels = w->labels, .home_token = token, .boot_id = boot, .pid = (int)getpid(),
-        .ends_us = w->ends_us, .held = held };
+    MsgHello m = {.version = WIRE_VERSION,
+            .role = (char *)"worker",
+            .name = w->name,
+            .software = (char *)"guild",
+            .session = w->session,
+            .resources = w->have,
+            .labels = w->labels,
+            .home_token = token,
+            .boot_id = boot,
+            .pid = (int)getpid(),
+            .ends_us = w->ends_us,
+            .held = held};
     l->said_us = clock_monotonic_us();
     send_now(l, MSG_HELLO, &m);
 }
@@ -138,13 +158,14 @@ static void lost(Link *l, const char *why)
 static void on_refused(Link *l, const MsgRefused *m)
 {
     if (m->fatal) {
-        g_autofree char *text = g_strdup_printf("%s refused us: %s", l->w->url,
-                m->reason ? m->reason : "");
+        g_autofree char *text =
+                g_strdup_printf("%s refused us: %s", l->w->url, m->reason ? m->reason : "");
         worker_over(l->w, 1, text);
         return;
     }
     l->up = FALSE;
-    /* It answers so to each message that was on its way when it was restarted: one HELLO is enough. */
+    /* It answers so to each message that was on its way when it was restarted: one HELLO is enough.
+     */
     if (clock_monotonic_us() - l->said_us > HELLO_AGAIN_US)
         say_hello(l);
 }
@@ -214,7 +235,7 @@ static char *why_unreachable(const char *url, gboolean *no_host)
 {
     g_autofree char *host = g_strdup(strstr(url, "://") ? strstr(url, "://") + 3 : url);
     char *colon = strrchr(host, ':');
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     *no_host = FALSE;
     if (!colon)
         return NULL;
@@ -229,7 +250,7 @@ static char *why_unreachable(const char *url, gboolean *no_host)
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int problem = connect(fd, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
     if (problem == EINPROGRESS) {
-        struct pollfd p = { fd, POLLOUT, 0 };
+        struct pollfd p = {fd, POLLOUT, 0};
         socklen_t len = sizeof problem;
         problem = ETIMEDOUT;
         if (poll(&p, 1, 500) == 1)
@@ -309,7 +330,8 @@ static void give_up(Link *l)
         text = g_strdup_printf("cannot reach a coordinator at %s: %s", w->url, problem);
     else if (!l->ever_up && l->reached && !l->handshaken && !l->refusal)
         text = g_strdup_printf("%s does not accept the key: it is for another coordinator, or what "
-                               "listens there is none", w->url);
+                               "listens there is none",
+                w->url);
     else if (l->refusal && !l->ever_up)
         text = g_strdup_printf("%s refused the connection: %s", w->url, l->refusal);
     else
@@ -331,7 +353,7 @@ void link_tick(Link *l, gint64 now_us)
         return;
     }
     if (l->up && now_us - l->said_us >= l->lease_us / 6) {
-        MsgPing ping = { .seq = ++l->seq };
+        MsgPing ping = {.seq = ++l->seq};
         l->said_us = now_us;
         send_now(l, MSG_PING, &ping);
     } else if (!l->up && l->handshaken && now_us - l->said_us >= l->pause_us) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this machine has: cores that we may use, memory, GPUs as nvidia-smi lists them. What the user says
- * goes over what is found. */
+/* What this machine has: cores that we may use, memory, GPUs as nvidia-smi lists them. What the
+ * user says goes over what is found. */
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,9 +30,8 @@ static Value *found_gpus(void)
     Value *list = value_new_list();
     g_autofree char *program = g_find_program_in_path("nvidia-smi");
     g_autofree char *out = NULL;
-    if (!program || !g_spawn_command_line_sync(
-                            "nvidia-smi --query-gpu=index --format=csv,noheader", &out, NULL, NULL,
-                            NULL))
+    if (!program || !g_spawn_command_line_sync("nvidia-smi --query-gpu=index --format=csv,noheader",
+                            &out, NULL, NULL, NULL))
         return list;
     g_auto(GStrv) lines = g_strsplit(out ? out : "", "\n", -1);
     for (char **line = lines; *line && value_list_size(list) < RES_MAX_GPUS; line++)

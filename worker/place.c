@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where runs of another machine's coordinator are built and executed: each in a small home of its
- * own, HOME/worker/SESSION/LEASE, so that nothing of it mixes with the user's runs, and a run that makes
- * runs finds a home in which all other runs are its own. They share one cache. The session's folder is held by a lock; what a worker that was killed left behind goes when the next one starts. */
+ * own, HOME/worker/SESSION/LEASE, so that nothing of it mixes with the user's runs, and a run that
+ * makes runs finds a home in which all other runs are its own. They share one cache. The session's
+ * folder is held by a lock; what a worker that was killed left behind goes when the next one
+ * starts. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -109,7 +111,7 @@ gboolean place_build(WTask *t, GError **error)
 static gboolean only_attributes(const char *rel, gboolean is_dir, gpointer data)
 {
     return !strcmp(rel, ".guild") || !strcmp(rel, ".guild/attrs") ||
-            g_str_has_prefix(rel, ".guild/attrs/");
+           g_str_has_prefix(rel, ".guild/attrs/");
 }
 
 GPtrArray *place_attributes(WTask *t)
@@ -119,7 +121,7 @@ GPtrArray *place_attributes(WTask *t)
     for (guint i = 0; files && i < files->len;) {
         FileEntry *e = files->pdata[i];
         gboolean fits = e->kind == FILE_REGULAR && e->data && i < WIRE_MAX_FILES &&
-                total + e->size < WIRE_MAX_FRAME / 2;
+                        total + e->size < WIRE_MAX_FRAME / 2;
         total += fits ? e->size : 0;
         if (fits)
             i++;
@@ -129,8 +131,9 @@ GPtrArray *place_attributes(WTask *t)
     return files;
 }
 
-/* `sync` patterns choose among the run's own files, the last that matches decides; with "!" in front it
- * leaves out, and a list that begins so begins with everything. What guild writes always goes home. */
+/* `sync` patterns choose among the run's own files, the last that matches decides; with "!" in
+ * front it leaves out, and a list that begins so begins with everything. What guild writes always
+ * goes home. */
 static gboolean goes_home(const char *rel, gboolean is_dir, gpointer task)
 {
     const WTask *t = task;
@@ -149,8 +152,8 @@ static gboolean goes_home(const char *rel, gboolean is_dir, gpointer task)
 
 GPtrArray *place_changes(WTask *t, GError **error)
 {
-    g_autoptr(GPtrArray) changes = filelist_changes(t->dir, t->before, FILELIST_INLINE, goes_home, t,
-            error);
+    g_autoptr(GPtrArray) changes =
+            filelist_changes(t->dir, t->before, FILELIST_INLINE, goes_home, t, error);
     if (!changes || !children_add(t, changes, error))
         return NULL;
     return g_steal_pointer(&changes);

@@ -24,7 +24,10 @@ static gboolean wtask_send(MsgKind kind, const void *msg, gpointer worker)
     return link_send(((Worker *)worker)->link, kind, msg);
 }
 
-gboolean wtask_unstarted(const WTask *t) { return t->stage < W_PREPARE; }
+gboolean wtask_unstarted(const WTask *t)
+{
+    return t->stage < W_PREPARE;
+}
 
 static WTask *find(Worker *w, guint64 task, guint64 lease)
 {
@@ -92,7 +95,7 @@ void wtask_report(WTask *t)
     if (t->changes) {
         if (!t->offer)
             t->offer = transfer_offer(link_transfer(w->link), t->dir, t->changes);
-        MsgFiles head = { .task = t->task, .lease = t->lease };
+        MsgFiles head = {.task = t->task, .lease = t->lease};
         if (!transfer_send_files(wtask_send, w, &head, t->changes))
             return;
     }
@@ -115,9 +118,14 @@ static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
     }
     t->stage = W_REPORT;
     g_free(t->done.error);
-    t->done = (MsgDone){ .task = t->task, .lease = t->lease, .exit_status = exit_status,
-        .error = g_strdup(error), .cause = cause, .started_us = t->started_us,
-        .stopped_us = clock_timestamp_us(), .mem_peak_bytes = t->mem_peak_bytes };
+    t->done = (MsgDone){.task = t->task,
+            .lease = t->lease,
+            .exit_status = exit_status,
+            .error = g_strdup(error),
+            .cause = cause,
+            .started_us = t->started_us,
+            .stopped_us = clock_timestamp_us(),
+            .mem_peak_bytes = t->mem_peak_bytes};
     if (!t->in_place && t->before && cause != DONE_LOST) {
         t->changes = place_changes(t, &err);
         if (!t->changes) {
@@ -139,7 +147,7 @@ void wtask_ack(Worker *w, const MsgAck *m)
 
 void wtask_give_back(WTask *t, const char *reason)
 {
-    MsgReturned m = { t->task, t->lease, (char *)reason };
+    MsgReturned m = {t->task, t->lease, (char *)reason};
     link_send(t->w->link, MSG_RETURNED, &m);
     forget(t);
 }
@@ -154,8 +162,12 @@ static void on_output(Exec *exec, RunStream stream, const char *data, gsize len,
     while (len) {
         gsize n = MIN(len, WIRE_CHUNK);
         g_autoptr(GBytes) bytes = g_bytes_new(data, n);
-        MsgOutput m = { .task = t->task, .lease = t->lease, .offset = t->output_sent,
-            .stream = stream, .time_us = clock_timestamp_us(), .data = bytes };
+        MsgOutput m = {.task = t->task,
+                .lease = t->lease,
+                .offset = t->output_sent,
+                .stream = stream,
+                .time_us = clock_timestamp_us(),
+                .data = bytes};
         link_send(t->w->link, MSG_OUTPUT, &m);
         t->output_sent += n;
         data += n;
@@ -217,8 +229,8 @@ static char **request_env(WTask *t)
         g_strv_builder_add(b, s->str);
     }
     if (t->asks_cpus) {
-        g_autofree char *s = g_strdup_printf("OMP_NUM_THREADS=%d",
-                (int)MAX(1, t->request.cpus / AMOUNT_ONE));
+        g_autofree char *s =
+                g_strdup_printf("OMP_NUM_THREADS=%d", (int)MAX(1, t->request.cpus / AMOUNT_ONE));
         g_strv_builder_add(b, s);
     }
     return g_strv_builder_end(b);
@@ -239,8 +251,12 @@ static void say_started(WTask *t)
 {
     g_autoptr(Value) devices = device_names(t);
     g_autoptr(GPtrArray) attrs = t->in_place ? NULL : place_attributes(t);
-    MsgStarted m = { .task = t->task, .lease = t->lease, .started_us = t->started_us,
-        .pid = t->exec ? (int)exec_pid(t->exec) : 0, .devices = devices, .files = attrs };
+    MsgStarted m = {.task = t->task,
+            .lease = t->lease,
+            .started_us = t->started_us,
+            .pid = t->exec ? (int)exec_pid(t->exec) : 0,
+            .devices = devices,
+            .files = attrs};
     link_send(t->w->link, MSG_STARTED, &m);
 }
 
@@ -267,9 +283,10 @@ static gboolean claim(WTask *t, char **status, GError **error)
 static gboolean start_process(WTask *t, GError **error)
 {
     /* In place it was said to have started; elsewhere that is said once its pid is known. */
-    const ExecCallbacks callbacks = { .output = on_output, .exited = on_exited,
-        .failed = t->in_place ? on_start_failed : NULL };
-    OpRequest req = { .home = t->in_place ? t->w->home : t->home };
+    const ExecCallbacks callbacks = {.output = on_output,
+            .exited = on_exited,
+            .failed = t->in_place ? on_start_failed : NULL};
+    OpRequest req = {.home = t->in_place ? t->w->home : t->home};
     g_autoptr(Op) op = op_for_run(t->run, NULL, &req, error);
     g_autoptr(Run) run = op ? op_init_run(op, t->dir, error) : NULL;
     if (!run || !op_prepare_start(op, t->run, FALSE, error))
@@ -323,8 +340,8 @@ void wtask_begin(WTask *t)
     t->started_us = clock_timestamp_us();
     if (t->in_place)
         say_started(t);
-    /* From a later turn of the loop: in one process with the coordinator, it says that the trial runs before
-     * the trial says anything. */
+    /* From a later turn of the loop: in one process with the coordinator, it says that the trial
+     * runs before the trial says anything. */
     t->later = g_idle_source_new();
     g_source_set_priority(t->later, G_PRIORITY_DEFAULT + 10);
     g_source_set_callback(t->later, prepare, t, NULL);

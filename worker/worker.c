@@ -29,7 +29,7 @@ void worker_over(Worker *w, int status, const char *error)
 
 static void say_bye(Worker *w, const char *reason)
 {
-    MsgBye m = { (char *)reason };
+    MsgBye m = {(char *)reason};
     link_send(w->link, MSG_BYE, &m);
 }
 

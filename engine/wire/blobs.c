@@ -14,10 +14,10 @@
 #include "engine/base/fs.h"
 
 struct BlobStore {
-    char *dir;         /* HOME/cache/blobs */
-    guint64 limit;     /* bytes; 0: none */
-    guint64 size;      /* bytes of all blobs, as far as we know */
-    GHashTable *pins;  /* digest → count */
+    char *dir;        /* HOME/cache/blobs */
+    guint64 limit;    /* bytes; 0: none */
+    guint64 size;     /* bytes of all blobs, as far as we know */
+    GHashTable *pins; /* digest → count */
 };
 
 struct BlobWriter {
@@ -80,7 +80,7 @@ int blobs_open_fd(const char *digest, gpointer blob_store, GError **error)
         return -1;
     }
     /* Our own stamp of use, for blobs_trim(). */
-    futimens(fd, (struct timespec[]){ { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_OMIT } });
+    futimens(fd, (struct timespec[]){{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}});
     return fd;
 }
 
@@ -96,7 +96,10 @@ gboolean blobs_take(const char *digest, int dirfd, const char *name, gpointer bl
     return TRUE;
 }
 
-guint64 blobs_size(BlobStore *b) { return b->size; }
+guint64 blobs_size(BlobStore *b)
+{
+    return b->size;
+}
 
 /* ---- receiving ---- */
 
@@ -179,7 +182,10 @@ BlobWriter *blobs_begin(BlobStore *b, const char *digest, guint64 size, GError *
     return w;
 }
 
-guint64 blob_writer_offset(BlobWriter *w) { return w->offset; }
+guint64 blob_writer_offset(BlobWriter *w)
+{
+    return w->offset;
+}
 
 gboolean blob_writer_add(BlobWriter *w, const void *data, gsize len, GError **error)
 {
@@ -204,8 +210,8 @@ gboolean blob_writer_add(BlobWriter *w, const void *data, gsize len, GError **er
     return TRUE;
 }
 
-static gboolean name_blob(BlobStore *b, const char *part, const char *digest, guint64 size,
-        GError **error)
+static gboolean name_blob(
+        BlobStore *b, const char *part, const char *digest, guint64 size, GError **error)
 {
     g_autofree char *path = blobs_path(b, digest);
     g_autofree char *dir = g_path_get_dirname(path);
@@ -321,7 +327,7 @@ void blobs_trim(BlobStore *b)
 {
     if (!b->limit || b->size <= b->limit)
         return;
-    Trim t = { b, g_ptr_array_new_with_free_func(old_free), 0 };
+    Trim t = {b, g_ptr_array_new_with_free_func(old_free), 0};
     fs_walk(b->dir, FALSE, collect, &t, NULL);
     g_ptr_array_sort(t.old, by_use);
     guint64 goal = b->limit / 10 * 9; /* some air, so that not every blob walks the store */

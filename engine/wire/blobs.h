@@ -18,8 +18,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlobStore, blobs_close)
 gboolean blobs_has(BlobStore *b, const char *digest);
 /* A descriptor to read it by; also FileListOpen (data = BlobStore*). */
 int blobs_open_fd(const char *digest, gpointer blob_store, GError **error);
-/* The blob leaves the store and becomes the file `name` in the folder `dirfd`, if nobody else has it
- * pinned and it is on the same file system; also FileListTake. */
+/* The blob leaves the store and becomes the file `name` in the folder `dirfd`, if nobody else has
+ * it pinned and it is on the same file system; also FileListTake. */
 gboolean blobs_take(const char *digest, int dirfd, const char *name, gpointer blob_store);
 char *blobs_path(BlobStore *b, const char *digest);
 

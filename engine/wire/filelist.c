@@ -100,8 +100,8 @@ static char *digest_fd(int fd, guint64 *size, GError **error)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s",
-                    g_strerror(errno));
+            g_set_error(
+                    error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s", g_strerror(errno));
             sha256_free(sum);
             return NULL;
         }
@@ -132,8 +132,8 @@ static void learn(DigestCache *cache, const struct stat *st, const char *digest)
     g_hash_table_insert(cache->known, stat_key(st), g_strdup(digest));
 }
 
-static char *cached_digest(DigestCache *cache, int fd, const struct stat *st, guint64 *size,
-        GError **error)
+static char *cached_digest(
+        DigestCache *cache, int fd, const struct stat *st, guint64 *size, GError **error)
 {
     g_autofree char *key = stat_key(st);
     const char *known = cache ? g_hash_table_lookup(cache->known, key) : NULL;
@@ -165,7 +165,7 @@ static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error);
 static gboolean wants_inline(const Scan *s, const char *rel, const struct stat *st)
 {
     return (s->flags & FILELIST_INLINE) && st->st_size <= FILELIST_INLINE_MAX &&
-            g_str_has_prefix(rel, ".guild/") && !g_str_has_prefix(rel, ".guild/sourcecode/");
+           g_str_has_prefix(rel, ".guild/") && !g_str_has_prefix(rel, ".guild/sourcecode/");
 }
 
 static GBytes *read_small(int fd, gsize limit)
@@ -258,7 +258,7 @@ static gboolean scan_entry(Scan *s, int dirfd, const char *rel, const char *name
     int follow = 0;
     if (S_ISLNK(st.st_mode)) {
         follow = (s->flags & FILELIST_FOLLOW_OUTSIDE) && outside(s, rel) &&
-                fstatat(dirfd, name, &st, 0) == 0;
+                 fstatat(dirfd, name, &st, 0) == 0;
         if (!follow) {
             char target[4097];
             gssize n = readlinkat(dirfd, name, target, sizeof target - 1);
@@ -306,8 +306,8 @@ static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error)
     g_ptr_array_sort(names, compare_names);
     gboolean ok = TRUE;
     for (guint i = 0; ok && i < names->len; i++) {
-        g_autofree char *path = *rel ? g_strconcat(rel, "/", names->pdata[i], NULL)
-                                     : g_strdup(names->pdata[i]);
+        g_autofree char *path =
+                *rel ? g_strconcat(rel, "/", names->pdata[i], NULL) : g_strdup(names->pdata[i]);
         ok = scan_entry(s, dirfd, path, names->pdata[i], error);
     }
     closedir(dir);
@@ -329,8 +329,12 @@ GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter f
         return NULL;
     }
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
-    Scan s = { .root = root, .flags = flags, .filter = filter, .data = data, .cache = cache,
-        .files = files };
+    Scan s = {.root = root,
+            .flags = flags,
+            .filter = filter,
+            .data = data,
+            .cache = cache,
+            .files = files};
     gboolean ok = scan_dir(&s, fd, "", error);
     g_free(s.real_root);
     if (!ok)
@@ -426,8 +430,8 @@ typedef struct {
 static gboolean take_content(Build *b, int dirfd, const char *name, const FileEntry *e)
 {
     return b->take && e->digest && e->size >= TAKE_BYTES &&
-            GPOINTER_TO_UINT(g_hash_table_lookup(b->counts, e->digest)) == 1 &&
-            b->take(e->digest, dirfd, name, b->data);
+           GPOINTER_TO_UINT(g_hash_table_lookup(b->counts, e->digest)) == 1 &&
+           b->take(e->digest, dirfd, name, b->data);
 }
 
 static int write_content(Build *b, int dirfd, const char *name, const FileEntry *e, GError **error)
@@ -452,19 +456,19 @@ static int write_content(Build *b, int dirfd, const char *name, const FileEntry 
     return out;
 }
 
-static gboolean build_file(Build *b, int dirfd, const char *name, const FileEntry *e,
-        GError **error)
+static gboolean build_file(
+        Build *b, int dirfd, const char *name, const FileEntry *e, GError **error)
 {
     clear_way(dirfd, name);
     int out = take_content(b, dirfd, name, e)
-            ? openat(dirfd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
-            : write_content(b, dirfd, name, e, error);
+                      ? openat(dirfd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
+                      : write_content(b, dirfd, name, e, error);
     if (out < 0)
         return error && *error ? FALSE : io_error(error, "write", b->root, e->path);
     gboolean ok = fchmod(out, e->mode & 0777) == 0;
     if (ok && e->mtime_us > 0) {
-        struct timespec t = { e->mtime_us / G_USEC_PER_SEC, e->mtime_us % G_USEC_PER_SEC * 1000 };
-        futimens(out, (struct timespec[]){ t, t });
+        struct timespec t = {e->mtime_us / G_USEC_PER_SEC, e->mtime_us % G_USEC_PER_SEC * 1000};
+        futimens(out, (struct timespec[]){t, t});
     }
     struct stat st;
     if (ok && b->cache && e->digest && fstat(out, &st) == 0 && is_settled(&st) &&
@@ -523,7 +527,7 @@ gboolean filelist_build_taking(const char *root, GPtrArray *files, FileListOpen 
     if (rootfd < 0)
         return io_error(error, "open", root, "");
     g_autoptr(GHashTable) counts = count_digests(files);
-    Build b = { root, open_blob, take, data, cache, counts };
+    Build b = {root, open_blob, take, data, cache, counts};
     gboolean ok = TRUE;
     for (guint i = 0; ok && i < files->len; i++) {
         FileEntry *e = files->pdata[i];
@@ -541,8 +545,8 @@ gboolean filelist_build_taking(const char *root, GPtrArray *files, FileListOpen 
     return ok;
 }
 
-gboolean filelist_build(const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data,
-        GError **error)
+gboolean filelist_build(
+        const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data, GError **error)
 {
     return filelist_build_taking(root, files, open_blob, NULL, data, NULL, error);
 }
@@ -555,7 +559,7 @@ static gboolean untouched(const FileEntry *a, const FileEntry *b)
     if (a->kind == FILE_LINK)
         return !g_strcmp0(a->target, b->target);
     return a->mode == b->mode &&
-            (a->kind == FILE_DIR || (a->size == b->size && a->mtime_us == b->mtime_us));
+           (a->kind == FILE_DIR || (a->size == b->size && a->mtime_us == b->mtime_us));
 }
 
 /* Reads a changed file into its entry. FALSE: it went meanwhile. */
@@ -572,7 +576,7 @@ static gboolean read_changed(const char *root, FileEntry *e, FileListFlags flags
         return FALSE;
     }
     g_autoptr(GPtrArray) one = g_ptr_array_new_with_free_func(file_entry_free);
-    Scan s = { .root = root, .flags = flags & ~FILELIST_NO_DIGEST, .files = one };
+    Scan s = {.root = root, .flags = flags & ~FILELIST_NO_DIGEST, .files = one};
     gboolean ok = scan_file(&s, fd, e->path, &st, error);
     close(fd);
     if (!ok)
@@ -587,14 +591,15 @@ static gboolean read_changed(const char *root, FileEntry *e, FileListFlags flags
 GPtrArray *filelist_changes(const char *root, GPtrArray *before, FileListFlags flags,
         FileListFilter filter, gpointer data, GError **error)
 {
-    g_autoptr(GPtrArray) after = filelist_scan(root, flags | FILELIST_NO_DIGEST, filter, data, NULL,
-            error);
+    g_autoptr(GPtrArray) after =
+            filelist_scan(root, flags | FILELIST_NO_DIGEST, filter, data, NULL, error);
     if (!after)
         return NULL;
     g_autoptr(GPtrArray) changes = g_ptr_array_new_with_free_func(file_entry_free);
     for (guint i = before->len; i-- > 0;) { /* what is in a folder goes before it */
         FileEntry *e = before->pdata[i];
-        if (!filelist_find(after, e->path) && (!filter || filter(e->path, e->kind == FILE_DIR, data)))
+        if (!filelist_find(after, e->path) &&
+                (!filter || filter(e->path, e->kind == FILE_DIR, data)))
             g_ptr_array_add(changes, file_entry_new(e->path, FILE_GONE));
     }
     g_ptr_array_set_free_func(after, NULL);

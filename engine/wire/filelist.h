@@ -65,22 +65,23 @@ GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter f
 typedef int (*FileListOpen)(const char *digest, gpointer data, GError **error);
 
 /* Makes what the list says below `root` (which must exist): folders, files with their content and
- * modes, links; FILE_GONE is removed (folders only when empty). What is there already is replaced; what is there and not in the list stays. The
- * content is copied by the cheapest means (reflink) and is NOT checked again: FileListOpen gives
- * verified content. */
-gboolean filelist_build(const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data,
-        GError **error);
+ * modes, links; FILE_GONE is removed (folders only when empty). What is there already is replaced;
+ * what is there and not in the list stays. The content is copied by the cheapest means (reflink)
+ * and is NOT checked again: FileListOpen gives verified content. */
+gboolean filelist_build(
+        const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data, GError **error);
 
-/* Gives the content itself away: makes it the file `name` in the folder `dirfd`. FALSE: it can't. */
+/* Gives the content itself away: makes it the file `name` in the folder `dirfd`. FALSE: it can't.
+ */
 typedef gboolean (*FileListTake)(const char *digest, int dirfd, const char *name, gpointer data);
-/* The same for one who needs large content nowhere else: it is moved instead of copied. `cache` (may be
- * NULL) learns the digests of what was written, so that a scan need not read it again. */
+/* The same for one who needs large content nowhere else: it is moved instead of copied. `cache`
+ * (may be NULL) learns the digests of what was written, so that a scan need not read it again. */
 gboolean filelist_build_taking(const char *root, GPtrArray *files, FileListOpen open_blob,
         FileListTake take, gpointer data, DigestCache *cache, GError **error);
 
-/* What changed below `root` since `before` (a scan, FILELIST_NO_DIGEST is enough): entries that are new or
- * differ in kind, mode, size, time or target, and FILE_GONE for those that went. Only changed files are
- * read. */
+/* What changed below `root` since `before` (a scan, FILELIST_NO_DIGEST is enough): entries that are
+ * new or differ in kind, mode, size, time or target, and FILE_GONE for those that went. Only
+ * changed files are read. */
 GPtrArray *filelist_changes(const char *root, GPtrArray *before, FileListFlags flags,
         FileListFilter filter, gpointer data, GError **error);
 

@@ -33,16 +33,19 @@ struct KeyRing {
     gboolean readable;
 };
 
-GQuark keys_error_quark(void) { return g_quark_from_static_string("guild-keys-error"); }
+GQuark keys_error_quark(void)
+{
+    return g_quark_from_static_string("guild-keys-error");
+}
 
 static const struct {
     KeyRole role;
     const char *name;
 } roles[] = {
-    { ROLE_WORKER, "worker" },
-    { ROLE_CLIENT, "client" },
-    { ROLE_READER, "reader" },
-    { ROLE_OWNER, "owner" },
+        {ROLE_WORKER, "worker"},
+        {ROLE_CLIENT, "client"},
+        {ROLE_READER, "reader"},
+        {ROLE_OWNER, "owner"},
 };
 
 KeyRole key_role_parse(const char *name)
@@ -96,7 +99,8 @@ static Value *load_secret(const char *path, GError **error)
     if (st.st_mode & 077) {
         g_set_error(error, KEYS_ERROR, KEYS_ERROR_MODE,
                 "key file %s can be read by others (mode %04o); make it private with "
-                "'chmod 600 %s'", path, (guint)st.st_mode & 0777, path);
+                "'chmod 600 %s'",
+                path, (guint)st.st_mode & 0777, path);
         return NULL;
     }
     gsize len = 0;
@@ -136,8 +140,8 @@ static gboolean save_secret(const char *path, const Value *map, GError **error)
     return ok;
 }
 
-static gboolean take_key(const Value *map, const char *name, char *out, const char *path,
-        GError **error)
+static gboolean take_key(
+        const Value *map, const char *name, char *out, const char *path, GError **error)
 {
     const char *key = value_map_string(map, name, NULL);
     if (!key_text_ok(key)) {
@@ -209,7 +213,10 @@ void keyring_free(KeyRing *r)
     g_free(r);
 }
 
-static char *ring_path(KeyRing *r, const char *name) { return g_build_filename(r->dir, name, NULL); }
+static char *ring_path(KeyRing *r, const char *name)
+{
+    return g_build_filename(r->dir, name, NULL);
+}
 
 static void make_pair(char *public_key, char *secret_key)
 {
@@ -229,14 +236,14 @@ static gboolean load_server_key(KeyRing *r, gboolean create, GError **error)
     }
     g_autoptr(Value) map = load_secret(path, error);
     return map && take_key(map, "public_key", r->server_public, path, error) &&
-            take_key(map, "secret_key", r->server_secret, path, error);
+           take_key(map, "secret_key", r->server_secret, path, error);
 }
 
 static void read_entries(KeyRing *r)
 {
     g_autofree char *path = ring_path(r, "authorized");
     g_autoptr(Value) list = NULL;
-    struct stat st = { 0 };
+    struct stat st = {0};
     r->readable = stat(path, &st) == 0 && (list = yaml_parse_file(path, NULL)) != NULL;
     r->seen = st;
     g_hash_table_remove_all(r->by_key);
@@ -279,7 +286,7 @@ static gboolean write_entries(KeyRing *r, GError **error)
 static void refresh(KeyRing *r)
 {
     g_autofree char *path = ring_path(r, "authorized");
-    struct stat st = { 0 };
+    struct stat st = {0};
     if (stat(path, &st) < 0)
         memset(&st, 0, sizeof st);
     if (st.st_ino != r->seen.st_ino || st.st_size != r->seen.st_size ||
@@ -377,9 +384,18 @@ KeyRing *keyring_open(const char *home, gboolean create, GError **error)
     return ok ? g_steal_pointer(&r) : NULL;
 }
 
-const char *keyring_server_public(KeyRing *r) { return r->server_public; }
-const char *keyring_server_secret(KeyRing *r) { return r->server_secret; }
-const char *keyring_token(KeyRing *r) { return r->token; }
+const char *keyring_server_public(KeyRing *r)
+{
+    return r->server_public;
+}
+const char *keyring_server_secret(KeyRing *r)
+{
+    return r->server_secret;
+}
+const char *keyring_token(KeyRing *r)
+{
+    return r->token;
+}
 
 KeyRole keyring_role(KeyRing *r, const char *public_key, const char **name)
 {
@@ -427,8 +443,8 @@ gboolean keyring_revoke(KeyRing *r, const char *name_or_key, GError **error)
     return ok;
 }
 
-void keyring_foreach(KeyRing *r, void (*fn)(const char *, KeyRole, const char *, gpointer),
-        gpointer data)
+void keyring_foreach(
+        KeyRing *r, void (*fn)(const char *, KeyRole, const char *, gpointer), gpointer data)
 {
     refresh(r);
     for (guint i = 0; i < r->entries->len; i++) {

@@ -3,8 +3,8 @@
  *
  * In the coordinator's home, made at its first start:
  *   coordinator/server.key   the server's key pair, 0600
- *   coordinator/local.key    an access file for commands and workers on this home, 0600, role "owner"
- *   coordinator/authorized   who may speak: YAML list of {name, role, public_key, since}
+ *   coordinator/local.key    an access file for commands and workers on this home, 0600, role
+ * "owner" coordinator/authorized   who may speak: YAML list of {name, role, public_key, since}
  *   coordinator/token        proves that a worker sees this home
  *   coordinator/endpoint     where the running coordinator listens: "tcp://127.0.0.1:7707"
  * For another machine an access file is made (`guild coordinator authorize`) and copied over:
@@ -47,7 +47,8 @@ const char *key_role_name(KeyRole role);
 
 /* Reads an access file; refuses one that others may read. */
 AccessKey *access_key_load(const char *path, GError **error);
-gboolean access_key_save(const AccessKey *k, const char *path, GError **error); /* 0600, not over an existing file */
+gboolean access_key_save(
+        const AccessKey *k, const char *path, GError **error); /* 0600, not over an existing file */
 
 /* The coordinator's keys in a home: loads them, making what is missing. */
 typedef struct KeyRing KeyRing;
@@ -65,7 +66,8 @@ AccessKey *keyring_authorize(KeyRing *r, KeyRole role, const char *name, GError 
 /* Strikes out entries by name or public key; FALSE with error if there is none. */
 gboolean keyring_revoke(KeyRing *r, const char *name_or_key, GError **error);
 /* Each entry: fn(name, role, public key). */
-void keyring_foreach(KeyRing *r, void (*fn)(const char *, KeyRole, const char *, gpointer), gpointer data);
+void keyring_foreach(
+        KeyRing *r, void (*fn)(const char *, KeyRole, const char *, gpointer), gpointer data);
 
 char *keys_local_path(const char *home);    /* HOME/coordinator/local.key */
 char *keys_endpoint_path(const char *home); /* HOME/coordinator/endpoint */

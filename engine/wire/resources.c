@@ -7,7 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-GQuark resources_error_quark(void) { return g_quark_from_static_string("guild-resources-error"); }
+GQuark resources_error_quark(void)
+{
+    return g_quark_from_static_string("guild-resources-error");
+}
 
 void request_init(Request *r)
 {
@@ -23,17 +26,31 @@ typedef struct {
 } Unit;
 
 static const Unit mem_units[] = {
-    { "", 1 },
-    { "K", 1024. }, { "KiB", 1024. }, { "KB", 1000. },
-    { "M", 1048576. }, { "MiB", 1048576. }, { "MB", 1e6 },
-    { "G", 1073741824. }, { "GiB", 1073741824. }, { "GB", 1e9 },
-    { "T", 1099511627776. }, { "TiB", 1099511627776. }, { "TB", 1e12 },
-    { NULL, 0 },
+        {"", 1},
+        {"K", 1024.},
+        {"KiB", 1024.},
+        {"KB", 1000.},
+        {"M", 1048576.},
+        {"MiB", 1048576.},
+        {"MB", 1e6},
+        {"G", 1073741824.},
+        {"GiB", 1073741824.},
+        {"GB", 1e9},
+        {"T", 1099511627776.},
+        {"TiB", 1099511627776.},
+        {"TB", 1e12},
+        {NULL, 0},
 };
 static const Unit time_units[] = {
-    { "", 1 }, { "s", 1 }, { "m", 60 }, { "min", 60 }, { "h", 3600 }, { "d", 86400 }, { NULL, 0 },
+        {"", 1},
+        {"s", 1},
+        {"m", 60},
+        {"min", 60},
+        {"h", 3600},
+        {"d", 86400},
+        {NULL, 0},
 };
-static const Unit no_units[] = { { "", 1 }, { NULL, 0 } };
+static const Unit no_units[] = {{"", 1}, {NULL, 0}};
 
 /* "8G" or a number; FALSE if it is neither, negative, or not finite. */
 static gboolean read_quantity(const Value *v, const Unit *units, double *out)
@@ -127,8 +144,7 @@ static gboolean read_key(Request *r, const char *key, const Value *v)
         return TRUE;
     }
     if (!strcmp(key, "gpus"))
-        return read_amount(v, &r->gpus) &&
-                (r->gpus < AMOUNT_ONE || r->gpus % AMOUNT_ONE == 0);
+        return read_amount(v, &r->gpus) && (r->gpus < AMOUNT_ONE || r->gpus % AMOUNT_ONE == 0);
     if (!strcmp(key, "time")) {
         if (!read_quantity(v, time_units, &n) || n > 1e9)
             return FALSE;
@@ -157,7 +173,8 @@ gboolean request_from_value(const Value *map, Request *r, GError **error)
         g_autofree char *text = value_str(v);
         g_set_error(error, resources_error_quark(), 0,
                 "invalid amount '%s' for '%s' in a request (examples: cpus=4, mem=8G, gpus=0.5 or "
-                "gpus=2, license=1, labels=fast, time=1h)", text, value_map_key_at(map, i));
+                "gpus=2, license=1, labels=fast, time=1h)",
+                text, value_map_key_at(map, i));
         return FALSE;
     }
     return TRUE;
@@ -207,7 +224,7 @@ gboolean request_equal(const Request *a, const Request *b)
 guint request_hash(const Request *r)
 {
     guint64 h = (guint64)r->cpus * 31 + (guint64)r->mem_bytes * 17 + (guint64)r->gpus * 7 +
-            (guint64)r->time_us;
+                (guint64)r->time_us;
     for (guint i = 0; i < r->n_named; i++)
         h = h * 131 + r->named[i].name + (guint64)r->named[i].amount;
     for (guint i = 0; i < r->n_labels; i++)
@@ -272,8 +289,8 @@ static gboolean resource_key(Resources *r, const char *key, const Value *v)
     return TRUE;
 }
 
-gboolean resources_from_value(const Value *map, const char *const *labels, Resources *r,
-        GError **error)
+gboolean resources_from_value(
+        const Value *map, const char *const *labels, Resources *r, GError **error)
 {
     memset(r, 0, sizeof *r);
     r->cpus = AMOUNT_ONE;
@@ -316,8 +333,7 @@ static gboolean named_fit(const Resources *r, const Request *q, gboolean now)
         guint j = 0;
         while (j < r->n_named && r->named[j].name != q->named[i].name)
             j++;
-        if (j == r->n_named ||
-                (now ? r->named[j].free : r->named[j].total) < q->named[i].amount)
+        if (j == r->n_named || (now ? r->named[j].free : r->named[j].total) < q->named[i].amount)
             return FALSE;
     }
     return TRUE;
@@ -336,22 +352,21 @@ static gboolean gpus_fit(const Resources *r, Amount gpus)
 gboolean resources_fit_now(const Resources *r, const Request *q)
 {
     return r->cpus_free >= q->cpus && (!q->mem_bytes || r->mem_free_bytes >= q->mem_bytes) &&
-            (!q->gpus || gpus_fit(r, q->gpus)) && (!q->n_named || named_fit(r, q, TRUE)) &&
-            (!q->n_labels || has_labels(r, q));
+           (!q->gpus || gpus_fit(r, q->gpus)) && (!q->n_named || named_fit(r, q, TRUE)) &&
+           (!q->n_labels || has_labels(r, q));
 }
 
 gboolean resources_fit_ever(const Resources *r, const Request *q)
 {
     return r->cpus >= q->cpus && r->mem_bytes >= q->mem_bytes &&
-            (Amount)r->n_gpus * AMOUNT_ONE >= q->gpus && named_fit(r, q, FALSE) &&
-            has_labels(r, q);
+           (Amount)r->n_gpus * AMOUNT_ONE >= q->gpus && named_fit(r, q, FALSE) && has_labels(r, q);
 }
 
 char *resources_why_not(const Resources *r, const Request *q)
 {
     if (r->cpus < q->cpus)
-        return g_strdup_printf("%.6g cpus, of %.6g", (double)q->cpus / AMOUNT_ONE,
-                (double)r->cpus / AMOUNT_ONE);
+        return g_strdup_printf(
+                "%.6g cpus, of %.6g", (double)q->cpus / AMOUNT_ONE, (double)r->cpus / AMOUNT_ONE);
     if ((Amount)r->n_gpus * AMOUNT_ONE < q->gpus)
         return g_strdup_printf("%.6g gpus, of %u", (double)q->gpus / AMOUNT_ONE, r->n_gpus);
     if (r->mem_bytes < q->mem_bytes) {
@@ -362,7 +377,7 @@ char *resources_why_not(const Resources *r, const Request *q)
     if (!has_labels(r, q))
         return g_strdup("labels that it does not have");
     for (guint i = 0; i < q->n_named; i++) {
-        Request one = { .n_named = 1 };
+        Request one = {.n_named = 1};
         one.named[0] = q->named[i];
         if (!named_fit(r, &one, FALSE))
             return g_strdup_printf("%.6g %s", (double)q->named[i].amount / AMOUNT_ONE,
@@ -405,7 +420,7 @@ static void count_named(Resources *r, const Request *q, int sign)
 
 void resources_take(Resources *r, const Request *q, Taken *taken)
 {
-    *taken = (Taken){ 0 };
+    *taken = (Taken){0};
     r->cpus_free -= q->cpus;
     r->mem_free_bytes -= q->mem_bytes;
     if (q->gpus)

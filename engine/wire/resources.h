@@ -25,10 +25,13 @@ typedef struct Request {
     gint64 mem_bytes; /* 0: not asked */
     Amount gpus;
     guint n_named;
-    struct { GQuark name; Amount amount; } named[RES_MAX_NAMED]; /* sorted by name */
+    struct {
+        GQuark name;
+        Amount amount;
+    } named[RES_MAX_NAMED]; /* sorted by name */
     guint n_labels;
     GQuark labels[RES_MAX_NAMED]; /* sorted */
-    gint64 time_us;   /* 0: not stated */
+    gint64 time_us;               /* 0: not stated */
 } Request;
 
 /* The request of nothing in particular: one CPU. */
@@ -48,16 +51,19 @@ typedef struct Resources {
     Amount cpus, cpus_free;
     gint64 mem_bytes, mem_free_bytes;
     guint n_gpus;
-    gint16 gpu_free[RES_MAX_GPUS];  /* a device each, AMOUNT_ONE when idle */
+    gint16 gpu_free[RES_MAX_GPUS]; /* a device each, AMOUNT_ONE when idle */
     guint n_named;
-    struct { GQuark name; Amount total, free; } named[RES_MAX_NAMED];
+    struct {
+        GQuark name;
+        Amount total, free;
+    } named[RES_MAX_NAMED];
     guint n_labels;
     GQuark labels[RES_MAX_NAMED];
 } Resources;
 
 /* From the map of HELLO: cpus, mem (bytes), gpus (list of names or a number), NAME: amount. */
-gboolean resources_from_value(const Value *map, const char *const *labels, Resources *r,
-        GError **error);
+gboolean resources_from_value(
+        const Value *map, const char *const *labels, Resources *r, GError **error);
 
 /* What was taken: needed to give it back, and for CUDA_VISIBLE_DEVICES. */
 typedef struct Taken {

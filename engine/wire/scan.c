@@ -38,7 +38,7 @@ static gboolean skip_counted(Cursor *c, guint length_bytes, guint extra)
 /* Reads the head of one object. *items: how many objects follow inside it. */
 static gboolean scan_head(Cursor *c, guint64 *items)
 {
-    static const guint8 fixed[] = { 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17 }; /* from 0xca */
+    static const guint8 fixed[] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17}; /* from 0xca */
     guint64 b;
     *items = 0;
     if (!take_be(c, 1, &b))
@@ -76,8 +76,8 @@ static gboolean scan_head(Cursor *c, guint64 *items)
 
 gboolean wire_scan(const void *data, gsize len)
 {
-    Cursor c = { data, len };
-    guint64 open[WIRE_MAX_DEPTH + 1] = { 1 }; /* objects still to come at each depth */
+    Cursor c = {data, len};
+    guint64 open[WIRE_MAX_DEPTH + 1] = {1}; /* objects still to come at each depth */
     guint depth = 0;
     for (;;) {
         while (open[depth] == 0) {

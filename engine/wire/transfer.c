@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Content between two peers by digest, with a bounded number of pieces on the way: see transfer.h. */
+/* Content between two peers by digest, with a bounded number of pieces on the way: see transfer.h.
+ */
 #include "engine/wire/transfer.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ struct Transfer {
     TransferSend send;
     gpointer data;
     guint next_id;
-    GHashTable *offers;  /* id → Offer */
+    GHashTable *offers; /* id → Offer */
     GHashTable *offered; /* digest → GPtrArray of paths: the same content may be in several files */
     gboolean serve_store;
     char *serving; /* the file open for reading last */
@@ -85,8 +86,8 @@ Transfer *transfer_new(BlobStore *store, TransferSend send, gpointer data)
     t->send = send;
     t->data = data;
     t->offers = g_hash_table_new_full(NULL, NULL, NULL, offer_free);
-    t->offered = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-            (GDestroyNotify)g_ptr_array_unref);
+    t->offered = g_hash_table_new_full(
+            g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     t->wants = g_hash_table_new_full(NULL, NULL, NULL, want_free);
     t->fetches = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, fetch_free);
     t->serving_fd = -1;
@@ -106,8 +107,8 @@ void transfer_free(Transfer *t)
 {
     if (!t)
         return;
-    g_autoptr(GError) gone = g_error_new_literal(WIRE_ERROR, WIRE_ERROR_UNKNOWN,
-            "the connection is gone");
+    g_autoptr(GError) gone =
+            g_error_new_literal(WIRE_ERROR, WIRE_ERROR_UNKNOWN, "the connection is gone");
     g_autoptr(GList) wants = g_hash_table_get_values(t->wants);
     for (GList *l = wants; l; l = l->next)
         want_end(t, l->data, gone);
@@ -123,8 +124,14 @@ void transfer_free(Transfer *t)
     g_free(t);
 }
 
-guint64 transfer_bytes_in(Transfer *t) { return t->in; }
-guint64 transfer_bytes_out(Transfer *t) { return t->out; }
+guint64 transfer_bytes_in(Transfer *t)
+{
+    return t->in;
+}
+guint64 transfer_bytes_out(Transfer *t)
+{
+    return t->out;
+}
 
 /* ---- what we offer ---- */
 
@@ -168,7 +175,10 @@ void transfer_withdraw(Transfer *t, TransferOffer offer)
     g_hash_table_remove(t->offers, GUINT_TO_POINTER(offer));
 }
 
-void transfer_serve_store(Transfer *t, gboolean on) { t->serve_store = on; }
+void transfer_serve_store(Transfer *t, gboolean on)
+{
+    t->serve_store = on;
+}
 
 static int open_served(Transfer *t, const char *digest)
 {
@@ -195,14 +205,14 @@ static void serve(Transfer *t, const MsgGet *get)
     guint8 *buf = fd >= 0 ? g_malloc(want) : NULL;
     gssize n = fd >= 0 ? pread(fd, buf, want, get->offset) : -1;
     if (n < 0 || (n == 0 && get->size)) {
-        MsgMissing missing = { get->digest, fd < 0 ? "no such content here" : "it got shorter" };
+        MsgMissing missing = {get->digest, fd < 0 ? "no such content here" : "it got shorter"};
         if (get->digest)
             t->send(MSG_MISSING, &missing, t->data);
         g_free(buf);
         return;
     }
     g_autoptr(GBytes) data = g_bytes_new_take(buf, n);
-    MsgChunk chunk = { get->digest, get->offset, data };
+    MsgChunk chunk = {get->digest, get->offset, data};
     t->out += n;
     t->send(MSG_CHUNK, &chunk, t->data);
 }
@@ -212,7 +222,7 @@ static void serve(Transfer *t, const MsgGet *get)
 static void ask(Transfer *t, Fetch *f)
 {
     guint64 left = f->size - f->asked;
-    MsgGet get = { f->digest, f->asked, left < WIRE_CHUNK ? left : WIRE_CHUNK };
+    MsgGet get = {f->digest, f->asked, left < WIRE_CHUNK ? left : WIRE_CHUNK};
     f->asked += get.size;
     f->pending++;
     t->pending++;
@@ -278,8 +288,8 @@ static void fetch_complete(Transfer *t, Fetch *f)
     }
     fetch_drop(t, f);
     for (guint i = 0; i < f->wants->len; i++) {
-        Want *w = g_hash_table_lookup(t->wants,
-                GUINT_TO_POINTER(g_array_index(f->wants, guint, i)));
+        Want *w =
+                g_hash_table_lookup(t->wants, GUINT_TO_POINTER(g_array_index(f->wants, guint, i)));
         if (w && --w->missing == 0)
             want_end(t, w, NULL);
     }
@@ -291,8 +301,8 @@ static void fetch_failed(Transfer *t, Fetch *f, const GError *error)
 {
     fetch_drop(t, f);
     for (guint i = 0; i < f->wants->len; i++) {
-        Want *w = g_hash_table_lookup(t->wants,
-                GUINT_TO_POINTER(g_array_index(f->wants, guint, i)));
+        Want *w =
+                g_hash_table_lookup(t->wants, GUINT_TO_POINTER(g_array_index(f->wants, guint, i)));
         if (w)
             want_end(t, w, error);
     }
@@ -315,7 +325,8 @@ static void chunk_came(Transfer *t, const MsgChunk *m)
         if (!f->pending)
             f->asked = blob_writer_offset(f->writer);
     } else if (n == 0) {
-        error = g_error_new(WIRE_ERROR, WIRE_ERROR_MALFORMED, "content of %s ended early", f->digest);
+        error = g_error_new(
+                WIRE_ERROR, WIRE_ERROR_MALFORMED, "content of %s ended early", f->digest);
         fetch_failed(t, f, error);
     } else if (!blob_writer_add(f->writer, data, n, &error)) {
         fetch_failed(t, f, error);
@@ -426,11 +437,11 @@ void transfer_resume(Transfer *t)
 static gsize entry_weight(const FileEntry *e)
 {
     return strlen(e->path) + (e->target ? strlen(e->target) : 0) +
-            (e->data ? g_bytes_get_size(e->data) : 0) + 160;
+           (e->data ? g_bytes_get_size(e->data) : 0) + 160;
 }
 
-gboolean transfer_send_files(TransferSend send, gpointer data, const MsgFiles *head,
-        GPtrArray *files)
+gboolean transfer_send_files(
+        TransferSend send, gpointer data, const MsgFiles *head, GPtrArray *files)
 {
     guint i = 0;
     do {

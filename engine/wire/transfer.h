@@ -29,8 +29,8 @@ void transfer_serve_store(Transfer *t, gboolean on);
 /* Tells the end of a want: error NULL means that all of it is in the store (and pinned until
  * transfer_release()). Called once, from the main loop. */
 typedef void (*TransferDone)(GPtrArray *files, const GError *error, gpointer data);
-/* Brings the content of all entries that the store lacks. The list is taken by reference. If nothing is
- * lacking, `done` is called before this returns and 0 is given. */
+/* Brings the content of all entries that the store lacks. The list is taken by reference. If
+ * nothing is lacking, `done` is called before this returns and 0 is given. */
 typedef guint TransferWant;
 TransferWant transfer_want(Transfer *t, GPtrArray *files, TransferDone done, gpointer data);
 void transfer_cancel(Transfer *t, TransferWant want); /* done is not called */
@@ -44,5 +44,5 @@ guint64 transfer_bytes_in(Transfer *t);
 guint64 transfer_bytes_out(Transfer *t);
 
 /* Sends a file list as FILES messages (task/lease or id set as in `head`), `last` on the last. */
-gboolean transfer_send_files(TransferSend send, gpointer data, const MsgFiles *head,
-        GPtrArray *files);
+gboolean transfer_send_files(
+        TransferSend send, gpointer data, const MsgFiles *head, GPtrArray *files);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packing and unpacking of all messages from one table of fields a kind (see wire.h for the format).
- * Before msgpack-c sees a frame, wire_scan() has walked it: depth and counts are then within
- * bounds, so that no length in a hostile frame makes the library allocate more than the frame is
- * worth. */
+/* Packing and unpacking of all messages from one table of fields a kind (see wire.h for the
+ * format). Before msgpack-c sees a frame, wire_scan() has walked it: depth and counts are then
+ * within bounds, so that no length in a hostile frame makes the library allocate more than the
+ * frame is worth. */
 #include "engine/wire/wire.h"
 
 #include <msgpack.h>
@@ -26,8 +26,8 @@ typedef enum {
     F_BOOL,
     F_STRV,
     F_VALUE,
-    F_BYTES,   /* content; unpacked, it points into the frame */
-    F_DATA,    /* content that is kept: copied */
+    F_BYTES, /* content; unpacked, it points into the frame */
+    F_DATA,  /* content that is kept: copied */
     F_HELD,
     F_FILES,
 } FieldType;
@@ -44,13 +44,25 @@ typedef struct {
     const Field *fields; /* ended by a NULL name */
 } Kind;
 
-GQuark wire_error_quark(void) { return g_quark_from_static_string("guild-wire-error"); }
+GQuark wire_error_quark(void)
+{
+    return g_quark_from_static_string("guild-wire-error");
+}
 
-#define KIND(label, Type, ...) { label, sizeof(Type), (const Field[]){ __VA_ARGS__ { 0 } } }
-#define F(Type, field, type) { #field, type, G_STRUCT_OFFSET(Type, field) },
+#define KIND(label, Type, ...)                                                                     \
+    {                                                                                              \
+        label, sizeof(Type), (const Field[])                                                       \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+            {                                                                                      \
+                0                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }
+#define F(Type, field, type) {#field, type, G_STRUCT_OFFSET(Type, field)},
 
 static const Kind kinds[MSG_N_KINDS] = {
-    /* clang-format off */
+        /* clang-format off */
     [MSG_HELLO] = KIND("hello", MsgHello,
         F(MsgHello, version, F_INT) F(MsgHello, role, F_TOKEN) F(MsgHello, name, F_TOKEN)
         F(MsgHello, software, F_STRING) F(MsgHello, session, F_TOKEN)
@@ -122,21 +134,20 @@ static const Kind kinds[MSG_N_KINDS] = {
         F(MsgWatch, events, F_BOOL)),
     [MSG_EVENT] = KIND("event", MsgEvent,
         F(MsgEvent, run, F_TOKEN) F(MsgEvent, what, F_TOKEN) F(MsgEvent, data, F_VALUE)),
-    /* clang-format on */
+        /* clang-format on */
 };
 
 static const Field file_fields[] = {
-    /* clang-format off */
+        /* clang-format off */
     F(FileEntry, path, F_STRING) F(FileEntry, kind, F_INT) F(FileEntry, mode, F_INT)
     F(FileEntry, size, F_UINT64) F(FileEntry, mtime_us, F_INT64) F(FileEntry, digest, F_DIGEST)
     F(FileEntry, target, F_STRING) F(FileEntry, data, F_DATA)
-    /* clang-format on */
-    { 0 },
+        /* clang-format on */
+        {0},
 };
 static const Field held_fields[] = {
-    F(HeldTask, task, F_UINT64) F(HeldTask, lease, F_UINT64) F(HeldTask, run, F_TOKEN)
-    F(HeldTask, state, F_INT)
-    { 0 },
+        F(HeldTask, task, F_UINT64) F(HeldTask, lease, F_UINT64) F(HeldTask, run, F_TOKEN)
+                F(HeldTask, state, F_INT){0},
 };
 
 const char *wire_kind_name(MsgKind kind)
@@ -147,7 +158,7 @@ const char *wire_kind_name(MsgKind kind)
 HeldTask *held_task_new(guint64 task, guint64 lease, const char *run, int state)
 {
     HeldTask *h = g_new0(HeldTask, 1);
-    *h = (HeldTask){ task, lease, g_strdup(run), state };
+    *h = (HeldTask){task, lease, g_strdup(run), state};
     return h;
 }
 
@@ -312,9 +323,9 @@ static void buffer_init(msgpack_sbuffer *buf, gsize hint)
 /* Content is most of its message: a buffer that need not grow saves a copy of it. */
 static gsize size_hint(MsgKind kind, const void *msg)
 {
-    GBytes *content = kind == MSG_CHUNK ? ((const MsgChunk *)msg)->data
-            : kind == MSG_OUTPUT        ? ((const MsgOutput *)msg)->data
-                                        : NULL;
+    GBytes *content = kind == MSG_CHUNK    ? ((const MsgChunk *)msg)->data
+                      : kind == MSG_OUTPUT ? ((const MsgOutput *)msg)->data
+                                           : NULL;
     return 512 + (content ? g_bytes_get_size(content) : 0);
 }
 
@@ -450,8 +461,8 @@ static Value *take_value(const msgpack_object *o, GError **error)
     return NULL;
 }
 
-static gboolean take_struct(const Field *fields, const msgpack_object *o, void *base,
-        GError **error);
+static gboolean take_struct(
+        const Field *fields, const msgpack_object *o, void *base, GError **error);
 
 static gboolean file_entry_ok(const FileEntry *e)
 {
@@ -460,7 +471,7 @@ static gboolean file_entry_ok(const FileEntry *e)
     switch (e->kind) {
     case FILE_REGULAR:
         return (e->data ? g_bytes_get_size(e->data) == e->size : e->digest != NULL) &&
-                e->size <= G_MAXINT64;
+               e->size <= G_MAXINT64;
     case FILE_DIR:
     case FILE_GONE:
         return TRUE;
@@ -534,8 +545,7 @@ static gboolean take_number(const Field *f, const msgpack_object *o, void *at)
     }
 }
 
-static gboolean take_string_field(const Field *f, const msgpack_object *o, void *at,
-        GError **error)
+static gboolean take_string_field(const Field *f, const msgpack_object *o, void *at, GError **error)
 {
     gsize limit = f->type == F_STRING ? MAX_STRING : f->type == F_TOKEN ? 255 : 64;
     char *s = take_text(o, limit, f->name, error);
@@ -577,19 +587,19 @@ static gboolean take_field(const Field *f, const msgpack_object *o, void *at, GE
                                            : g_bytes_new_static(o->via.bin.ptr, o->via.bin.size);
         return TRUE;
     case F_HELD:
-        *(GPtrArray **)at = take_array(held_fields, sizeof(HeldTask), held_task_free, MAX_HELD, o,
-                f->name, error);
+        *(GPtrArray **)at = take_array(
+                held_fields, sizeof(HeldTask), held_task_free, MAX_HELD, o, f->name, error);
         return *(GPtrArray **)at != NULL;
     case F_FILES:
-        *(GPtrArray **)at = take_array(file_fields, sizeof(FileEntry), file_entry_free,
-                WIRE_MAX_FILES, o, f->name, error);
+        *(GPtrArray **)at = take_array(
+                file_fields, sizeof(FileEntry), file_entry_free, WIRE_MAX_FILES, o, f->name, error);
         return *(GPtrArray **)at != NULL;
     }
     return FALSE;
 }
 
-static gboolean take_struct(const Field *fields, const msgpack_object *o, void *base,
-        GError **error)
+static gboolean take_struct(
+        const Field *fields, const msgpack_object *o, void *base, GError **error)
 {
     if (o->type != MSGPACK_OBJECT_MAP)
         return bad(error, WIRE_ERROR_MALFORMED, "(message)");
@@ -657,8 +667,8 @@ static gboolean unpack_root(const void *data, gsize len, msgpack_unpacked *up, G
     gsize off = 0;
     if (!wire_scan(data, len) ||
             msgpack_unpack_next(up, data, len, &off) != MSGPACK_UNPACK_SUCCESS) {
-        g_set_error(error, WIRE_ERROR, WIRE_ERROR_MALFORMED, "not a message (%" G_GSIZE_FORMAT
-                " bytes)", len);
+        g_set_error(error, WIRE_ERROR, WIRE_ERROR_MALFORMED,
+                "not a message (%" G_GSIZE_FORMAT " bytes)", len);
         return FALSE;
     }
     return TRUE;
@@ -673,8 +683,8 @@ static void *unpack_message(const msgpack_object *root, MsgKind *kind, GError **
     }
     guint64 k = root->via.array.ptr[0].via.u64;
     if (k == 0 || k >= MSG_N_KINDS) {
-        g_set_error(error, WIRE_ERROR, WIRE_ERROR_UNKNOWN, "unknown kind of message: %"
-                G_GUINT64_FORMAT, k);
+        g_set_error(error, WIRE_ERROR, WIRE_ERROR_UNKNOWN,
+                "unknown kind of message: %" G_GUINT64_FORMAT, k);
         return NULL;
     }
     void *msg = g_malloc0(kinds[k].size);

@@ -65,34 +65,43 @@ typedef struct {
 } HeldTask;
 
 typedef struct {
-    int version; /* WIRE_VERSION of the sender */
-    char *role;  /* "worker", "client" */
-    char *name;  /* host name, for people */
+    int version;    /* WIRE_VERSION of the sender */
+    char *role;     /* "worker", "client" */
+    char *name;     /* host name, for people */
     char *software; /* "guild 0.1.0" */
     /* workers */
-    char *session;     /* random, stays the same for the life of the worker process */
-    Value *resources;  /* map: cpus, mem, gpus (list of device names), NAME: amount */
+    char *session;    /* random, stays the same for the life of the worker process */
+    Value *resources; /* map: cpus, mem, gpus (list of device names), NAME: amount */
     char **labels;
-    char *home_token;  /* what the worker reads in its home's coordinator/token, or NULL */
-    char *boot_id;     /* tells whether K and W share a machine */
+    char *home_token; /* what the worker reads in its home's coordinator/token, or NULL */
+    char *boot_id;    /* tells whether K and W share a machine */
     int pid;
-    gint64 ends_us;    /* when its allocation ends; 0 never */
-    GPtrArray *held;   /* HeldTask */
+    gint64 ends_us;  /* when its allocation ends; 0 never */
+    GPtrArray *held; /* HeldTask */
 } MsgHello;
 
 typedef struct {
     int version;
-    char *instance;      /* random a coordinator process */
+    char *instance; /* random a coordinator process */
     char *software;
-    gint64 lease_us;     /* a worker not heard for so long has lost its tasks */
-    gboolean in_place;   /* the worker sees the coordinator's home */
-    gboolean read_only;  /* a client that may only read */
-    GPtrArray *drop;     /* HeldTask whose leases are no longer valid: stop them, report nothing */
+    gint64 lease_us;    /* a worker not heard for so long has lost its tasks */
+    gboolean in_place;  /* the worker sees the coordinator's home */
+    gboolean read_only; /* a client that may only read */
+    GPtrArray *drop;    /* HeldTask whose leases are no longer valid: stop them, report nothing */
 } MsgWelcome;
 
-typedef struct { char *reason; gboolean fatal; } MsgRefused;
-typedef struct { guint64 seq; int load_permille; gint64 mem_free_bytes; } MsgPing;
-typedef struct { guint64 seq; } MsgPong;
+typedef struct {
+    char *reason;
+    gboolean fatal;
+} MsgRefused;
+typedef struct {
+    guint64 seq;
+    int load_permille;
+    gint64 mem_free_bytes;
+} MsgPing;
+typedef struct {
+    guint64 seq;
+} MsgPong;
 
 typedef struct {
     guint64 task;
@@ -125,31 +134,41 @@ typedef struct {
 
 typedef struct {
     guint64 task, lease;
-    int exit_status;   /* as the exit_status attribute; 0..255, or -signal */
-    char *error;       /* why it could not start or was ended, for people; NULL */
-    int cause;         /* DoneCause */
+    int exit_status; /* as the exit_status attribute; 0..255, or -signal */
+    char *error;     /* why it could not start or was ended, for people; NULL */
+    int cause;       /* DoneCause */
     gint64 started_us, stopped_us;
     gint64 mem_peak_bytes;
 } MsgDone;
 typedef enum {
-    DONE_EXITED,   /* the process ended by itself (or by its own time limit) */
-    DONE_STOPPED,  /* ended because it was told to */
-    DONE_FAILED,   /* could not be started (a dependency, an interpreter): the run is in error */
-    DONE_MEMORY,   /* ended for memory over its request */
-    DONE_SKIPPED,  /* somebody else had started it */
-    DONE_LOST,     /* the worker failed it (disk full, could not build it): try elsewhere */
+    DONE_EXITED,  /* the process ended by itself (or by its own time limit) */
+    DONE_STOPPED, /* ended because it was told to */
+    DONE_FAILED,  /* could not be started (a dependency, an interpreter): the run is in error */
+    DONE_MEMORY,  /* ended for memory over its request */
+    DONE_SKIPPED, /* somebody else had started it */
+    DONE_LOST,    /* the worker failed it (disk full, could not build it): try elsewhere */
 } DoneCause;
 
-typedef struct { guint64 task, lease; gboolean accepted; } MsgAck;
+typedef struct {
+    guint64 task, lease;
+    gboolean accepted;
+} MsgAck;
 typedef struct {
     guint64 task, lease;
     gboolean drop;   /* nobody wants its report */
     gboolean recall; /* only if it has not begun: then RETURNED */
     gint64 grace_us; /* between SIGTERM and SIGKILL */
 } MsgStop;
-typedef struct { guint64 task, lease; char *reason; } MsgReturned;
-typedef struct { gboolean exit_when_idle; } MsgDrain;
-typedef struct { char *reason; } MsgBye;
+typedef struct {
+    guint64 task, lease;
+    char *reason;
+} MsgReturned;
+typedef struct {
+    gboolean exit_when_idle;
+} MsgDrain;
+typedef struct {
+    char *reason;
+} MsgBye;
 
 /* Whose list this is: a task's (task, lease), a submission's or a call's (id). */
 typedef struct {
@@ -159,32 +178,62 @@ typedef struct {
     gboolean last;
 } MsgFiles;
 
-typedef struct { char *digest; guint64 offset; guint64 size; } MsgGet;
-typedef struct { char *digest; guint64 offset; GBytes *data; } MsgChunk;
-typedef struct { char *digest; char *reason; } MsgMissing;
+typedef struct {
+    char *digest;
+    guint64 offset;
+    guint64 size;
+} MsgGet;
+typedef struct {
+    char *digest;
+    guint64 offset;
+    GBytes *data;
+} MsgChunk;
+typedef struct {
+    char *digest;
+    char *reason;
+} MsgMissing;
 
 typedef struct {
-    guint64 id;       /* the client's number for it */
-    char *run;        /* run id */
+    guint64 id; /* the client's number for it */
+    char *run;  /* run id */
     int priority;
-    int retries;      /* -1: the coordinator's default */
+    int retries; /* -1: the coordinator's default */
     int retry_failed;
     char *user;
-    Value *request;   /* overrides the operation's, key by key */
-    Value *options;   /* further options by name */
-    gboolean start;   /* FALSE: keep it staged */
+    Value *request; /* overrides the operation's, key by key */
+    Value *options; /* further options by name */
+    gboolean start; /* FALSE: keep it staged */
 } MsgSubmit;
-typedef struct { guint64 id; char *run; char *error; } MsgSubmitted;
-
-typedef struct { guint64 id; char *method; Value *args; } MsgCall;
-/* A long answer comes in parts: `more` says that another REPLY with this id follows. */
-typedef struct { guint64 id; Value *result; char *error; gboolean more; } MsgReply;
-
-typedef struct { char *run; guint64 offset; gboolean output; gboolean events; } MsgWatch;
 typedef struct {
-    char *run;    /* the watched run */
-    char *what;   /* "progress", "trial", "log", "end", "gone" */
-    Value *data;  /* progress: done, running, failed, left; trial: run, status, line; end: exit_status */
+    guint64 id;
+    char *run;
+    char *error;
+} MsgSubmitted;
+
+typedef struct {
+    guint64 id;
+    char *method;
+    Value *args;
+} MsgCall;
+/* A long answer comes in parts: `more` says that another REPLY with this id follows. */
+typedef struct {
+    guint64 id;
+    Value *result;
+    char *error;
+    gboolean more;
+} MsgReply;
+
+typedef struct {
+    char *run;
+    guint64 offset;
+    gboolean output;
+    gboolean events;
+} MsgWatch;
+typedef struct {
+    char *run;   /* the watched run */
+    char *what;  /* "progress", "trial", "log", "end", "gone" */
+    Value *data; /* progress: done, running, failed, left; trial: run, status, line; end:
+                    exit_status */
 } MsgEvent;
 
 #define WIRE_ERROR wire_error_quark()
@@ -200,8 +249,8 @@ const char *wire_kind_name(MsgKind kind); /* "hello"; "?" for numbers out of ran
 /* Packs a message of this kind. `msg` points to its struct. Never fails; a message over
  * WIRE_MAX_FRAME is a programming error (senders split file lists and content). */
 GBytes *wire_pack(MsgKind kind, const void *msg);
-/* Gives a newly allocated struct of the kind found (free with wire_free) and sets *kind. Large content
- * (MsgChunk.data, MsgOutput.data) points into `data`, which must outlive it. */
+/* Gives a newly allocated struct of the kind found (free with wire_free) and sets *kind. Large
+ * content (MsgChunk.data, MsgOutput.data) points into `data`, which must outlive it. */
 void *wire_unpack(const void *data, gsize len, MsgKind *kind, GError **error);
 void wire_free(MsgKind kind, void *msg);
 

@@ -22,7 +22,7 @@ static gboolean readable(ZSource *z)
     int events = 0;
     size_t len = sizeof events;
     return !z->closed && zmq_getsockopt(z->socket, ZMQ_EVENTS, &events, &len) == 0 &&
-            (events & ZMQ_POLLIN);
+           (events & ZMQ_POLLIN);
 }
 
 static gboolean zs_prepare(GSource *source, gint *timeout)
@@ -31,7 +31,10 @@ static gboolean zs_prepare(GSource *source, gint *timeout)
     return readable((ZSource *)source);
 }
 
-static gboolean zs_check(GSource *source) { return readable((ZSource *)source); }
+static gboolean zs_check(GSource *source)
+{
+    return readable((ZSource *)source);
+}
 
 /* Reads one message whole and hands it on. FALSE: nothing there. */
 static gboolean receive(ZSource *z, gboolean router)
@@ -43,7 +46,7 @@ static gboolean receive(ZSource *z, gboolean router)
         return FALSE;
     }
     zmq_msg_init(&body);
-    ZMessage m = { 0 };
+    ZMessage m = {0};
     int more = 1;
     if (!router && zmq_msg_recv(&body, z->socket, ZMQ_DONTWAIT) < 0) {
         zmq_msg_close(&peer);
@@ -93,10 +96,10 @@ static void zs_finalize(GSource *source)
     zmq_close(z->socket);
 }
 
-static GSourceFuncs zs_funcs = { zs_prepare, zs_check, zs_dispatch, zs_finalize, NULL, NULL };
+static GSourceFuncs zs_funcs = {zs_prepare, zs_check, zs_dispatch, zs_finalize, NULL, NULL};
 
-static ZSource *attach(GSourceFuncs *funcs, void *socket, GMainContext *context, ZSourceFn fn,
-        gpointer data)
+static ZSource *attach(
+        GSourceFuncs *funcs, void *socket, GMainContext *context, ZSourceFn fn, gpointer data)
 {
     GSource *source = g_source_new(funcs, sizeof(ZSource));
     ZSource *z = (ZSource *)source;
@@ -126,7 +129,10 @@ void zsource_free(ZSource *z)
     g_source_unref(&z->source); /* the socket is closed when a running dispatch lets go */
 }
 
-void *zsource_socket(ZSource *z) { return z->socket; }
+void *zsource_socket(ZSource *z)
+{
+    return z->socket;
+}
 
 static ZSend send_result(void)
 {
@@ -136,7 +142,10 @@ static ZSend send_result(void)
 /* Bodies from this size on are handed over without a copy. */
 #define SHARE_BYTES 16384
 
-static void let_go(void *data, void *hint) { g_bytes_unref(hint); }
+static void let_go(void *data, void *hint)
+{
+    g_bytes_unref(hint);
+}
 
 static gboolean send_body(ZSource *z, GBytes *body)
 {
@@ -220,11 +229,11 @@ static gboolean monitor_dispatch(GSource *source, GSourceFunc callback, gpointer
     return z->closed ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs monitor_funcs = { zs_prepare, zs_check, monitor_dispatch, zs_finalize, NULL,
-    NULL };
+static GSourceFuncs monitor_funcs = {
+        zs_prepare, zs_check, monitor_dispatch, zs_finalize, NULL, NULL};
 
-ZMonitor *zmonitor_new(void *zmq_context, void *socket, GMainContext *context, ZMonitorFn fn,
-        gpointer data)
+ZMonitor *zmonitor_new(
+        void *zmq_context, void *socket, GMainContext *context, ZMonitorFn fn, gpointer data)
 {
     static int serial = 0;
     g_autofree char *address = g_strdup_printf("inproc://monitor-%d", ++serial);

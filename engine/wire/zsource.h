@@ -37,8 +37,8 @@ ZSend zsource_send(ZSource *z, GBytes *peer, GBytes *body);
  * one of ZMQ_EVENT_*, `value` its value (a descriptor, an errno, a protocol error). */
 typedef void (*ZMonitorFn)(int event, int value, const char *address, gpointer data);
 typedef struct ZMonitor ZMonitor;
-ZMonitor *zmonitor_new(void *zmq_context, void *socket, GMainContext *context, ZMonitorFn fn,
-        gpointer data);
+ZMonitor *zmonitor_new(
+        void *zmq_context, void *socket, GMainContext *context, ZMonitorFn fn, gpointer data);
 /* Handles what has arrived by now, at once: for who must know the order of a connection's end and
  * another's beginning. */
 void zmonitor_drain(ZMonitor *m);

@@ -25,13 +25,25 @@ static void put_some(Queue *q, guint64 job_id)
 {
     g_autoptr(Value) request = value_new_map();
     value_map_set_int(request, "cpus", 2);
-    QueueJob j = { .id = job_id, .run = (char *)"batch", .batch = TRUE, .user = (char *)"ann",
-        .priority = 3, .retries = -1, .request = request, .submitted_us = 5 };
+    QueueJob j = {.id = job_id,
+            .run = (char *)"batch",
+            .batch = TRUE,
+            .user = (char *)"ann",
+            .priority = 3,
+            .retries = -1,
+            .request = request,
+            .submitted_us = 5};
     queue_put_job(q, &j);
     for (int i = 0; i < 3; i++) {
         g_autofree char *run = g_strdup_printf("run%d", i);
-        QueueTask t = { .id = queue_next_id(q), .job = job_id, .index = i, .run = run,
-            .state = TASK_LEASED, .lease = 9, .attempt = 2, .worker = (char *)"w" };
+        QueueTask t = {.id = queue_next_id(q),
+                .job = job_id,
+                .index = i,
+                .run = run,
+                .state = TASK_LEASED,
+                .lease = 9,
+                .attempt = 2,
+                .worker = (char *)"w"};
         queue_put_task(q, &t);
     }
 }
@@ -74,7 +86,7 @@ static void set_room(gboolean room)
         signal(SIGXFSZ, SIG_IGN);
         g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
     }
-    none = (struct rlimit){ 0, before.rlim_max };
+    none = (struct rlimit){0, before.rlim_max};
     g_assert_cmpint(setrlimit(RLIMIT_FSIZE, room ? &before : &none), ==, 0);
 }
 

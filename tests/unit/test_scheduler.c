@@ -222,8 +222,8 @@ static void test_a_worker_that_ends_soon_gets_no_long_task(void)
 
 static void test_requests_are_read_and_refused(void)
 {
-    static const char *const bad[] = { "cpus=x", "cpus=-1", "gpus=1.5", "mem=8Q", "cpus", "=1",
-        "license=", NULL };
+    static const char *const bad[] = {
+            "cpus=x", "cpus=-1", "gpus=1.5", "mem=8Q", "cpus", "=1", "license=", NULL};
     for (const char *const *b = bad; *b; b++) {
         g_autoptr(GError) error = NULL;
         g_autoptr(Value) v = request_parse_text(*b, &error);

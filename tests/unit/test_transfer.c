@@ -32,7 +32,10 @@ static void place_clear(Place *p)
     g_free(p->dir);
 }
 
-static char *in(Place *p, const char *rel) { return g_build_filename(p->dir, rel, NULL); }
+static char *in(Place *p, const char *rel)
+{
+    return g_build_filename(p->dir, rel, NULL);
+}
 
 static void put(Place *p, const char *rel, const char *text)
 {
@@ -109,7 +112,7 @@ static void test_nothing_is_written_through_a_link(void)
 
 static void test_nothing_is_written_outside(void)
 {
-    static const char *const names[] = { "../evil", "a/../../evil", "/tmp/guild-test-evil", ".." };
+    static const char *const names[] = {"../evil", "a/../../evil", "/tmp/guild-test-evil", ".."};
     Place p;
     place_init(&p, 0);
     g_autofree char *root = in(&p, "root"), *evil = in(&p, "evil");
@@ -148,11 +151,12 @@ static void test_content_without_room_is_an_error(void)
     g_autoptr(GError) error = NULL, blob_error = NULL;
     signal(SIGXFSZ, SIG_IGN);
     g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
-    none = (struct rlimit){ 0, before.rlim_max };
+    none = (struct rlimit){0, before.rlim_max};
     setrlimit(RLIMIT_FSIZE, &none);
     gboolean built = filelist_build(root, files, NULL, NULL, &error);
     BlobWriter *w = blobs_begin(p.store, digest, 3, NULL);
-    gboolean added = blob_writer_add(w, "abc", 3, &blob_error) && blob_writer_finish(w, &blob_error);
+    gboolean added =
+            blob_writer_add(w, "abc", 3, &blob_error) && blob_writer_finish(w, &blob_error);
     setrlimit(RLIMIT_FSIZE, &before);
     g_assert_false(built);
     g_assert_nonnull(strstr(error->message, root));
@@ -244,7 +248,7 @@ static void test_the_least_recently_used_goes(void)
         blob_writer_add(w, content, sizeof content, NULL);
         g_assert_true(blob_writer_finish(w, NULL));
         g_autofree char *path = blobs_path(p.store, digests[i]);
-        struct timespec t[2] = { { 1000 + i, 0 }, { 1000, 0 } };
+        struct timespec t[2] = {{1000 + i, 0}, {1000, 0}};
         utimensat(AT_FDCWD, path, t, 0);
     }
     blobs_pin(p.store, digests[0]); /* the oldest, but in use */
@@ -287,8 +291,8 @@ static gboolean deliver(Pipe *p, Transfer *to)
     if (!packet)
         return FALSE;
     MsgKind kind;
-    void *msg = wire_unpack(g_bytes_get_data(packet->bytes, NULL), g_bytes_get_size(packet->bytes),
-            &kind, NULL);
+    void *msg = wire_unpack(
+            g_bytes_get_data(packet->bytes, NULL), g_bytes_get_size(packet->bytes), &kind, NULL);
     transfer_handle(to, kind, msg);
     wire_free(kind, msg);
     g_bytes_unref(packet->bytes);
@@ -316,7 +320,7 @@ static void test_content_crosses_and_goes_on_after_a_break(void)
     put(&a, "t/small-too", "s");
     g_autoptr(GPtrArray) files = scan(&a, "t", FILELIST_PLAIN);
     g_autofree char *root = in(&a, "t");
-    Pipe to_a = { 0 }, to_b = { 0 };
+    Pipe to_a = {0}, to_b = {0};
     Transfer *ta = transfer_new(a.store, pipe_send, &to_b);
     Transfer *tb = transfer_new(b.store, pipe_send, &to_a);
     transfer_offer(ta, root, files);
@@ -355,7 +359,7 @@ static void test_what_was_not_offered_is_not_served(void)
     e->digest = digest_sha256("secret", 6);
     e->size = 6;
     g_ptr_array_add(files, e);
-    Pipe to_a = { 0 }, to_b = { 0 };
+    Pipe to_a = {0}, to_b = {0};
     Transfer *ta = transfer_new(a.store, pipe_send, &to_b);
     Transfer *tb = transfer_new(b.store, pipe_send, &to_a);
     int done = 0;
@@ -381,7 +385,8 @@ int main(int argc, char **argv)
     g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);
     g_test_add_func("/blobs/part", test_a_part_is_gone_on_with);
     g_test_add_func("/blobs/least-recently-used", test_the_least_recently_used_goes);
-    g_test_add_func("/transfer/crosses-and-goes-on", test_content_crosses_and_goes_on_after_a_break);
+    g_test_add_func(
+            "/transfer/crosses-and-goes-on", test_content_crosses_and_goes_on_after_a_break);
     g_test_add_func("/transfer/not-offered", test_what_was_not_offered_is_not_served);
     return g_test_run();
 }

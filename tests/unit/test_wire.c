@@ -11,8 +11,8 @@ static void *there_and_back(MsgKind kind, const void *msg)
     g_autoptr(GBytes) packed = wire_pack(kind, msg);
     g_autoptr(GError) error = NULL;
     MsgKind got;
-    void *back = wire_unpack(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &got,
-            &error);
+    void *back =
+            wire_unpack(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &got, &error);
     g_assert_no_error(error);
     g_assert_cmpint(got, ==, kind);
     return back;
@@ -30,7 +30,7 @@ static void assert_refused(const void *data, gsize len, int code)
 static void test_every_kind_survives_empty(void)
 {
     for (int kind = 1; kind < MSG_N_KINDS; kind++) {
-        char zero[1024] = { 0 };
+        char zero[1024] = {0};
         void *back = there_and_back(kind, zero);
         g_assert_nonnull(back);
         wire_free(kind, back);
@@ -46,9 +46,15 @@ static void test_hello_round_trip(void)
     value_map_set(resources, "share", value_new_float(0.25));
     g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(held_task_free);
     g_ptr_array_add(held, held_task_new(7, G_MAXUINT64, "abc", 1));
-    char *labels[] = { (char *)"fast", (char *)"größe", NULL };
-    MsgHello m = { .version = 1, .role = (char *)"worker", .name = (char *)"host",
-        .resources = resources, .labels = labels, .pid = 12, .ends_us = -5, .held = held };
+    char *labels[] = {(char *)"fast", (char *)"größe", NULL};
+    MsgHello m = {.version = 1,
+            .role = (char *)"worker",
+            .name = (char *)"host",
+            .resources = resources,
+            .labels = labels,
+            .pid = 12,
+            .ends_us = -5,
+            .held = held};
     MsgHello *b = there_and_back(MSG_HELLO, &m);
     g_assert_cmpstr(b->role, ==, "worker");
     g_assert_cmpstr(b->labels[1], ==, "größe");
@@ -80,7 +86,7 @@ static void test_files_round_trip(void)
     e->target = g_strdup("../elsewhere");
     g_ptr_array_add(files, e);
     g_ptr_array_add(files, entry("gone", FILE_GONE));
-    MsgFiles m = { .task = 3, .files = files, .last = TRUE };
+    MsgFiles m = {.task = 3, .files = files, .last = TRUE};
     MsgFiles *b = there_and_back(MSG_FILES, &m);
     g_assert_cmpuint(b->files->len, ==, 3);
     g_assert_true(file_entry_same(b->files->pdata[0], files->pdata[0]));
@@ -93,7 +99,7 @@ static void refuse_path(const char *path)
 {
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
     g_ptr_array_add(files, entry(path, FILE_DIR));
-    MsgFiles m = { .task = 3, .files = files };
+    MsgFiles m = {.task = 3, .files = files};
     g_autoptr(GBytes) packed = wire_pack(MSG_FILES, &m);
     assert_refused(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), WIRE_ERROR_MALFORMED);
 }
@@ -110,14 +116,14 @@ static void test_a_file_without_content_is_refused(void)
 {
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
     g_ptr_array_add(files, entry("a", FILE_REGULAR));
-    MsgFiles m = { .files = files };
+    MsgFiles m = {.files = files};
     g_autoptr(GBytes) packed = wire_pack(MSG_FILES, &m);
     assert_refused(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), WIRE_ERROR_MALFORMED);
 }
 
 static void test_names_with_a_slash_are_refused(void)
 {
-    MsgWatch m = { .run = (char *)"../../etc" };
+    MsgWatch m = {.run = (char *)"../../etc"};
     g_autoptr(GBytes) packed = wire_pack(MSG_WATCH, &m);
     assert_refused(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), WIRE_ERROR_MALFORMED);
 }
@@ -125,21 +131,21 @@ static void test_names_with_a_slash_are_refused(void)
 /* A digest names a file of the blob store. */
 static void test_digests_that_are_none_are_refused(void)
 {
-    const char *const odd[] = { "../../../etc/passwd", "", "abc",
-        "../4567890123456789012345678901234567890123456789012345678901234" };
+    const char *const odd[] = {"../../../etc/passwd", "", "abc",
+            "../4567890123456789012345678901234567890123456789012345678901234"};
     for (guint i = 0; i < G_N_ELEMENTS(odd); i++) {
-        MsgGet m = { .digest = (char *)odd[i], .size = 1 };
+        MsgGet m = {.digest = (char *)odd[i], .size = 1};
         g_autoptr(GBytes) packed = wire_pack(MSG_GET, &m);
-        assert_refused(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed),
-                WIRE_ERROR_MALFORMED);
+        assert_refused(
+                g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), WIRE_ERROR_MALFORMED);
     }
 }
 
 static void test_unknown_fields_are_skipped(void)
 {
     /* [pong, {"new": [1, 2], "seq": 9}] */
-    const guint8 bytes[] = { 0x92, MSG_PONG, 0x82, 0xa3, 'n', 'e', 'w', 0x92, 1, 2, 0xa3, 's', 'e', 'q',
-        9 };
+    const guint8 bytes[] = {
+            0x92, MSG_PONG, 0x82, 0xa3, 'n', 'e', 'w', 0x92, 1, 2, 0xa3, 's', 'e', 'q', 9};
     MsgKind kind;
     MsgPong *m = wire_unpack(bytes, sizeof bytes, &kind, NULL);
     g_assert_nonnull(m);
@@ -150,27 +156,27 @@ static void test_unknown_fields_are_skipped(void)
 
 static void test_unknown_kinds_are_refused(void)
 {
-    const guint8 bytes[] = { 0x92, 0x7f, 0x80 };
+    const guint8 bytes[] = {0x92, 0x7f, 0x80};
     assert_refused(bytes, sizeof bytes, WIRE_ERROR_UNKNOWN);
-    const guint8 zero[] = { 0x92, 0, 0x80 };
+    const guint8 zero[] = {0x92, 0, 0x80};
     assert_refused(zero, sizeof zero, WIRE_ERROR_UNKNOWN);
 }
 
 static void test_wrong_types_are_refused(void)
 {
-    const guint8 text[] = { 0x92, MSG_PONG, 0x81, 0xa3, 's', 'e', 'q', 0xa1, 'x' };
+    const guint8 text[] = {0x92, MSG_PONG, 0x81, 0xa3, 's', 'e', 'q', 0xa1, 'x'};
     assert_refused(text, sizeof text, WIRE_ERROR_MALFORMED);
-    const guint8 negative[] = { 0x92, MSG_PONG, 0x81, 0xa3, 's', 'e', 'q', 0xff };
+    const guint8 negative[] = {0x92, MSG_PONG, 0x81, 0xa3, 's', 'e', 'q', 0xff};
     assert_refused(negative, sizeof negative, WIRE_ERROR_MALFORMED);
-    const guint8 twice[] = { 0x92, MSG_PONG, 0x82, 0xa3, 's', 'e', 'q', 1, 0xa3, 's', 'e', 'q', 2 };
+    const guint8 twice[] = {0x92, MSG_PONG, 0x82, 0xa3, 's', 'e', 'q', 1, 0xa3, 's', 'e', 'q', 2};
     assert_refused(twice, sizeof twice, WIRE_ERROR_MALFORMED);
 }
 
 static void test_lengths_that_lie_are_refused_without_allocating(void)
 {
-    const guint8 array[] = { 0xdd, 0xff, 0xff, 0xff, 0xff };
-    const guint8 map[] = { 0xdf, 0x7f, 0xff, 0xff, 0xff, 0xc0 };
-    const guint8 str[] = { 0xdb, 0xff, 0xff, 0xff, 0xff, 'a' };
+    const guint8 array[] = {0xdd, 0xff, 0xff, 0xff, 0xff};
+    const guint8 map[] = {0xdf, 0x7f, 0xff, 0xff, 0xff, 0xc0};
+    const guint8 str[] = {0xdb, 0xff, 0xff, 0xff, 0xff, 'a'};
     g_assert_false(wire_scan(array, sizeof array));
     g_assert_false(wire_scan(map, sizeof map));
     g_assert_false(wire_scan(str, sizeof str));
@@ -188,7 +194,7 @@ static void test_deep_nesting_is_refused(void)
 
 static void test_every_cut_of_a_message_is_refused(void)
 {
-    MsgDone m = { .task = 1, .lease = 2, .error = (char *)"because", .stopped_us = 1234567890 };
+    MsgDone m = {.task = 1, .lease = 2, .error = (char *)"because", .stopped_us = 1234567890};
     g_autoptr(GBytes) packed = wire_pack(MSG_DONE, &m);
     for (gsize n = 0; n < g_bytes_get_size(packed); n++)
         assert_refused(g_bytes_get_data(packed, NULL), n, WIRE_ERROR_MALFORMED);
@@ -204,8 +210,8 @@ static void test_values_round_trip(void)
     value_list_append(list, value_new_string("ünï"));
     value_list_append(list, value_new_map());
     g_autoptr(GBytes) packed = wire_pack_value(list);
-    g_autoptr(Value) back = wire_unpack_value(g_bytes_get_data(packed, NULL),
-            g_bytes_get_size(packed), NULL);
+    g_autoptr(Value) back =
+            wire_unpack_value(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), NULL);
     g_assert_true(value_equal(list, back));
 }
 
@@ -216,7 +222,8 @@ int main(int argc, char **argv)
     g_test_add_func("/wire/hello-round-trip", test_hello_round_trip);
     g_test_add_func("/wire/files-round-trip", test_files_round_trip);
     g_test_add_func("/wire/unsafe-paths-are-refused", test_unsafe_paths_are_refused);
-    g_test_add_func("/wire/a-file-without-content-is-refused", test_a_file_without_content_is_refused);
+    g_test_add_func(
+            "/wire/a-file-without-content-is-refused", test_a_file_without_content_is_refused);
     g_test_add_func("/wire/names-with-a-slash-are-refused", test_names_with_a_slash_are_refused);
     g_test_add_func("/wire/odd-digests-are-refused", test_digests_that_are_none_are_refused);
     g_test_add_func("/wire/unknown-fields-are-skipped", test_unknown_fields_are_skipped);
