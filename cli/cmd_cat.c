@@ -81,7 +81,9 @@ static int cat(CliArgs *args)
     g_autofree char *path = path_to_show(run, args);
     if (!path)
         return 1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = fs_open_regular(path);
+    if (fd < 0 && errno == EINVAL)
+        return cli_error("%s is not a regular file", path);
     if (fd < 0)
         return errno == ENOENT ? cli_error("%s does not exist", path)
                                : cli_error("[Errno %d] %s: '%s'", errno, g_strerror(errno), path);

@@ -40,7 +40,7 @@ static EVP_MD_CTX *ctx_new(const EVP_MD *md)
 
 static gboolean update_with_file(EVP_MD_CTX *ctx, const char *path, GError **error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = fs_open_regular(path);
     g_autofree char *buf = g_malloc(READ_BYTES);
     ssize_t n = -1;
     if (fd >= 0) {
