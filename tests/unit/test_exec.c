@@ -169,6 +169,15 @@ static guint alive(Run *run)
     return procs->len;
 }
 
+/* Waits for the end of what was told to end: a kill is not yet a death. */
+static void assert_all_gone(Run *run)
+{
+    for (gint64 end_us = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+            alive(run) > 0 && g_get_monotonic_time() < end_us;)
+        g_usleep(10 * 1000);
+    g_assert_cmpuint(alive(run), ==, 0);
+}
+
 /* The same with the start in another thread. */
 
 static void on_failed(Exec *exec, const GError *error, gpointer ptr)
@@ -219,7 +228,7 @@ static void test_thread(void)
     /* Freed before the child was seen to run: it doesn't live on. */
     ExecCallbacks callbacks = { on_output, on_failed, on_exited };
     exec_free(exec_start(shell_spec(run, "sleep 60"), NULL, &callbacks, NULL, NULL));
-    g_assert_cmpuint(alive(run), ==, 0);
+    assert_all_gone(run);
     delete_run(run);
 }
 
@@ -252,7 +261,7 @@ static void check_stop(const char *script, gint64 grace_us, int status)
     Result r = execute(shell_spec(run, script), grace_us);
     g_assert_cmpint(r.status, ==, status);
     g_assert_true(r.stopped);
-    g_assert_cmpuint(alive(run), ==, 0);
+    assert_all_gone(run);
     g_assert_cmpint(g_get_monotonic_time() - start, <, 20 * G_USEC_PER_SEC);
     result_clear(&r);
     delete_run(run);
@@ -301,7 +310,7 @@ static void test_killed_by_others(void)
             -1);
     g_assert_cmpint(r.status, ==, -15);
     g_assert_false(r.stopped);
-    g_assert_cmpuint(alive(run), ==, 0);
+    assert_all_gone(run);
     result_clear(&r);
     delete_run(run);
 }
