@@ -8,13 +8,10 @@
 
 #include "engine/base/clock.h"
 
-/* Redrawn at most this often. */
-#define REDRAW_US (G_USEC_PER_SEC / 10)
-
 struct Progress {
     gboolean bar;
     gboolean drawn;
-    gint64 started_us, drawn_us;
+    gint64 started_us;
     guint64 total;
     guint done, running, failed;
 };
@@ -64,7 +61,6 @@ static void draw(Progress *p)
     fputs(s->str, stderr);
     fflush(stderr);
     p->drawn = TRUE;
-    p->drawn_us = clock_monotonic_us();
 }
 
 void progress_line(Progress *p, const char *fmt, ...)
@@ -86,6 +82,6 @@ void progress_update(Progress *p, guint64 total, guint done, guint running, guin
     p->done = done;
     p->running = running;
     p->failed = failed;
-    if (p->bar && (!p->drawn || clock_monotonic_us() - p->drawn_us >= REDRAW_US))
+    if (p->bar)
         draw(p);
 }
