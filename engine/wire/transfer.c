@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Pieces asked for and not yet here: enough to fill a fast link's round trip, 2 MiB of memory. */
-#define WINDOW 8
+/* Pieces asked for and not yet here: enough to fill a fast link while both ends wait for a busy
+ * core; 8 MiB of memory. */
+#define WINDOW 32
 /* Blobs fetched at the same time: small ones would wait for a round trip each otherwise. */
 #define MAX_OPEN 64
 
