@@ -151,8 +151,9 @@ static char *phrase(const char *summary)
 static char *page_date(void)
 {
     const char *epoch = g_getenv("SOURCE_DATE_EPOCH");
-    g_autoptr(GDateTime) day = epoch ? g_date_time_new_from_unix_utc(g_ascii_strtoll(epoch, NULL, 10))
-                                     : g_date_time_new_now_utc();
+    g_autoptr(GDateTime) day =
+            epoch ? g_date_time_new_from_unix_utc(g_ascii_strtoll(epoch, NULL, 10))
+                  : g_date_time_new_now_utc();
     return day ? g_date_time_format(day, "%B %-d, %Y") : g_strdup("");
 }
 
@@ -184,7 +185,7 @@ static gboolean write_page(
         append_commands(out, name, command->sub);
     g_autofree char *file = g_strdup_printf("%s.1", name);
     g_autofree char *path = fs_join(dir, file);
-    gboolean ok = fs_write(path, out->str, (gssize) out->len, error);
+    gboolean ok = fs_write(path, out->str, (gssize)out->len, error);
     g_string_free(out, TRUE);
     return ok;
 }

@@ -48,14 +48,13 @@ static Value *map_of(const char *const *names, const gint64 *amounts, gsize n)
     return map;
 }
 
-static const char *const resource_names[] = { "cpus", "mem", "gpus", "license" };
+static const char *const resource_names[] = {"cpus", "mem", "gpus", "license"};
 enum { N_RESOURCES = G_N_ELEMENTS(resource_names) };
 
 static void add_workers(Scheduler *s, ImaginedWorker *workers, guint n, GHashTable *by_handle)
 {
     static const gint64 kinds[][N_RESOURCES] = {
-        { 4, 16, 0, 0 }, { 16, 64, 0, 1 }, { 32, 128, 4, 0 }, { 64, 256, 8, 2 }
-    };
+            {4, 16, 0, 0}, {16, 64, 0, 1}, {32, 128, 4, 0}, {64, 256, 8, 2}};
 
     for (guint i = 0; i < n; i++) {
         Resources r;
@@ -72,8 +71,7 @@ static void add_workers(Scheduler *s, ImaginedWorker *workers, guint n, GHashTab
 static void add_tasks(Scheduler *s, guint n)
 {
     static const gint64 kinds[][N_RESOURCES] = {
-        { 1, 0, 0, 0 }, { 1, 0, 0, 0 }, { 2, 4, 0, 0 }, { 4, 8, 1, 0 }, { 1, 1, 0, 1 }, { 16, 32, 0, 0 }
-    };
+            {1, 0, 0, 0}, {1, 0, 0, 0}, {2, 4, 0, 0}, {4, 8, 1, 0}, {1, 1, 0, 1}, {16, 32, 0, 0}};
     Request requests[G_N_ELEMENTS(kinds)];
     SchedGroup groups[8];
 
@@ -87,7 +85,8 @@ static void add_tasks(Scheduler *s, guint n)
         groups[i] = sched_group_add(s, user, (int)(i % 2), FALSE);
     }
     for (guint i = 0; i < n; i++)
-        sched_task_add(s, groups[i % G_N_ELEMENTS(groups)], &requests[i % G_N_ELEMENTS(requests)], i);
+        sched_task_add(
+                s, groups[i % G_N_ELEMENTS(groups)], &requests[i % G_N_ELEMENTS(requests)], i);
 }
 
 static void apply(const SchedDecision *d, Scheduler *s, GHashTable *by_handle)

@@ -5,7 +5,8 @@
  *     fake_workers URL ACCESS_FILE TOKEN WORKERS SLOTS TASKS
  *
  * TOKEN is that of the coordinator's home, so that nothing is copied. After TASKS results have been
- * acknowledged it prints the seconds from the first task that came to the last acknowledgement, and exits. */
+ * acknowledged it prints the seconds from the first task that came to the last acknowledgement, and
+ * exits. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -39,9 +40,13 @@ static void tell(ZSource *z, MsgKind kind, const void *msg)
 static void end_task(ZSource *z, const MsgStart *start)
 {
     gint64 now_us = g_get_real_time();
-    MsgStarted started = { .task = start->task, .lease = start->lease, .started_us = now_us, .pid = getpid() };
-    MsgDone done = { .task = start->task, .lease = start->lease, .cause = DONE_EXITED, .started_us = now_us,
-        .stopped_us = now_us };
+    MsgStarted started = {
+            .task = start->task, .lease = start->lease, .started_us = now_us, .pid = getpid()};
+    MsgDone done = {.task = start->task,
+            .lease = start->lease,
+            .cause = DONE_EXITED,
+            .started_us = now_us,
+            .stopped_us = now_us};
 
     tell(z, MSG_STARTED, &started);
     tell(z, MSG_DONE, &done);
@@ -99,8 +104,14 @@ static ZSource *join(Fakes *f, int number)
         exit(1);
     }
     ZSource *z = zsource_new(socket, NULL, on_message, f);
-    MsgHello hello = { .version = WIRE_VERSION, .role = (char *)"worker", .name = name, .software = (char *)"fake",
-        .session = session, .resources = resources, .home_token = (char *)f->token, .pid = getpid() };
+    MsgHello hello = {.version = WIRE_VERSION,
+            .role = (char *)"worker",
+            .name = name,
+            .software = (char *)"fake",
+            .session = session,
+            .resources = resources,
+            .home_token = (char *)f->token,
+            .pid = getpid()};
     tell(z, MSG_HELLO, &hello);
     return z;
 }
@@ -108,7 +119,7 @@ static ZSource *join(Fakes *f, int number)
 static gboolean ping_all(gpointer data)
 {
     GPtrArray *sources = data;
-    MsgPing ping = { .seq = 1 };
+    MsgPing ping = {.seq = 1};
 
     for (guint i = 0; i < sources->len; i++)
         tell(g_ptr_array_index(sources, i), MSG_PING, &ping);
@@ -127,8 +138,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "fake_workers: %s\n", error->message);
         return 1;
     }
-    Fakes f = { .loop = g_main_loop_new(NULL, FALSE), .zmq = zmq_ctx_new(), .key = key, .url = argv[1],
-        .token = argv[3], .slots = atoi(argv[5]), .wanted = (guint)atoi(argv[6]) };
+    Fakes f = {.loop = g_main_loop_new(NULL, FALSE),
+            .zmq = zmq_ctx_new(),
+            .key = key,
+            .url = argv[1],
+            .token = argv[3],
+            .slots = atoi(argv[5]),
+            .wanted = (guint)atoi(argv[6])};
     g_autoptr(GPtrArray) sources = g_ptr_array_new_with_free_func((GDestroyNotify)zsource_free);
 
     zmq_ctx_set(f.zmq, ZMQ_MAX_SOCKETS, 4096);

@@ -42,7 +42,7 @@ static void write_file(const char *path, const char *data, size_t size)
 
 static void make_run(const char *dir, int number, int files, size_t bytes)
 {
-    static const char *const folders[] = { "", "/.guild", "/.guild/attrs" };
+    static const char *const folders[] = {"", "/.guild", "/.guild/attrs"};
     static char data[MAX_BYTES];
     char path[PATH_SIZE];
 
@@ -58,8 +58,8 @@ static void make_run(const char *dir, int number, int files, size_t bytes)
 
 static void start_true(void)
 {
-    char *argv[] = { "true", NULL };
-    int rc = posix_spawnp(&(pid_t){ 0 }, "true", NULL, NULL, argv, environ);
+    char *argv[] = {"true", NULL};
+    int rc = posix_spawnp(&(pid_t){0}, "true", NULL, NULL, argv, environ);
 
     if (rc != 0) {
         errno = rc;

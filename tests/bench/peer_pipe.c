@@ -100,10 +100,11 @@ int main(int argc, char **argv)
 
     void *context = zmq_ctx_new();
     void *socket = zmq_socket(context, ZMQ_PULL);
-    check(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &(int){ 1 }, sizeof(int)), "curve");
+    check(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &(int){1}, sizeof(int)), "curve");
     set_text(socket, ZMQ_CURVE_SECRETKEY, keys.secret_key);
     check(zmq_bind(socket, "tcp://127.0.0.1:*"), "bind");
-    check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &(size_t){ sizeof endpoint }), "endpoint");
+    check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &(size_t){sizeof endpoint}),
+            "endpoint");
     check((int)write(tell[1], endpoint, sizeof endpoint), "pipe");
     double took = receive_all(socket, bytes);
     waitpid(child, NULL, 0);

@@ -3,7 +3,7 @@
 #include "engine/batch/batchfile.h"
 #include "tests/fuzz/fuzz.h"
 
-static const char *const formats[] = { ".csv", ".json", ".yaml" };
+static const char *const formats[] = {".csv", ".json", ".yaml"};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filter expressions (`-F EXPR`): parsed, and tested against a run that has a value of each kind. */
+/* Filter expressions (`-F EXPR`): parsed, and tested against a run that has a value of each kind.
+ */
 #include "engine/base/yaml.h"
 #include "engine/run/filter.h"
 #include "tests/fuzz/fuzz.h"
@@ -18,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_check_result(filter, error);
     if (filter) {
-        static const FilterSource source = { look_up, look_up, look_up };
+        static const FilterSource source = {look_up, look_up, look_up};
         g_autoptr(Value) run = yaml_parse(
                 "{a: 1, b: 2.5, c: text, d: [1, x], e: true, f: null, g: {h: 1}}", -1, NULL, NULL);
         filter_test(filter, &source, run);

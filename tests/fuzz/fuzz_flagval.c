@@ -3,7 +3,7 @@
 #include "engine/base/flagval.h"
 #include "tests/fuzz/fuzz.h"
 
-static const char *const types[] = { NULL, "string", "int", "float", "number", "boolean", "auto" };
+static const char *const types[] = {NULL, "string", "int", "float", "number", "boolean", "auto"};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON: batch files, and messages of optimizer processes. What parses must print and parse again. */
+/* JSON: batch files, and messages of optimizer processes. What parses must print and parse again.
+ */
 #include "engine/base/json.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (msg) {
         g_autoptr(GBytes) packed = wire_pack(kind, msg);
         MsgKind again_kind = 0;
-        void *again = wire_unpack(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed),
-                &again_kind, NULL);
+        void *again = wire_unpack(
+                g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &again_kind, NULL);
 
         g_assert_nonnull(again);
         g_assert_cmpint(kind, ==, again_kind);
