@@ -1,86 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The decision: see scheduler.h.
- *
- * What is kept: tasks in one array, chained by index; a queue per (group, class) of waiting ones;
- * workers, each with what it has free and a list of the tasks it was given. Workers that may be
- * able to take something are in a ring; one that was found to fit nothing leaves it until
- * something about it or about the queues changes. That bounds the work: every look that finds
- * nothing costs a change that happened before. */
-#include "coordinator/scheduler.h"
-
+/* The books of the scheduler: see scheduler.h. What is decided from them is decide.c's. */
 #include <string.h>
 
-typedef enum { T_FREE, T_WAITING, T_RUNNING, T_PREFETCHED } TaskStatus;
-
-typedef struct {
-    guint64 data;
-    guint64 gpu_mask; /* what was taken, of a running one */
-    guint32 queue;
-    guint32 worker;
-    guint32 next, prev; /* in the queue (waiting) or in the worker's list (others) */
-    guint32 seq;        /* age: first in, first out */
-    guint8 status;
-    guint8 recalled;
-} Task;
-
-/* Tasks of one group with one request. */
-typedef struct {
-    guint32 group, class;
-    guint32 head, tail;
-    guint32 n_waiting, n_tasks;
-    guint32 passed;   /* assignments to others while the head could not be placed */
-    guint32 reserved; /* worker kept for the head */
-} TaskQueue;
-
-typedef struct {
-    char *user;
-    guint32 user_index;
-    int priority;
-    gboolean no_prefetch, used;
-    GArray *queues; /* guint32 */
-    guint32 n_waiting, n_tasks;
-    guint64 order; /* first come */
-} Group;
-
-typedef struct {
-    Request request;
-    guint32 users; /* queues */
-} Class;
-
-typedef struct {
-    Resources r;
-    gboolean used, draining, paused;
-    gboolean in_ring[2];
-    guint32 expecting; /* a task that was recalled elsewhere to be run here */
-    guint prefetch;
-    gint64 ends_us;
-    guint32 head[2], tail[2]; /* what it runs, what it holds for later; oldest first */
-    guint32 n_running, n_prefetched;
-    guint32 reserved_for; /* queue */
-} Worker;
-
-struct Scheduler {
-    GArray *tasks; /* Task; index 0 unused */
-    guint32 free_task;
-    GArray *queues; /* TaskQueue */
-    GArray *groups; /* Group */
-    GPtrArray *classes;
-    GArray *workers;   /* Worker */
-    GHashTable *users; /* name → index+1 in running */
-    GArray *given;     /* guint32 of a user: tasks that workers have */
-    GArray *order;     /* guint32 groups with waiting tasks, by priority and age */
-    GQueue ring[2];    /* workers worth a look: to start on, to prefetch to */
-    guint64 next_order;
-    guint32 next_seq;
-    SchedCounts counts;
-    gboolean recall_done; /* nothing to recall until something changes */
-};
-
-#define TASK(s, i) (&g_array_index((s)->tasks, Task, i))
-#define QUEUE(s, i) (&g_array_index((s)->queues, TaskQueue, i))
-#define GROUP(s, i) (&g_array_index((s)->groups, Group, i))
-#define WORKER(s, i) (&g_array_index((s)->workers, Worker, i))
-#define CLASS(s, i) ((Class *)(s)->classes->pdata[i])
+#include "coordinator/scheduler_books.h"
 
 Scheduler *sched_new(void)
 {
@@ -319,7 +241,7 @@ static void enqueue(Scheduler *s, guint32 t, gboolean front)
         order_insert(s, q->group);
 }
 
-static void dequeue(Scheduler *s, guint32 t)
+void sched_dequeue(Scheduler *s, guint32 t)
 {
     Task *task = TASK(s, t);
     TaskQueue *q = QUEUE(s, task->queue);
@@ -346,14 +268,14 @@ static void dequeue(Scheduler *s, guint32 t)
 
 /* ---- what a worker was given ---- */
 
-static const Request *task_request(Scheduler *s, const Task *t)
+const Request *sched_task_request(Scheduler *s, const Task *t)
 {
     return &CLASS(s, QUEUE(s, t->queue)->class)->request;
 }
 
 static Taken task_taken(Scheduler *s, const Task *t)
 {
-    Amount gpus = task_request(s, t)->gpus;
+    Amount gpus = sched_task_request(s, t)->gpus;
     return (Taken){t->gpu_mask, gpus < AMOUNT_ONE ? gpus : AMOUNT_ONE};
 }
 
@@ -361,8 +283,6 @@ static guint32 *user_given(Scheduler *s, const Task *t)
 {
     return &g_array_index(s->given, guint32, GROUP(s, QUEUE(s, t->queue)->group)->user_index);
 }
-
-enum { L_RUNNING, L_PREFETCHED };
 
 static void list_add(Scheduler *s, Worker *w, int list, guint32 t)
 {
@@ -395,7 +315,7 @@ static void charge(Scheduler *s, guint32 t)
 {
     Task *task = TASK(s, t);
     Worker *w = WORKER(s, task->worker);
-    const Request *r = task_request(s, task);
+    const Request *r = sched_task_request(s, task);
     Taken taken = {0};
     if (resources_fit_now(&w->r, r)) {
         resources_take(&w->r, r, &taken);
@@ -412,7 +332,7 @@ static void charge(Scheduler *s, guint32 t)
     s->counts.running++;
 }
 
-static void place(Scheduler *s, guint32 t, guint32 worker, gboolean running)
+void sched_place(Scheduler *s, guint32 t, guint32 worker, gboolean running)
 {
     Task *task = TASK(s, t);
     Worker *w = WORKER(s, worker);
@@ -446,7 +366,7 @@ static void promote(Scheduler *s, guint32 worker)
     Worker *w = WORKER(s, worker);
     for (guint32 t = w->head[L_PREFETCHED], next; t; t = next) {
         next = TASK(s, t)->next;
-        if (resources_fit_now(&w->r, task_request(s, TASK(s, t))))
+        if (resources_fit_now(&w->r, sched_task_request(s, TASK(s, t))))
             begin_prefetched(s, t);
     }
 }
@@ -460,7 +380,7 @@ static void unplace(Scheduler *s, guint32 t)
     list_remove(s, w, task->status == T_RUNNING ? L_RUNNING : L_PREFETCHED, t);
     if (task->status == T_RUNNING) {
         Taken taken = task_taken(s, task);
-        resources_give(&w->r, task_request(s, task), &taken);
+        resources_give(&w->r, sched_task_request(s, task), &taken);
         w->n_running--;
         s->counts.running--;
     } else {
@@ -498,7 +418,7 @@ void sched_task_remove(Scheduler *s, SchedTask t)
 {
     Task *task = TASK(s, t);
     if (task->status == T_WAITING)
-        dequeue(s, t);
+        sched_dequeue(s, t);
     else
         unplace(s, t);
     QUEUE(s, task->queue)->n_tasks--;
@@ -526,8 +446,8 @@ void sched_task_running(Scheduler *s, SchedTask t)
 void sched_task_adopt(Scheduler *s, SchedTask t, SchedWorker w, gboolean running)
 {
     g_assert(TASK(s, t)->status == T_WAITING);
-    dequeue(s, t);
-    place(s, t, w, running);
+    sched_dequeue(s, t);
+    sched_place(s, t, w, running);
 }
 
 /* ---- workers ---- */
@@ -584,234 +504,4 @@ void sched_worker_remove(
         }
     *WORKER(s, w) = (Worker){0};
     s->counts.workers--;
-}
-
-/* ---- deciding ---- */
-
-static gboolean in_time(const Worker *w, const Request *r, gint64 now_us)
-{
-    return !w->ends_us || !r->time_us || now_us + r->time_us <= w->ends_us;
-}
-
-/* A large task that was passed over long enough gets the worker that would fit it. */
-static void passed_over(Scheduler *s, TaskQueue *q, guint32 qi, guint32 worker)
-{
-    Worker *w = WORKER(s, worker);
-    if (q->reserved || w->reserved_for || q->passed < SCHED_PASSES ||
-            !resources_fit_ever(&w->r, &CLASS(s, q->class)->request))
-        return;
-    q->reserved = worker;
-    w->reserved_for = qi;
-}
-
-static gboolean older(Scheduler *s, const TaskQueue *a, const TaskQueue *b)
-{
-    return (gint32)(TASK(s, a->head)->seq - TASK(s, b->head)->seq) < 0;
-}
-
-/* The queue of the group with the oldest head that this worker can serve, or 0. */
-static guint32 group_offer(
-        Scheduler *s, const Group *g, guint32 worker, gboolean prefetch, gint64 now_us)
-{
-    guint32 best = 0;
-    for (guint i = 0; i < g->queues->len; i++) {
-        guint32 qi = g_array_index(g->queues, guint32, i);
-        TaskQueue *q = QUEUE(s, qi);
-        Worker *w = WORKER(s, worker);
-        if (!q->n_waiting || (w->reserved_for && w->reserved_for != qi))
-            continue;
-        const Request *r = &CLASS(s, q->class)->request;
-        gboolean fits = prefetch ? resources_fit_ever(&w->r, r) : resources_fit_now(&w->r, r);
-        if (!fits || !in_time(w, r, now_us)) {
-            if (!prefetch)
-                passed_over(s, q, qi, worker);
-            continue;
-        }
-        if (!best || older(s, q, QUEUE(s, best)))
-            best = qi;
-    }
-    return best;
-}
-
-/* Walks groups of one priority, the user with the least running first. */
-static guint32 pick_queue(Scheduler *s, guint32 worker, gboolean prefetch, gint64 now_us)
-{
-    guint i = 0;
-    while (i < s->order->len) {
-        int priority = GROUP(s, g_array_index(s->order, guint32, i))->priority;
-        guint32 best = 0, best_given = 0;
-        for (; i < s->order->len; i++) {
-            const Group *g = GROUP(s, g_array_index(s->order, guint32, i));
-            if (g->priority != priority)
-                break;
-            guint32 given = g_array_index(s->given, guint32, g->user_index);
-            if ((best && given >= best_given) || (prefetch && g->no_prefetch))
-                continue;
-            guint32 q = group_offer(s, g, worker, prefetch, now_us);
-            if (q) {
-                best = q;
-                best_given = given;
-            }
-        }
-        if (best)
-            return best;
-    }
-    return 0;
-}
-
-/* Everyone who waits longer than the one that was served has been let past once more. */
-static void count_passes(Scheduler *s, guint32 served)
-{
-    QUEUE(s, served)->passed = 0;
-    for (guint i = 0; i < s->order->len; i++) {
-        const Group *g = GROUP(s, g_array_index(s->order, guint32, i));
-        for (guint j = 0; j < g->queues->len; j++) {
-            TaskQueue *q = QUEUE(s, g_array_index(g->queues, guint32, j));
-            if (q->n_waiting && g_array_index(g->queues, guint32, j) != served)
-                q->passed++;
-        }
-        if (i >= 16)
-            break; /* far behind in the order: not yet their turn */
-    }
-}
-
-static void give(Scheduler *s, guint32 qi, guint32 worker, gboolean running, SchedDecision *d)
-{
-    TaskQueue *q = QUEUE(s, qi);
-    guint32 t = q->head;
-    if (running && q->reserved == worker) {
-        WORKER(s, worker)->reserved_for = 0;
-        q->reserved = 0;
-    }
-    dequeue(s, t);
-    place(s, t, worker, running);
-    if (running)
-        count_passes(s, qi);
-    *d = (SchedDecision){running ? SCHED_START : SCHED_PREFETCH, t, worker, TASK(s, t)->data};
-}
-
-/* Gives one task to the first worker in the ring that can take any. A worker goes to the end of the
- * ring with each task, so that tasks spread. */
-static gboolean start_one(Scheduler *s, gint64 now_us, SchedDecision *d)
-{
-    GQueue *ring = &s->ring[0];
-    for (guint left = ring->length; left && s->counts.waiting; left--) {
-        guint32 w = GPOINTER_TO_UINT(g_queue_pop_head(ring));
-        guint32 q = pick_queue(s, w, FALSE, now_us);
-        if (q) {
-            g_queue_push_tail(ring, GUINT_TO_POINTER(w));
-            give(s, q, w, TRUE, d);
-            return TRUE;
-        }
-        WORKER(s, w)->in_ring[0] = FALSE;
-    }
-    return FALSE;
-}
-
-/* Room is nowhere: a few more for each. */
-static gboolean prefetch_one(Scheduler *s, gint64 now_us, SchedDecision *d)
-{
-    GQueue *ring = &s->ring[1];
-    for (guint left = ring->length; left && s->counts.waiting; left--) {
-        guint32 w = GPOINTER_TO_UINT(g_queue_pop_head(ring));
-        Worker *wk = WORKER(s, w);
-        guint32 q = 0;
-        if (wk->n_prefetched < wk->prefetch && !wk->reserved_for)
-            q = pick_queue(s, w, TRUE, now_us);
-        if (q) {
-            g_queue_push_tail(ring, GUINT_TO_POINTER(w));
-            give(s, q, w, FALSE, d);
-            return TRUE;
-        }
-        wk->in_ring[1] = FALSE;
-    }
-    return FALSE;
-}
-
-/* A worker other than `holder` with room for the task, that no other recalled one is meant for. */
-static guint32 idle_worker(Scheduler *s, guint32 holder, const Task *task)
-{
-    for (GList *l = s->ring[0].head; l; l = l->next) {
-        guint32 w = GPOINTER_TO_UINT(l->data);
-        Worker *wk = WORKER(s, w);
-        if (w == holder || !resources_fit_now(&wk->r, task_request(s, task)))
-            continue;
-        if (wk->expecting && TASK(s, wk->expecting)->recalled)
-            continue;
-        return w;
-    }
-    return 0;
-}
-
-#define MAX_TRIED 8
-
-/* Nothing waits, a worker has room, and another holds what it has not begun. Tasks with the same
- * request are tried once: what one fits nowhere the others don't. */
-static gboolean recall_one(Scheduler *s, SchedDecision *d)
-{
-    guint32 tried[MAX_TRIED];
-    guint n_tried = 0;
-    if (s->recall_done || !s->counts.prefetched)
-        return FALSE;
-    for (guint32 w = 1; w < s->workers->len && n_tried < MAX_TRIED; w++) {
-        for (guint32 t = WORKER(s, w)->tail[L_PREFETCHED]; t && n_tried < MAX_TRIED;
-                t = TASK(s, t)->prev) {
-            Task *task = TASK(s, t);
-            guint32 class = QUEUE(s, task->queue)->class;
-            guint i = 0;
-            while (i < n_tried && tried[i] != class)
-                i++;
-            if (i < n_tried || task->recalled)
-                continue;
-            guint32 other = idle_worker(s, w, task);
-            if (!other) {
-                tried[n_tried++] = class;
-                continue;
-            }
-            task->recalled = 1;
-            WORKER(s, other)->expecting = t;
-            *d = (SchedDecision){SCHED_RECALL, t, w, task->data};
-            return TRUE;
-        }
-    }
-    s->recall_done = TRUE;
-    return FALSE;
-}
-
-gboolean sched_next(Scheduler *s, gint64 now_us, SchedDecision *d)
-{
-    if (s->counts.waiting && start_one(s, now_us, d))
-        return TRUE;
-    if (s->counts.waiting)
-        return prefetch_one(s, now_us, d);
-    return recall_one(s, d);
-}
-
-/* ---- for people ---- */
-
-SchedFit sched_fit(Scheduler *s, const Request *request)
-{
-    SchedFit fit = SCHED_NO_WORKERS;
-    for (guint32 i = 1; i < s->workers->len; i++) {
-        Worker *w = WORKER(s, i);
-        if (!w->used || w->draining)
-            continue;
-        if (fit == SCHED_NO_WORKERS)
-            fit = SCHED_NOWHERE;
-        if (resources_fit_now(&w->r, request))
-            return SCHED_FITS;
-        if (resources_fit_ever(&w->r, request))
-            fit = SCHED_WAITS;
-    }
-    return fit;
-}
-
-char *sched_fit_why(Scheduler *s, const Request *request)
-{
-    for (guint32 i = 1; i < s->workers->len; i++) {
-        Worker *w = WORKER(s, i);
-        if (w->used && !w->draining && !resources_fit_ever(&w->r, request))
-            return resources_why_not(&w->r, request);
-    }
-    return g_strdup("no worker is connected");
 }
