@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the coordinator share. The parts:
- *   server.c    the socket: messages in, messages out, peers and their roles
- *   members.c   workers: who is there, leases, loss and return
- *   dispatch.c  decisions of the scheduler carried out; tasks started, stopped, lost
- *   results.c   what workers report, and results into run directories
- *   batch.c     jobs: asking for trials, staging, telling, ending
- *   jobs.c      how jobs begin, and begin again after a restart
- *   submit.c    run directories that clients send
- *   calls.c     questions and orders of clients
- *   watch.c     who listens to which run
- *   alloc.c     workers asked of Slurm */
+ *   coordinator.c  the whole: what is opened in which order, how it ends
+ *   server.c       the socket: messages in, messages out, peers and their roles; zap.c lets peers in
+ *   members.c      workers: who is there, leases, loss and return
+ *   dispatch.c     decisions of the scheduler carried out; tasks started, stopped, lost
+ *   attempt.c      a run directory before and between attempts at it
+ *   results.c      what workers report, and results into run directories
+ *   batch.c        jobs: asking for trials (feed.c), staging, telling, ending
+ *   jobs.c         how jobs begin, and begin again after a restart
+ *   submit.c       run directories that clients send
+ *   calls.c        questions and orders of clients; command.c runs commands for them
+ *   watch.c        who listens to which run
+ *   alloc.c        workers asked of Slurm
+ *   metrics.c      numbers over HTTP
+ * The scheduler (scheduler.c, decide.c) and the queue (queue.c) know nothing of these. */
 #pragma once
 
 #include "coordinator/alloc.h"
