@@ -58,7 +58,9 @@ class Work(unittest.TestCase):
             and text in self.output(run), f"{run} prints {text}", 15)
 
     def ended(self, run, seconds=20):
-        return hosts.wait_for(lambda: self.attr(run, "exit_status"), f"{run} ends", seconds)
+        lock = os.path.join(self.run_dir(run), ".guild", "LOCK.remote")
+        return hosts.wait_for(lambda: not os.path.exists(lock) and self.attr(run, "exit_status"),
+                              f"{run} ends", seconds)
 
     def test_a_worker_in_place_is_killed(self):
         worker = self.cluster.head.start("worker", "--slots", "1")
