@@ -205,8 +205,13 @@ static void restore_task(Job *j, const QueueTask *q)
     t->stage = TS_QUEUED;
     g_hash_table_add(j->tasks, t);
     g_hash_table_insert(j->c->tasks, &t->id, t);
-    if (q->state == TASK_WAITING)
+    if (q->state == TASK_WAITING) {
+        /* A mark of ours, if we ended before it was on disk that the task was given out. */
+        g_autoptr(Run) run = task_run(t);
+        g_autofree char *remote = run_guild_path(run, "LOCK.remote");
+        fs_remove(remote, NULL);
         task_enqueue(t);
+    }
 }
 
 /* Opening begins it anew: what is there already goes in first. */

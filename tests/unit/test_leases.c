@@ -256,6 +256,25 @@ static TestPeer *worker_elsewhere(PeerFixture *f)
     return w;
 }
 
+/* It ended after it had marked the run as executing elsewhere, before the lease was on disk. */
+static void test_a_mark_of_a_lease_that_was_never_given_is_not_somebody_elses(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    coordinator_free(f.c);
+    g_autofree char *mark = run_guild_path(run, "LOCK.remote");
+    g_assert_true(fs_write(mark, "w9", -1, NULL));
+    peer_fixture_start(&f, 3, 0);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    g_assert_cmpuint(start.lease, >, 0);
+    g_assert_cmpuint(ended.times, ==, 0);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 static void say_files(TestPeer *w, const MsgStart *start, const char *path)
 {
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
@@ -362,6 +381,8 @@ int main(int argc, char **argv)
     g_test_add_func("/leases/acknowledged-is-on-disk", test_an_acknowledged_result_is_on_disk);
     g_test_add_func("/leases/taken-back-after-a-start",
             test_a_coordinator_started_again_takes_back_what_runs);
+    g_test_add_func("/leases/mark-without-a-lease",
+            test_a_mark_of_a_lease_that_was_never_given_is_not_somebody_elses);
     g_test_add_func("/leases/another-worker-gets-it", test_what_a_lost_worker_ran_goes_to_another);
     g_test_add_func("/leases/given-up", test_a_task_that_costs_its_worker_is_given_up);
     g_test_add_func("/leases/unwritable-result",
