@@ -220,28 +220,53 @@ static gboolean send_start(Task *t, Run *run, GError **error)
     return TRUE;
 }
 
-/* The decision is made; from here on the task belongs to the worker. What can't be given out ends
- * in error, and says why. */
-static void give(Coordinator *c, Task *t, Member *m)
+/* What can't be handed out ends in error, and says why. */
+static void hand_out(Task *t)
 {
+    Coordinator *c = t->job->c;
     g_autoptr(Run) run = task_run(t);
     g_autoptr(GError) error = NULL;
+    if (attempt_begin(t, run, &error) && send_start(t, run, &error))
+        return;
+    if (coordinator_is_full(c)) {
+        log_error("run %s waits: %s", t->run_id, error->message);
+        dispatch_hold(c);
+        task_returned(t);
+    } else {
+        attempt_failed(t, run, error->message);
+    }
+}
+
+typedef struct {
+    Coordinator *c;
+    guint64 task, lease;
+} Leased;
+
+static void on_leased(const GError *error, gpointer data)
+{
+    g_autofree Leased *l = data;
+    Task *t = g_hash_table_lookup(l->c->tasks, &l->task);
+    if (!t || t->lease != l->lease || t->stage != TS_GIVEN || l->c->closing)
+        return; /* its worker went meanwhile */
+    if (t->job->stopping)
+        task_returned(t);
+    else if (t->member && t->member->peer)
+        hand_out(t);
+}
+
+/* The decision is made; from here on the task belongs to the worker. It hears of it when the lease is on
+ * disk: started again after a crash, we know of every task that a worker may have begun. */
+static void give(Coordinator *c, Task *t, Member *m)
+{
     t->member = m;
     t->stage = TS_GIVEN;
     t->lease = queue_next_id(c->queue);
     t->attempt++;
     g_hash_table_add(m->tasks, t);
-    if (!attempt_begin(t, run, &error) || !send_start(t, run, &error)) {
-        if (coordinator_is_full(c)) {
-            log_error("run %s waits: %s", t->run_id, error->message);
-            dispatch_hold(c);
-            task_returned(t);
-        } else {
-            attempt_failed(t, run, error->message);
-        }
-        return;
-    }
     task_store(t, TASK_LEASED);
+    Leased *l = g_new0(Leased, 1);
+    *l = (Leased){c, t->id, t->lease};
+    queue_after(c->queue, on_leased, l);
 }
 
 void task_recall(Task *t)
