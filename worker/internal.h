@@ -2,9 +2,10 @@
 /* What the parts of a worker share:
  *   worker.c   the whole: options, ends
  *   link.c     the connection: hello, renewal, loss and return
- *   job.c      one task: from the message that gives it to its acknowledged report
+ *   task.c     one task: from the message that gives it to its acknowledged report
  *   place.c    where a run that is not in place is built
  *   children.c runs that such a run made
+ *   confine.c  a trial kept to its cores and memory
  *   machine.c  what this machine has */
 #pragma once
 
