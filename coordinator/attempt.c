@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run directory before an attempt at it and between two: what the last one printed is put aside
- * under
- * `.guild/attempts/N/`, the run says how often it was tried, and one that executes elsewhere is
- * marked with LOCK.remote under the reference's lock, so that nobody starts it here meanwhile. */
+/* A run directory before an attempt at it and between two: one that executes elsewhere is marked
+ * with LOCK.remote under the reference's lock, so that nobody starts it here meanwhile, what the
+ * last attempt printed is put aside under `.guild/attempts/N/`, and the run says how often it was
+ * tried. A run that is not ours to start (somebody else did, or it has ended) is left as it is. */
 #include <stdio.h>
 #include <string.h>
 
@@ -39,32 +39,47 @@ static gboolean resolve_upstream(Task *t, Run *run, GError **error)
     return deps->len == 0 || deps_resolve(deps, run, &ctx, error);
 }
 
+static gboolean may_start(Run *run, GError **error)
+{
+    RunStatus status = run_status(run);
+    if (status == RUN_PENDING || status == RUN_STAGED)
+        return TRUE;
+    g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
+            "its status is '%s' (expected 'pending')", run_status_name(status));
+    return FALSE;
+}
+
 static gboolean mark_remote(Task *t, Run *run, GError **error)
 {
     g_autoptr(HomeLock) lock =
             home_lock_acquire(t->job->c->home, RUN_LOCK_STATUS, LOCK_WAIT_MS, error);
-    if (!lock)
-        return FALSE;
-    RunStatus status = run_status(run);
-    if (status != RUN_PENDING && status != RUN_STAGED) {
-        g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
-                "its status is '%s' (expected 'pending')", run_status_name(status));
-        return FALSE;
-    }
     g_autofree char *path = run_guild_path(run, "LOCK.remote");
-    return fs_write(path, t->member->name, -1, error);
+    return lock && may_start(run, error) && fs_write(path, t->member->name, -1, error);
+}
+
+/* In place the worker itself takes the run, under the lock. */
+static gboolean claim(Task *t, Run *run, GError **error)
+{
+    return t->member->in_place ? may_start(run, error) : mark_remote(t, run, error);
 }
 
 gboolean attempt_begin(Task *t, Run *run, GError **error)
 {
+    if (!claim(t, run, error))
+        return FALSE;
+    /* From here on this attribute says that this attempt ended: attempt_has_ended(). */
+    run_del_attr(run, "exit_status");
     if (t->attempt > 1)
         keep_output(run, t->attempt - 1);
     if ((t->attempt > 1 || !t->member->in_place) &&
             !run_write_attr_int(run, "attempts", t->attempt, error))
         return FALSE;
-    if (t->member->in_place)
-        return TRUE;
-    return resolve_upstream(t, run, error) && mark_remote(t, run, error);
+    return t->member->in_place || resolve_upstream(t, run, error);
+}
+
+gboolean attempt_has_ended(Run *run)
+{
+    return run_has_attr(run, "exit_status");
 }
 
 /* What belongs to this machine, or to earlier attempts, stays here. */
@@ -81,17 +96,22 @@ GPtrArray *attempt_files(Task *t, Run *run, GError **error)
             t->job->c->digests, error);
 }
 
-void attempt_failed(Task *t, Run *run, const char *error)
+void attempt_skipped(Task *t, Run *run, const char *why)
+{
+    job_say(t->job, LOG_INFO, "Skipping %s because %s", t->run_id, why);
+    task_end(t, (int)run_attr_int(run, "exit_status", 0), NULL);
+}
+
+void attempt_failed(Task *t, Run *run, const GError *error)
 {
     g_autofree char *remote = run_guild_path(run, "LOCK.remote");
-    if (strstr(error, "expected 'pending'")) {
-        job_say(t->job, LOG_INFO, "Skipping %s because %s", t->run_id, error);
-        task_end(t, 0, NULL);
+    if (g_error_matches(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN)) {
+        attempt_skipped(t, run, error->message);
         return;
     }
     run_clear_marker(run, "PENDING");
-    run_write_attr_string(run, "error", error, NULL);
+    run_write_attr_string(run, "error", error->message, NULL);
     fs_remove(remote, NULL);
-    job_say(t->job, LOG_ERROR, "Trial %s exited with an error: (1) %s", t->run_id, error);
-    task_end(t, 1, error);
+    job_say(t->job, LOG_ERROR, "Trial %s exited with an error: (1) %s", t->run_id, error->message);
+    task_end(t, 1, error->message);
 }

@@ -130,8 +130,10 @@ void task_lost(Task *t, const char *why)
 {
     Coordinator *c = t->job->c;
     int limit = t->job->retries >= 0 ? t->job->retries : c->retries;
-    c->n_lost++;
     result_abandon(t);
+    if (result_recover(t))
+        return;
+    c->n_lost++;
     if (t->attempt - t->failures - t->spared > limit) {
         give_up(t, why);
         return;
@@ -233,7 +235,7 @@ static void hand_out(Task *t)
         dispatch_hold(c);
         task_returned(t);
     } else {
-        attempt_failed(t, run, error->message);
+        attempt_failed(t, run, error);
     }
 }
 

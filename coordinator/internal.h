@@ -234,12 +234,17 @@ void result_done(Peer *p, const MsgDone *m);
 void result_returned(Peer *p, const MsgReturned *m);
 void result_abandon(Task *t); /* what was on its way */
 void result_retry(Task *t);   /* the same, to come once more */
+/* What is left of a task whose worker is lost: TRUE if its result came before that, and is recorded
+ * now. */
+gboolean result_recover(Task *t);
 Task *task_of_lease(Peer *p, guint64 id, guint64 lease);
 
 /* attempt.c: a run directory before and between attempts */
 gboolean attempt_begin(Task *t, Run *run, GError **error);
 GPtrArray *attempt_files(Task *t, Run *run, GError **error); /* what another machine needs */
-void attempt_failed(Task *t, Run *run, const char *error);   /* it can't be given out: ends */
+gboolean attempt_has_ended(Run *run); /* its result is here whole: what says so comes last */
+void attempt_failed(Task *t, Run *run, const GError *error); /* it can't be given out: ends */
+void attempt_skipped(Task *t, Run *run, const char *why);    /* it is somebody else's, or over */
 
 /* batch.c */
 void job_task_started(Task *t);

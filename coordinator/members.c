@@ -89,11 +89,12 @@ static GPtrArray *take_back(Member *m, GPtrArray *held)
         if (t && t->lease == h->lease && t->stage == TS_QUEUED && !t->job->stopping) {
             if (!t->handle)
                 task_enqueue(t); /* it waited for this worker since we were started */
-            sched_task_adopt(c->sched, t->handle, m->handle, h->state == 1);
+            gboolean begun = h->state != HELD_WAITS;
+            sched_task_adopt(c->sched, t->handle, m->handle, begun);
             t->member = m;
-            t->stage = h->state == 1 ? TS_RUNNING : TS_GIVEN;
+            t->stage = begun ? TS_RUNNING : TS_GIVEN;
             g_hash_table_add(m->tasks, t);
-            if (h->state == 1)
+            if (begun)
                 job_task_started(t);
             continue;
         }

@@ -166,11 +166,6 @@ static void write_end(Task *t, Run *run, const MsgDone *m)
     fs_remove(remote, NULL);
 }
 
-static const char *skipped(const MsgDone *m)
-{
-    return m->cause == DONE_SKIPPED ? (m->error ? m->error : "it was started elsewhere") : NULL;
-}
-
 static void say_end(Task *t, const MsgDone *m)
 {
     Job *j = t->job;
@@ -196,28 +191,47 @@ static gboolean try_again(Task *t, const MsgDone *m)
 }
 
 /* Everything is in the run directory: record it, and tell. */
+static void record(Task *t, Run *run, const MsgDone *m)
+{
+    Coordinator *c = t->job->c;
+    c->n_finished++;
+    say_end(t, m);
+    if (try_again(t, m)) {
+        t->failures++;
+        task_again(t);
+    } else {
+        c->n_failed += m->exit_status != 0;
+        task_end(t, m->exit_status, m->error);
+    }
+}
+
 static void finish(Peer *p, Task *t, const MsgDone *m)
 {
-    Coordinator *c = p->c;
     g_autoptr(Run) run = task_run(t);
     guint64 id = t->id, lease = t->lease;
-    c->n_finished++;
-    if (skipped(m)) {
-        job_say(t->job, LOG_INFO, "Skipping %s because %s", t->run_id, skipped(m));
-        task_end(t, 0, NULL);
+    if (m->cause == DONE_SKIPPED) {
+        p->c->n_finished++;
+        attempt_skipped(t, run, m->error ? m->error : "it was started elsewhere");
     } else {
         if (!p->member->in_place || m->cause != DONE_EXITED)
             write_end(t, run, m);
-        say_end(t, m);
-        if (try_again(t, m)) {
-            t->failures++;
-            task_again(t);
-        } else {
-            c->n_failed += m->exit_status != 0;
-            task_end(t, m->exit_status, m->error);
-        }
+        record(t, run, m);
     }
     acknowledge_when_durable(p, id, lease);
+}
+
+gboolean result_recover(Task *t)
+{
+    g_autoptr(Run) run = task_run(t);
+    if (!attempt_has_ended(run))
+        return FALSE;
+    MsgDone m = {.task = t->id,
+            .lease = t->lease,
+            .exit_status = (int)run_attr_int(run, "exit_status", 0),
+            .cause = t->stop_asked ? DONE_STOPPED : DONE_EXITED};
+    write_end(t, run, &m);
+    record(t, run, &m);
+    return TRUE;
 }
 
 /* Runs that the run made came below it, and go where runs are; one that is there already is left

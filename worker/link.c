@@ -70,9 +70,9 @@ gint64 link_silent_us(Link *l)
 
 /* ---- hello ---- */
 
-static int held_state(const WTask *t)
+static HeldState held_state(const WTask *t)
 {
-    return t->stage == W_REPORT ? 2 : t->stage >= W_PREPARE ? 1 : 0;
+    return t->stage == W_REPORT ? HELD_ENDED : t->stage >= W_PREPARE ? HELD_RUNS : HELD_WAITS;
 }
 
 static void say_hello(Link *l)

@@ -360,6 +360,7 @@ void wtask_drop(WTask *t)
 {
     t->dropped = TRUE;
     if (t->stage == W_RUNNING) {
+        exec_disown(t->exec);
         wtask_end_process(t, 0); /* forgotten when it has ended */
         return;
     }

@@ -62,12 +62,14 @@ void worker_stop(Worker *w, gint64 grace_us)
         WTask *t = w->tasks->pdata[i];
         t->dropped = !w->in_place;
         t->hand_back = w->in_place; /* another may begin it only when it has ended here */
-        if (t->stage == W_RUNNING)
+        if (t->stage == W_RUNNING) {
+            exec_disown(t->exec); /* it is to run again */
             wtask_end_process(t, grace_us);
-        else if (w->in_place && wtask_unstarted(t))
+        } else if (w->in_place && wtask_unstarted(t)) {
             wtask_give_back(t, "its worker left");
-        else if (t->stage != W_PREPARE)
+        } else if (t->stage != W_PREPARE) {
             wtask_drop(t);
+        }
     }
     worker_look(w);
 }

@@ -60,6 +60,7 @@ struct Exec {
     gboolean finished;
     int status;
     gboolean stopping, killed, limit_hit;
+    gboolean disowned; /* its run is somebody else's: the end is not written there */
     SpawnJob *job;     /* the child is being started */
     gboolean stop_asked; /* meanwhile */
     gint64 stop_grace_us;
@@ -320,8 +321,9 @@ static void write_end(Exec *exec)
         log_warning("run directory has been deleted, unable to finalize");
         return;
     }
-    if (!run_write_attr_int(run, "exit_status", exec->status, &error)
-            || !run_write_attr_int(run, "stopped", clock_timestamp_us(), &error))
+    /* exit_status comes last: with it the run has ended, and all else is there. */
+    if (!run_write_attr_int(run, "stopped", clock_timestamp_us(), &error)
+            || !run_write_attr_int(run, "exit_status", exec->status, &error))
         log_warning("the end of run %s is not recorded: %s", run_id(run), error->message);
     run_delete_lock(run);
 }
@@ -341,7 +343,8 @@ static void finish(Exec *exec)
     exec->finished = TRUE;
     clear_source(&exec->drain_source);
     close_output(exec);
-    write_end(exec);
+    if (!exec->disowned)
+        write_end(exec);
     exec->callbacks.exited(exec, exec->status, exec->stopping, exec->data);
 }
 
@@ -526,6 +529,11 @@ void exec_free(Exec *exec)
     exec_spec_free(exec->spec);
     g_main_context_unref(exec->context);
     g_free(exec);
+}
+
+void exec_disown(Exec *exec)
+{
+    exec->disowned = TRUE;
 }
 
 Run *exec_run(const Exec *exec)

@@ -84,6 +84,8 @@ Exec *exec_start(ExecSpec *spec, GMainContext *context, const ExecCallbacks *cal
 /* SIGTERM to the group and to all descendants; what is left after `grace_us` gets SIGKILL. May be
  * called again to shorten the grace. The end comes through `exited`. */
 void exec_stop(Exec *exec, gint64 grace_us);
+/* From here on the run is not ours: how the child ends is not written there. */
+void exec_disown(Exec *exec);
 Run *exec_run(const Exec *exec);
 pid_t exec_pid(const Exec *exec); /* 0: not started yet, see ExecCallbacks.failed */
 /* Only after `exited` was called (or inside it). */

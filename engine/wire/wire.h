@@ -56,12 +56,18 @@ typedef enum {
     MSG_N_KINDS,
 } MsgKind;
 
+typedef enum {
+    HELD_WAITS, /* not started */
+    HELD_RUNS,
+    HELD_ENDED, /* its report is not acknowledged */
+} HeldState;
+
 /* What a worker has in hand, told in HELLO so that the coordinator can take it back. */
 typedef struct {
     guint64 task;
     guint64 lease;
     char *run; /* run id */
-    int state; /* 0 not started, 1 running, 2 ended but not yet reported */
+    int state; /* HeldState */
 } HeldTask;
 
 typedef struct {

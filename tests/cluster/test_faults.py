@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 import unittest
 
@@ -97,7 +98,7 @@ class Faults(unittest.TestCase):
         try:
             self.wait_for_end(batch)
             self.check_results()
-        except AssertionError:
+        except Exception:
             print(self.cluster.logs())
             print(self.cluster.head.guild("runs", "--all", ok=None).stdout)
             print(client.guild("queue", "--remote", "lab", ok=None).stdout)
@@ -126,14 +127,23 @@ class Faults(unittest.TestCase):
             with open(os.path.join(folder, ".guild", "attrs", "flags")) as f:
                 number = int(f.read().strip().removeprefix("i: "))
             seen.append(number)
-            self.assertEqual(run["status"], "completed", run)
-            with open(os.path.join(folder, ".guild", "output")) as f:
-                self.assertEqual(f.read(), f"begin {number}\nend {number}\n", folder)
-            with open(os.path.join(folder, "data.bin"), "rb") as f:
-                digest = hashlib.sha256(f.read()).hexdigest()
-            with open(os.path.join(folder, "data.sum")) as f:
-                self.assertEqual(f.read(), f"{digest}  data.bin\n")
+            try:
+                self.check_result(run, folder, number)
+            except Exception:
+                for home in (self.cluster.head.home, client.home):
+                    print(subprocess.run(["find", os.path.join(home, "runs", run["id"]), "-ls"],
+                                         stdout=subprocess.PIPE, text=True).stdout)
+                raise
         self.assertEqual(sorted(seen), list(range(TRIALS)))
+
+    def check_result(self, run, folder, number):
+        self.assertEqual(run["status"], "completed", run)
+        with open(os.path.join(folder, ".guild", "output")) as f:
+            self.assertEqual(f.read(), f"begin {number}\nend {number}\n", folder)
+        with open(os.path.join(folder, "data.bin"), "rb") as f:
+            digest = hashlib.sha256(f.read()).hexdigest()
+        with open(os.path.join(folder, "data.sum")) as f:
+            self.assertEqual(f.read(), f"{digest}  data.bin\n")
 
 
 if __name__ == "__main__":

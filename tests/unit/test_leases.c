@@ -243,16 +243,21 @@ static FileEntry *file(const char *path)
     return e;
 }
 
-/* HELLO of a worker that does not see the home: its files travel. */
+/* HELLO of a worker that does not see the home: its files travel. `held` may be NULL. */
+static void hello_elsewhere(TestPeer *w, GPtrArray *held)
+{
+    g_autoptr(Value) resources = value_new_map();
+    MsgHello hello = { .version = WIRE_VERSION, .role = (char *)"worker", .name = (char *)"w1",
+        .session = (char *)"w1", .resources = resources, .held = held };
+    value_map_set_int(resources, "cpus", 1);
+    peer_say(w, MSG_HELLO, &hello);
+}
+
 static TestPeer *worker_elsewhere(PeerFixture *f)
 {
     g_autoptr(AccessKey) key = peer_key(f, ROLE_WORKER, "w1");
     TestPeer *w = peer_connect(f, key, "w1");
-    g_autoptr(Value) resources = value_new_map();
-    MsgHello hello = { .version = WIRE_VERSION, .role = (char *)"worker", .name = (char *)"w1",
-        .session = (char *)"w1", .resources = resources };
-    value_map_set_int(resources, "cpus", 1);
-    peer_say(w, MSG_HELLO, &hello);
+    hello_elsewhere(w, NULL);
     return w;
 }
 
@@ -271,6 +276,48 @@ static void test_a_mark_of_a_lease_that_was_never_given_is_not_somebody_elses(vo
     MsgStart start = await_start(w);
     g_assert_cmpuint(start.lease, >, 0);
     g_assert_cmpuint(ended.times, ==, 0);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+/* The coordinator ended between bringing the second attempt's result home and recording it; then its
+ * worker died as well, before it could report again. */
+static void test_a_result_that_came_whole_outlives_its_coordinator_and_its_worker(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, "w1");
+    TestPeer *w = peer_connect(&f, key, "w1");
+    hello_elsewhere(w, NULL);
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    hello_elsewhere(w, NULL); /* the first attempt is lost */
+    start = await_start(w);
+    g_assert_cmpuint(start.attempt, ==, 2);
+    say_started(w, &start);
+    peer_sync(w);
+    peer_end(w);
+    coordinator_free(f.c);
+    g_autofree char *output = run_guild_path(run, "output");
+    g_assert_true(fs_write(output, "printed", -1, NULL));
+    g_assert_true(run_write_attr_int(run, "exit_status", 0, NULL));
+    peer_fixture_start(&f, 3, 0);
+
+    g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(held_task_free);
+    g_ptr_array_add(held, held_task_new(start.task, start.lease, run_id(run), HELD_ENDED));
+    w = peer_connect(&f, key, "w1");
+    hello_elsewhere(w, held);
+    wire_free(MSG_WELCOME, peer_await(w, MSG_WELCOME));
+    hello_elsewhere(w, NULL);
+    wire_free(MSG_WELCOME, peer_await(w, MSG_WELCOME));
+    peer_sync(w);
+    g_assert_null(peer_find(w, MSG_START));
+    g_assert_cmpint(run_status(run), ==, RUN_COMPLETED);
+    g_autofree char *text = fs_read(output, 0, NULL, NULL);
+    g_assert_cmpstr(text, ==, "printed");
+    PEER_WAIT_FOR(recorded_as_ended(f.base.home));
     peer_end(w);
     peer_fixture_clear(&f);
 }
@@ -389,5 +436,7 @@ int main(int argc, char **argv)
             test_a_result_that_cannot_be_written_is_not_acknowledged);
     g_test_add_func("/leases/ours-is-not-touched", test_a_worker_does_not_touch_what_is_ours);
     g_test_add_func("/leases/local-again", test_a_local_worker_that_missed_is_asked_again);
+    g_test_add_func("/leases/whole-result",
+            test_a_result_that_came_whole_outlives_its_coordinator_and_its_worker);
     return g_test_run();
 }
