@@ -20,6 +20,12 @@ _LISTS = {"tags": "--tag", "batch_tags": "--batch-tag", "deps": "--dep"}
 
 
 class RunError(Exception):
+    """A `guild run` command that failed.
+
+    `cmd_args` (list of str), `cmd_cwd` (str) and `cmd_env` (dict of str) are how it was called, `returncode`
+    (int) is its exit status, `output` what it printed: a str, or (stdout, stderr), each None if not captured.
+    """
+
     def __init__(self, cmd, returncode, output=None):
         super().__init__(cmd, returncode, output)
         self.cmd_args, self.cmd_cwd, self.cmd_env = cmd
@@ -54,6 +60,23 @@ def _command(opspec=None, flags=None, opt_flags=None, batch_files=(), cwd=None, 
 
 
 def run(*args, stdout=None, stderr=None, **kw):
+    """Runs an operation as `guild run -y` does, and waits for its end. As guild._api.run of Guild AI 0.9.
+
+    Arguments, all optional:
+      opspec (str): the operation, `MODEL:OP`, or a script; default: the project's default operation.
+      flags (dict of str to value): values as in guild.yml; a list makes a batch.
+      opt_flags (dict): flags of the optimizer.
+      batch_files (sequence of str): paths of CSV, JSON or YAML files, one trial a row.
+      cwd (str): the project's folder; default: the current one.
+      extra_env (dict of str): variables added to the environment.
+      guild_home (str): the home that the run goes to.
+      stdout, stderr: as for subprocess.Popen.
+      Any other is the option of `guild run` of that name, with "_" for "-": `label`, `max_trials` (trials),
+      `stop_after` (minutes), `gpus`, `tags` (list of str), `force_flags` (bool) and so on.
+
+    Gives (stdout, stderr): str where that stream was subprocess.PIPE, else None.
+    Errors: RunError if the command's exit status is not 0; TypeError for an option that is none.
+    """
     cmd = _command(*args, **kw)
     p = subprocess.Popen(cmd[0], cwd=cmd[1], env=cmd[2], stdout=stdout, stderr=stderr)
     out, err = (s.decode() if s is not None else None for s in p.communicate())
@@ -63,6 +86,10 @@ def run(*args, stdout=None, stderr=None, **kw):
 
 
 def run_capture_output(*args, **kw):
+    """What run() does, with the same arguments but `stdout` and `stderr`; gives all that was printed, as one str.
+
+    Errors: as of run(); RunError.output is what was printed until then.
+    """
     cmd = _command(*args, **kw)
     p = subprocess.run(
         cmd[0], cwd=cmd[1], env=cmd[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -73,4 +100,5 @@ def run_capture_output(*args, **kw):
 
 
 def run_quiet(*args, **kw):
+    """What run_capture_output() does, without its output. Gives None. Errors: as of run_capture_output()."""
     run_capture_output(*args, **kw)

@@ -12,6 +12,8 @@ class BridgeError(RuntimeError):
 
 
 def request(verb, **args):
+    """The answer (what JSON can say) of the program to `verb` (str) with the named arguments (values as of JSON;
+    others by str()). Errors: BridgeError, also if there is no program or no answer."""
     exe = find_guild()
     if not exe:
         raise BridgeError("cannot find the guild program (set GUILD_EXE or add it to PATH)")

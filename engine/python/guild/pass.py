@@ -5,6 +5,7 @@ import sys
 
 
 def quoted(arg):
+    """`arg` (str) as a shell would need it written (str); one with nothing but quotes to hide gets double quotes."""
     import shlex
 
     text = shlex.quote(arg)

@@ -124,7 +124,14 @@ def _image_value(image):
 
 class SummaryWriter:
     """Writes one event file in the directory `logdir`, which is made with the first event, as is the
-    file. Every event is in the file when its call returns: nothing is lost when the script is killed."""
+    file. Every event is in the file when its call returns: nothing is lost when the script is killed.
+
+    `logdir` (str) is a folder; `filename_base` (str or None) replaces what comes behind
+    `events.out.tfevents.`, by default time, host, process and a number; `filename_suffix` (str) follows it.
+
+    Of every event: `tag` (str) is its name, `step` (int or None) counts what the script counts, `walltime` is in
+    seconds since 1970 (float; None: now). Errors: OSError where the file can't be written.
+    """
 
     def __init__(self, logdir, filename_base=None, filename_suffix=""):
         self.logdir = logdir
@@ -133,12 +140,18 @@ class SummaryWriter:
         self._file = None
 
     def add_scalar(self, tag, val, step=None, walltime=None):
+        """A number `val` (int or float; kept as a 32-bit float, infinite beyond its range). ValueError or TypeError
+        if it is none."""
         self._add_summary(_summary(tag, _float_field(2, float(val))), step, walltime)
 
     def add_text(self, tag, val, step=None, walltime=None):
+        """A text `val` (str, or bytes in UTF-8; other values by str())."""
         self._add_summary(_summary(tag, _text_value(val)), step, walltime)
 
     def add_image(self, tag, image, step=None, walltime=None):
+        """An image, height x width x 1 to 4 channels: the path (str) or the open binary file `image`, PNG, or any
+        format that the package Pillow reads where that is installed. ValueError if it is no whole image,
+        ImportError where Pillow is needed and missing."""
         self._add_summary(_summary(tag, _image_value(image)), step, walltime)
 
     def flush(self):

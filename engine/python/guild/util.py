@@ -5,11 +5,11 @@ import os
 
 
 def ensure_dir(path):
-    """Makes a directory and its parents unless it is there."""
+    """Makes the directory `path` (str) and its parents unless it is there. OSError where it can't."""
     os.makedirs(os.path.realpath(path), exist_ok=True)
 
 
 def touch(path):
-    """Makes an empty file, or sets the times of one that is there to now."""
+    """Makes the empty file `path` (str), or sets the times of one that is there to now. OSError where it can't."""
     with open(path, "a"):
         os.utime(path, None)
