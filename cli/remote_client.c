@@ -643,10 +643,12 @@ gboolean remote_pull(
     g_autofree char *dir = g_build_filename(runs_dir, id, NULL);
     g_autoptr(GPtrArray) files = g_steal_pointer(&c->files);
     leave_known(files, dir, only_guild);
-    if (!fs_mkdirs(dir, error) || !fetch(c, files, error))
+    /* Without it no directory is a run: one that could not be brought whole is not shown. */
+    filelist_put_last(files, ".guild/opref");
+    if (!fetch(c, files, error))
         return FALSE;
-    gboolean ok =
-            filelist_build_taking(dir, files, blobs_open_fd, blobs_take, c->blobs, NULL, error);
+    gboolean ok = fs_mkdirs(dir, error) && filelist_build_taking(dir, files, blobs_open_fd,
+                                                   blobs_take, c->blobs, NULL, error);
     transfer_release(c->xfer, files);
     return ok;
 }

@@ -185,7 +185,8 @@ static void call_drain(Peer *p, guint64 id, const Value *args)
         reply(p, id, NULL, "no worker has that name");
 }
 
-/* The files of a run, for `pull`: the list follows as FILES under the call's id. */
+/* The files of a run, for `pull`: the list follows as FILES under the call's id. They are offered until the
+ * client asks for another run's: however many it asks for, one list is kept. */
 static void call_files(Peer *p, guint64 id, const Value *args)
 {
     g_autoptr(GError) error = NULL;
@@ -197,7 +198,9 @@ static void call_files(Peer *p, guint64 id, const Value *args)
         reply(p, id, NULL, error->message);
         return;
     }
-    transfer_offer(p->xfer, run_dir(run), files);
+    if (p->shown)
+        transfer_withdraw(p->xfer, p->shown);
+    p->shown = transfer_offer(p->xfer, run_dir(run), files);
     Value *v = value_new_map();
     value_map_set_string(v, "run", run_id(run));
     value_map_set_string(v, "status", run_status_name(run_status(run)));

@@ -91,6 +91,7 @@ struct Peer {
     gboolean welcomed, closing;
     Member *member; /* if it is a worker */
     Transfer *xfer;
+    TransferOffer shown;     /* files of the run that it asked for last; 0: none */
     GHashTable *submissions; /* id → Submission */
     GHashTable *watches;     /* run id → Watch */
 };

@@ -53,19 +53,6 @@ static gboolean may_write(const char *path)
            !g_str_has_prefix(path, ".guild/proto/");
 }
 
-/* What says that the run has ended is written last, when all else is there. */
-static void end_comes_last(GPtrArray *files)
-{
-    for (guint i = 0; i < files->len; i++) {
-        FileEntry *e = files->pdata[i];
-        if (strcmp(e->path, ".guild/attrs/exit_status"))
-            continue;
-        files->pdata[i] = files->pdata[files->len - 1];
-        files->pdata[files->len - 1] = e;
-        return;
-    }
-}
-
 static void drop_ours(GPtrArray *files)
 {
     for (guint i = files->len; i-- > 0;)
@@ -362,7 +349,8 @@ void result_done(Peer *p, const MsgDone *m)
     g_autoptr(Run) run = task_run(t);
     drop_ours(t->files);
     drop_known(t, run, t->files);
-    end_comes_last(t->files);
+    /* What says that the run has ended is written when all else is there. */
+    filelist_put_last(t->files, ".guild/attrs/exit_status");
     g_autoptr(GPtrArray) files = g_ptr_array_ref(t->files);
     /* With nothing to fetch it is over, and the task perhaps gone, when this returns. */
     TransferWant want = transfer_want(p->xfer, files, on_fetched, t);

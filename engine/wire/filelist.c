@@ -69,6 +69,15 @@ FileEntry *filelist_find(GPtrArray *files, const char *path)
     return NULL;
 }
 
+void filelist_put_last(GPtrArray *files, const char *path)
+{
+    for (guint i = 0; i < files->len; i++)
+        if (!strcmp(((FileEntry *)files->pdata[i])->path, path)) {
+            g_ptr_array_add(files, g_ptr_array_steal_index(files, i));
+            return;
+        }
+}
+
 /* ---- digests that are known ---- */
 
 struct DigestCache {

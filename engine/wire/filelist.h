@@ -86,6 +86,8 @@ GPtrArray *filelist_changes(const char *root, GPtrArray *before, FileListFlags f
         FileListFilter filter, gpointer data, GError **error);
 
 /* The entry with this path, or NULL; for lists sorted by path as filelist_scan() gives them. */
+/* The entry of that path, if there is one, becomes the last: it is built when all else is there. */
+void filelist_put_last(GPtrArray *files, const char *path);
 FileEntry *filelist_find(GPtrArray *files, const char *path);
 /* TRUE if both say the same of kind, mode, content and target. */
 gboolean file_entry_same(const FileEntry *a, const FileEntry *b);
