@@ -165,11 +165,16 @@ static gboolean reach(RemoteClient *c, GError **error)
 
 /* ---- messages ---- */
 
-static gboolean send_msg(MsgKind kind, const void *msg, gpointer client)
+static gboolean transfer_send(GBytes *message, gpointer client)
 {
-    RemoteClient *c = client;
-    g_autoptr(GBytes) body = wire_pack(kind, msg);
-    return zsource_send(c->z, NULL, body) == ZSEND_OK;
+    const RemoteClient *c = client;
+    return zsource_send(c->z, NULL, message) == ZSEND_OK;
+}
+
+static void send_msg(RemoteClient *c, MsgKind kind, const void *msg)
+{
+    g_autoptr(GBytes) message = wire_pack(kind, msg);
+    transfer_send(message, c);
 }
 
 static void say_hello(RemoteClient *c)
@@ -181,7 +186,7 @@ static void say_hello(RemoteClient *c)
             .name = name,
             .software = (char *)"guild",
             .pid = (int)getpid()};
-    send_msg(MSG_HELLO, &m, c);
+    send_msg(c, MSG_HELLO, &m);
 }
 
 static void send_watch(RemoteClient *c)
@@ -190,7 +195,7 @@ static void send_watch(RemoteClient *c)
             .offset = c->seen,
             .output = c->watcher->output != NULL,
             .events = TRUE};
-    send_msg(MSG_WATCH, &m, c);
+    send_msg(c, MSG_WATCH, &m);
 }
 
 static void on_welcome(RemoteClient *c, const MsgWelcome *m)
@@ -351,7 +356,7 @@ static gboolean connect_to(RemoteClient *c, GError **error)
 {
     gint64 max = WIRE_MAX_FRAME;
     c->context = g_main_context_new();
-    c->zmq = zmq_ctx_new();
+    c->zmq = zcontext_new();
     void *socket = zmq_socket(c->zmq, ZMQ_DEALER);
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
     set_int(socket, ZMQ_IPV6, 1);
@@ -367,7 +372,7 @@ static gboolean connect_to(RemoteClient *c, GError **error)
     c->blobs = blobs_open(cli_home(), 0, error);
     if (!c->blobs)
         return FALSE;
-    c->xfer = transfer_new(c->blobs, send_msg, c);
+    c->xfer = transfer_new(c->blobs, transfer_send, c);
     if (zmq_connect(socket, c->address) < 0) {
         g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONNECT, "cannot connect to %s: %s",
                 c->address, zmq_strerror(zmq_errno()));
@@ -454,7 +459,7 @@ Value *remote_call(RemoteClient *c, const char *method, const Value *args, GErro
 {
     expect(c);
     MsgCall m = {c->waiting_id, (char *)method, (Value *)args};
-    send_msg(MSG_CALL, &m, c);
+    send_msg(c, MSG_CALL, &m);
     if (!await(c, ANSWER_MS, error))
         return NULL;
     return c->result ? value_ref(c->result) : value_new_null();
@@ -518,8 +523,8 @@ gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError 
             .options = options,
             .start = o->start};
     MsgFiles head = {.id = c->waiting_id};
-    send_msg(MSG_SUBMIT, &m, c);
-    transfer_send_files(send_msg, c, &head, files);
+    send_msg(c, MSG_SUBMIT, &m);
+    transfer_send_files(transfer_send, c, &head, files);
     /* As long as something is fetched of us, it lives. */
     gboolean ok = FALSE;
     for (guint64 before = G_MAXUINT64;

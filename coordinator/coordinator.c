@@ -152,7 +152,7 @@ static gboolean open_service(Coordinator *c, const CoordinatorOptions *o, GError
                        : NULL;
     if (!c->queue)
         return FALSE;
-    c->zmq = zmq_ctx_new();
+    c->zmq = zcontext_new();
     c->own_zmq = TRUE;
     zmq_ctx_set(c->zmq, ZMQ_MAX_SOCKETS, 30000);
     c->zap = zap_new(c, error);

@@ -193,7 +193,7 @@ gboolean server_open_local(Coordinator *c, const char *endpoint, GError **error)
 gboolean server_open(Coordinator *c, const char *bind, GError **error);
 void server_close(Coordinator *c);
 gboolean peer_send(Peer *p, MsgKind kind, const void *msg);
-gboolean peer_transfer_send(MsgKind kind, const void *msg, gpointer peer);
+gboolean peer_transfer_send(GBytes *message, gpointer peer); /* a TransferSend */
 void peer_drop(Peer *p); /* forget it; its member stays */
 
 /* members.c */

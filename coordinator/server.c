@@ -42,9 +42,10 @@ gboolean peer_send(Peer *p, MsgKind kind, const void *msg)
     return send_to(p->c, p->id, kind, msg) == ZSEND_OK;
 }
 
-gboolean peer_transfer_send(MsgKind kind, const void *msg, gpointer peer)
+gboolean peer_transfer_send(GBytes *message, gpointer peer)
 {
-    return peer_send(peer, kind, msg);
+    const Peer *p = peer;
+    return zsource_send(p->c->router, p->id, message) == ZSEND_OK;
 }
 
 static void refuse(Coordinator *c, GBytes *id, gboolean fatal, const char *fmt, ...)

@@ -35,9 +35,10 @@ struct Link {
     guint64 seq;
 };
 
-static gboolean transfer_send(MsgKind kind, const void *msg, gpointer link)
+gboolean link_transfer_send(GBytes *message, gpointer link)
 {
-    return link_send(link, kind, msg);
+    const Link *l = link;
+    return l->up && zsource_send(l->z, NULL, message) == ZSEND_OK;
 }
 
 static gboolean send_now(Link *l, MsgKind kind, const void *msg)
@@ -301,7 +302,7 @@ Link *link_new(Worker *w, const AccessKey *key, GError **error)
         return NULL;
     }
     l->z = zsource_new(socket, w->context, on_message, l);
-    l->xfer = transfer_new(w->blobs, transfer_send, l);
+    l->xfer = transfer_new(w->blobs, link_transfer_send, l);
     w->link = l;
     if (w->inproc)
         say_hello(l);

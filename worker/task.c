@@ -19,11 +19,6 @@
 /* A report that nobody acknowledges is repeated: after 15 s, then with growing pauses. */
 #define REPORT_AGAIN_US (15 * G_USEC_PER_SEC)
 
-static gboolean wtask_send(MsgKind kind, const void *msg, gpointer worker)
-{
-    return link_send(((Worker *)worker)->link, kind, msg);
-}
-
 gboolean wtask_unstarted(const WTask *t)
 {
     return t->stage < W_PREPARE;
@@ -96,10 +91,10 @@ void wtask_report(WTask *t)
         if (!t->offer)
             t->offer = transfer_offer(link_transfer(w->link), t->dir, t->changes);
         MsgFiles head = {.task = t->task, .lease = t->lease};
-        if (!transfer_send_files(wtask_send, w, &head, t->changes))
+        if (!transfer_send_files(link_transfer_send, w->link, &head, t->changes))
             return;
     }
-    wtask_send(MSG_DONE, &t->done, w);
+    link_send(w->link, MSG_DONE, &t->done);
 }
 
 /* It is over, one way or another. In place there is nothing to send but the word. */

@@ -177,7 +177,7 @@ Worker *worker_new(const WorkerOptions *o, GMainContext *context, const WorkerLi
     w->data = data;
     w->zmq = o->zmq;
     if (!w->zmq) {
-        w->zmq = zmq_ctx_new();
+        w->zmq = zcontext_new();
         w->own_zmq = TRUE;
     }
     if (!take_options(w, o, error) || !link_new(w, o->key, error)) {

@@ -95,6 +95,12 @@ Transfer *transfer_new(BlobStore *store, TransferSend send, gpointer data)
     return t;
 }
 
+static gboolean tell(TransferSend send, gpointer data, MsgKind kind, const void *msg)
+{
+    g_autoptr(GBytes) message = wire_pack(kind, msg);
+    return send(message, data);
+}
+
 static void want_end(Transfer *t, Want *w, const GError *error)
 {
     g_hash_table_steal(t->wants, GUINT_TO_POINTER(w->id));
@@ -199,23 +205,39 @@ static int open_served(Transfer *t, const char *digest)
     return t->serving_fd;
 }
 
+typedef struct {
+    int fd;
+    const MsgGet *get;
+    gssize n; /* bytes read; below 0: it can't be */
+} Piece;
+
+static gssize read_piece(void *content, gsize size, gpointer data)
+{
+    Piece *p = data;
+    do
+        p->n = pread(p->fd, content, size, (off_t)p->get->offset);
+    while (p->n < 0 && errno == EINTR);
+    if (p->n == 0 && p->get->size)
+        p->n = -1;
+    return p->n;
+}
+
 static void serve(Transfer *t, const MsgGet *get)
 {
-    int fd = get->digest ? open_served(t, get->digest) : -1;
-    gsize want = get->size && get->size < WIRE_CHUNK ? get->size : WIRE_CHUNK;
-    guint8 *buf = fd >= 0 ? g_malloc(want) : NULL;
-    gssize n = fd >= 0 ? pread(fd, buf, want, get->offset) : -1;
-    if (n < 0 || (n == 0 && get->size)) {
-        MsgMissing missing = {get->digest, fd < 0 ? "no such content here" : "it got shorter"};
-        if (get->digest)
-            t->send(MSG_MISSING, &missing, t->data);
-        g_free(buf);
+    if (!get->digest)
+        return;
+    Piece piece = {open_served(t, get->digest), get, -1};
+    gsize size = get->size && get->size < WIRE_CHUNK ? get->size : WIRE_CHUNK;
+    g_autoptr(GBytes) chunk =
+            piece.fd >= 0 ? wire_pack_chunk(get->digest, get->offset, size, read_piece, &piece)
+                          : NULL;
+    if (chunk) {
+        t->out += (guint64)piece.n;
+        t->send(chunk, t->data);
         return;
     }
-    g_autoptr(GBytes) data = g_bytes_new_take(buf, n);
-    MsgChunk chunk = {get->digest, get->offset, data};
-    t->out += n;
-    t->send(MSG_CHUNK, &chunk, t->data);
+    MsgMissing missing = {get->digest, piece.fd < 0 ? "no such content here" : "it got shorter"};
+    tell(t->send, t->data, MSG_MISSING, &missing);
 }
 
 /* ---- what we want ---- */
@@ -227,7 +249,7 @@ static void ask(Transfer *t, Fetch *f)
     f->asked += get.size;
     f->pending++;
     t->pending++;
-    t->send(MSG_GET, &get, t->data);
+    tell(t->send, t->data, MSG_GET, &get);
 }
 
 static void fetch_failed(Transfer *t, Fetch *f, const GError *error);
@@ -454,7 +476,7 @@ gboolean transfer_send_files(
             g_ptr_array_add(part.files, files->pdata[i++]);
         }
         part.last = i >= files->len;
-        gboolean ok = send(MSG_FILES, &part, data);
+        gboolean ok = tell(send, data, MSG_FILES, &part);
         g_ptr_array_unref(part.files);
         if (!ok)
             return FALSE;

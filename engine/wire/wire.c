@@ -329,17 +329,45 @@ static gsize size_hint(MsgKind kind, const void *msg)
     return 512 + (content ? g_bytes_get_size(content) : 0);
 }
 
+static void pack_message(msgpack_sbuffer *buf, MsgKind kind, const void *msg)
+{
+    msgpack_packer p;
+    buffer_init(buf, size_hint(kind, msg));
+    msgpack_packer_init(&p, buf, msgpack_sbuffer_write);
+    msgpack_pack_array(&p, 2);
+    msgpack_pack_int(&p, kind);
+    pack_struct(&p, kinds[kind].fields, msg);
+}
+
 GBytes *wire_pack(MsgKind kind, const void *msg)
 {
     g_assert(kind > 0 && kind < MSG_N_KINDS);
     msgpack_sbuffer buf;
-    msgpack_packer p;
-    buffer_init(&buf, size_hint(kind, msg));
-    msgpack_packer_init(&p, &buf, msgpack_sbuffer_write);
-    msgpack_pack_array(&p, 2);
-    msgpack_pack_int(&p, kind);
-    pack_struct(&p, kinds[kind].fields, msg);
+    pack_message(&buf, kind, msg);
     return take_buffer(&buf);
+}
+
+/* The content is the message's last field: packed empty, it ends in 0xc4 0x00, which makes way for
+ * the content's own head, 0xc6 and four bytes of length. */
+GBytes *wire_pack_chunk(
+        const char *digest, guint64 offset, gsize size, WireFill fill, gpointer data)
+{
+    g_autoptr(GBytes) empty = g_bytes_new_static("", 0);
+    MsgChunk chunk = {(char *)digest, offset, empty};
+    msgpack_sbuffer buf;
+    pack_message(&buf, MSG_CHUNK, &chunk);
+    gsize head = buf.size - 2;
+    char *all = g_realloc(buf.data, head + 5 + size);
+    gssize n = fill(all + head + 5, size, data);
+    if (n < 0) {
+        g_free(all);
+        return NULL;
+    }
+    g_assert((gsize)n <= size);
+    guint32 length = GUINT32_TO_BE((guint32)n);
+    all[head] = (char)0xc6;
+    memcpy(all + head + 1, &length, sizeof length);
+    return g_bytes_new_take(all, head + 5 + (gsize)n);
 }
 
 GBytes *wire_pack_value(const Value *v)

@@ -255,6 +255,12 @@ const char *wire_kind_name(MsgKind kind); /* "hello"; "?" for numbers out of ran
 /* Packs a message of this kind. `msg` points to its struct. Never fails; a message over
  * WIRE_MAX_FRAME is a programming error (senders split file lists and content). */
 GBytes *wire_pack(MsgKind kind, const void *msg);
+/* Puts at most `size` bytes into `content` and says how many; below 0: it can't. */
+typedef gssize (*WireFill)(void *content, gsize size, gpointer data);
+/* A CHUNK of at most `size` bytes whose content is written where the message needs it, and so
+ * copied nowhere. NULL if `fill` can't. */
+GBytes *wire_pack_chunk(
+        const char *digest, guint64 offset, gsize size, WireFill fill, gpointer data);
 /* Gives a newly allocated struct of the kind found (free with wire_free) and sets *kind. Large
  * content (MsgChunk.data, MsgOutput.data) points into `data`, which must outlive it. */
 void *wire_unpack(const void *data, gsize len, MsgKind *kind, GError **error);

@@ -3,7 +3,21 @@
 #include "engine/wire/zsource.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
+
+/* Above the largest frame, and enough free memory kept for a window of content. */
+#define MMAP_BYTES (4 * 1024 * 1024)
+#define KEEP_BYTES (16 * 1024 * 1024)
+
+void *zcontext_new(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+#endif
+    return zmq_ctx_new();
+}
 
 /* Messages handled in one turn of the loop, so that one busy socket starves nobody. */
 #define MAX_PER_TURN 64

@@ -263,40 +263,28 @@ static void test_the_least_recently_used_goes(void)
 
 /* ---- between two peers ---- */
 
-typedef struct Pipe Pipe;
-struct Pipe {
-    GQueue queue; /* Packet */
-    gboolean broken;
-};
 typedef struct {
-    MsgKind kind;
-    GBytes *bytes;
-} Packet;
+    GQueue queue; /* GBytes */
+} Pipe;
 
-static gboolean pipe_send(MsgKind kind, const void *msg, gpointer data)
+static gboolean pipe_send(GBytes *message, gpointer pipe)
 {
-    Pipe *p = data;
-    if (p->broken)
-        return FALSE;
-    Packet *packet = g_new0(Packet, 1);
-    packet->kind = kind;
-    packet->bytes = wire_pack(kind, msg);
-    g_queue_push_tail(&p->queue, packet);
+    g_queue_push_tail(&((Pipe *)pipe)->queue, g_bytes_ref(message));
     return TRUE;
 }
 
 static gboolean deliver(Pipe *p, Transfer *to)
 {
-    Packet *packet = g_queue_pop_head(&p->queue);
-    if (!packet)
-        return FALSE;
+    g_autoptr(GBytes) packed = g_queue_pop_head(&p->queue);
+    g_autoptr(GError) error = NULL;
     MsgKind kind;
+    if (!packed)
+        return FALSE;
     void *msg = wire_unpack(
-            g_bytes_get_data(packet->bytes, NULL), g_bytes_get_size(packet->bytes), &kind, NULL);
+            g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &kind, &error);
+    g_assert_no_error(error);
     transfer_handle(to, kind, msg);
     wire_free(kind, msg);
-    g_bytes_unref(packet->bytes);
-    g_free(packet);
     return TRUE;
 }
 
@@ -330,11 +318,8 @@ static void test_content_crosses_and_goes_on_after_a_break(void)
         deliver(&to_a, ta);
         deliver(&to_b, tb);
     }
-    while (to_a.queue.length || to_b.queue.length) {
-        Packet *lost = g_queue_pop_head(to_a.queue.length ? &to_a.queue : &to_b.queue);
-        g_bytes_unref(lost->bytes);
-        g_free(lost);
-    }
+    g_queue_clear_full(&to_a.queue, (GDestroyNotify)g_bytes_unref);
+    g_queue_clear_full(&to_b.queue, (GDestroyNotify)g_bytes_unref);
     g_assert_cmpint(done, ==, 0);
     transfer_resume(tb);
     while (deliver(&to_a, ta) | deliver(&to_b, tb))

@@ -104,6 +104,38 @@ static void refuse_path(const char *path)
     assert_refused(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), WIRE_ERROR_MALFORMED);
 }
 
+static gssize fill_letters(void *content, gsize size, gpointer n)
+{
+    g_assert_cmpuint(size, ==, WIRE_CHUNK);
+    memset(content, 'x', (gsize)MAX(*(gssize *)n, 0));
+    return *(gssize *)n;
+}
+
+static void test_a_chunk_filled_in_place_is_a_chunk(void)
+{
+    static const gssize sizes[] = {0, 1, 255, 256, 65535, 65536, WIRE_CHUNK};
+    g_autofree char *digest = g_strnfill(64, 'a');
+    for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        gssize n = sizes[i];
+        g_autoptr(GBytes) packed = wire_pack_chunk(digest, i, WIRE_CHUNK, fill_letters, &n);
+        g_autofree char *expected = g_strnfill((gsize)n, 'x');
+        g_autoptr(GError) error = NULL;
+        MsgKind kind;
+        MsgChunk *m = wire_unpack(
+                g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &kind, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(kind, ==, MSG_CHUNK);
+        g_assert_cmpstr(m->digest, ==, digest);
+        g_assert_cmpuint(m->offset, ==, i);
+        gsize len;
+        const void *data = g_bytes_get_data(m->data, &len);
+        g_assert_cmpmem(data, len, expected, (gsize)n);
+        wire_free(kind, m);
+    }
+    gssize failed = -1;
+    g_assert_null(wire_pack_chunk(digest, 0, WIRE_CHUNK, fill_letters, &failed));
+}
+
 static void test_unsafe_paths_are_refused(void)
 {
     refuse_path("../x");
@@ -221,6 +253,7 @@ int main(int argc, char **argv)
     g_test_add_func("/wire/every-kind-survives-empty", test_every_kind_survives_empty);
     g_test_add_func("/wire/hello-round-trip", test_hello_round_trip);
     g_test_add_func("/wire/files-round-trip", test_files_round_trip);
+    g_test_add_func("/wire/chunk-in-place", test_a_chunk_filled_in_place_is_a_chunk);
     g_test_add_func("/wire/unsafe-paths-are-refused", test_unsafe_paths_are_refused);
     g_test_add_func(
             "/wire/a-file-without-content-is-refused", test_a_file_without_content_is_refused);
