@@ -101,7 +101,8 @@ char *place_task_home(Place *p, guint64 lease, GError **error)
 gboolean place_build(WTask *t, GError **error)
 {
     if (!fs_remove_tree(t->dir, error) || !fs_mkdirs(t->dir, error) ||
-            !filelist_build(t->dir, t->files, blobs_open_fd, t->w->blobs, error))
+            !filelist_build_taking(
+                    t->dir, t->files, blobs_open_fd, blobs_lend, t->w->blobs, NULL, error))
         return FALSE;
     run_set_marker(t->run, "PENDING", NULL);
     t->before = filelist_scan(t->dir, FILELIST_NO_DIGEST, NULL, NULL, NULL, error);

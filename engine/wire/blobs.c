@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The blob store on disk: see blobs.h. */
-#include "engine/wire/blobs.h"
+/* The blob store on disk: see blobs.h, and lending.c for blobs that runs have. */
+#include "engine/wire/blobs_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,13 +12,6 @@
 
 #include "engine/base/digest.h"
 #include "engine/base/fs.h"
-
-struct BlobStore {
-    char *dir;        /* HOME/cache/blobs */
-    guint64 limit;    /* bytes; 0: none */
-    guint64 size;     /* bytes of all blobs, as far as we know */
-    GHashTable *pins; /* digest → count */
-};
 
 struct BlobWriter {
     BlobStore *store;
@@ -46,6 +39,7 @@ BlobStore *blobs_open(const char *home, guint64 limit_bytes, GError **error)
     b->dir = g_steal_pointer(&dir);
     b->limit = limit_bytes;
     b->pins = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    lending_open(b);
     fs_walk(b->dir, FALSE, add_size, &b->size, NULL);
     return b;
 }
@@ -54,6 +48,7 @@ void blobs_close(BlobStore *b)
 {
     if (!b)
         return;
+    lending_close(b);
     g_hash_table_unref(b->pins);
     g_free(b->dir);
     g_free(b);
@@ -84,12 +79,17 @@ int blobs_open_fd(const char *digest, gpointer blob_store, GError **error)
     return fd;
 }
 
+gboolean blobs_shared(BlobStore *b, const char *digest)
+{
+    return GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest)) > 1;
+}
+
 gboolean blobs_take(const char *digest, int dirfd, const char *name, gpointer blob_store)
 {
     BlobStore *b = blob_store;
     struct stat st;
     g_autofree char *path = blobs_path(b, digest);
-    if (GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest)) > 1 || stat(path, &st) < 0 ||
+    if (blobs_shared(b, digest) || stat(path, &st) < 0 ||
             renameat(AT_FDCWD, path, dirfd, name) < 0)
         return FALSE;
     b->size -= MIN(b->size, (guint64)st.st_size);
@@ -210,7 +210,7 @@ gboolean blob_writer_add(BlobWriter *w, const void *data, gsize len, GError **er
     return TRUE;
 }
 
-static gboolean name_blob(
+gboolean blobs_name(
         BlobStore *b, const char *part, const char *digest, guint64 size, GError **error)
 {
     g_autofree char *path = blobs_path(b, digest);
@@ -241,7 +241,7 @@ gboolean blob_writer_finish(BlobWriter *w, GError **error)
         ok = FALSE;
     }
     if (ok)
-        ok = name_blob(w->store, w->part, w->digest, w->size, error);
+        ok = blobs_name(w->store, w->part, w->digest, w->size, error);
     writer_free(w);
     return ok;
 }
@@ -262,7 +262,7 @@ gboolean blobs_add_file(BlobStore *b, const char *path, const char *digest, GErr
         return FALSE;
     if (stat(part, &st) < 0)
         st.st_size = 0;
-    return name_blob(b, part, digest, st.st_size, error);
+    return blobs_name(b, part, digest, st.st_size, error);
 }
 
 /* ---- keeping it small ---- */

@@ -414,6 +414,9 @@ TransferWant transfer_want(Transfer *t, GPtrArray *files, TransferDone done, gpo
         if (!e->digest)
             continue;
         blobs_pin(t->store, e->digest);
+        if (!blobs_has(t->store, e->digest) && !g_hash_table_contains(t->fetches, e->digest) &&
+                blobs_recall(t->store, e->digest, e->size))
+            continue;
         if (!blobs_has(t->store, e->digest))
             want_digest(t, w, e);
     }

@@ -21,6 +21,11 @@ flag:
   exec: cat in.dat
   sourcecode: no
   requires: [{file: a.dat, flag-name: input, rename: '.* in.dat'}]
+spoil:
+  exec: "sh -c 'tail -c 4 large.dat; echo spoilt >>large.dat'"
+  flags: {x: 1}
+  sourcecode: no
+  requires: [{file: large.dat}]
 """
 
 
@@ -68,6 +73,11 @@ class Dependencies(unittest.TestCase):
     def test_files_given_by_flags(self):
         self.assertEqual(self.outputs(("flag", "input=[a.dat,b.dat]"), ("flag", "input=b.dat")),
                          ["A", "B", "B"])
+
+    def test_a_trial_that_changes_a_large_file_changes_its_own(self):
+        """It is large enough to be lent to the first, instead of being copied."""
+        self.client.write("large.dat", "x" * 3_000_000 + "end\n")
+        self.assertEqual(self.outputs(("spoil", "x=[1,2,3]"), ("spoil", "x=4")), ["end"] * 4)
 
     def test_upstream_runs(self):
         self.client.write("guild.yml", GUILDFILE)

@@ -261,6 +261,140 @@ static void test_the_least_recently_used_goes(void)
     place_clear(&p);
 }
 
+/* ---- blobs that are lent ---- */
+
+typedef struct {
+    Place place;
+    char *digest;
+    int run_fd; /* the folder that gets it */
+    char *file; /* what it is there */
+} Loan;
+
+/* A blob of "abcdef", and the folder of a run. */
+static void loan_init(Loan *l)
+{
+    place_init(&l->place, 0);
+    l->digest = digest_sha256("abcdef", 6);
+    BlobWriter *w = blobs_begin(l->place.store, l->digest, 6, NULL);
+    g_assert_true(blob_writer_add(w, "abcdef", 6, NULL));
+    g_assert_true(blob_writer_finish(w, NULL));
+    g_autofree char *run = in(&l->place, "run");
+    g_assert_true(fs_mkdirs(run, NULL));
+    l->run_fd = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    l->file = in(&l->place, "run/file");
+}
+
+/* FALSE where file systems share content: nothing need be lent there. */
+static gboolean loan_lend(Loan *l)
+{
+    g_assert_true(blobs_lend(l->digest, l->run_fd, "file", l->place.store));
+    g_autofree char *text = fs_read(l->file, 100, NULL, NULL);
+    g_assert_cmpstr(text, ==, "abcdef");
+    return !blobs_has(l->place.store, l->digest);
+}
+
+static void loan_clear(Loan *l)
+{
+    close(l->run_fd);
+    g_free(l->file);
+    g_free(l->digest);
+    place_clear(&l->place);
+}
+
+static ino_t inode_of(const char *path)
+{
+    struct stat st;
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    return st.st_ino;
+}
+
+static char *blob_text(Loan *l)
+{
+    g_autofree char *path = blobs_path(l->place.store, l->digest);
+    return fs_read(path, 100, NULL, NULL);
+}
+
+static void test_a_lent_blob_comes_back_without_a_copy(void)
+{
+    Loan l;
+    loan_init(&l);
+    if (loan_lend(&l)) {
+        ino_t inode = inode_of(l.file);
+        g_assert_true(fs_remove(l.file, NULL));
+        g_assert_true(blobs_recall(l.place.store, l.digest, 6));
+        g_autofree char *path = blobs_path(l.place.store, l.digest);
+        g_assert_true(inode_of(path) == inode);
+        g_assert_cmpuint(blobs_size(l.place.store), ==, 6);
+        g_assert_false(blobs_recall(l.place.store, l.digest, 6)); /* not lent */
+    }
+    loan_clear(&l);
+}
+
+static void test_a_lent_blob_that_was_changed_is_none(void)
+{
+    static const char *const changed[] = {"abcdeX", "abc", "abcdefg"};
+    for (guint i = 0; i < 2 * G_N_ELEMENTS(changed); i++) {
+        Loan l;
+        loan_init(&l);
+        gboolean lent = loan_lend(&l);
+        int fd = open(l.file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+        const char *text = changed[i / 2];
+        g_assert_cmpint(write(fd, text, strlen(text)), ==, strlen(text));
+        close(fd);
+        if (i % 2)
+            g_assert_true(fs_remove(l.file, NULL));
+        g_assert_false(blobs_recall(l.place.store, l.digest, 6));
+        g_assert_true(blobs_has(l.place.store, l.digest) == !lent);
+        if (lent) {
+            g_assert_cmpuint(blobs_size(l.place.store), ==, 0);
+            BlobWriter *w = blobs_begin(l.place.store, l.digest, 6, NULL);
+            g_assert_cmpuint(blob_writer_offset(w), ==, 0);
+            blob_writer_abort(w);
+        }
+        loan_clear(&l);
+    }
+}
+
+/* Its run has it still, or a process that the run left behind: theirs to change, not the store's. */
+static void test_what_may_be_written_to_is_copied(void)
+{
+    for (guint i = 0; i < 2; i++) {
+        Loan l;
+        loan_init(&l);
+        gboolean lent = loan_lend(&l);
+        int fd = open(l.file, O_WRONLY | O_CLOEXEC);
+        if (i)
+            g_assert_true(fs_remove(l.file, NULL));
+        g_assert_true(blobs_recall(l.place.store, l.digest, 6) == lent);
+        g_assert_cmpint(write(fd, "XXX", 3), ==, 3);
+        close(fd);
+        g_autofree char *text = blob_text(&l);
+        g_assert_cmpstr(text, ==, "abcdef");
+        g_assert_cmpuint(blobs_size(l.place.store), ==, 6);
+        loan_clear(&l);
+    }
+}
+
+static void test_what_others_need_is_not_lent(void)
+{
+    Loan l;
+    loan_init(&l);
+    gboolean shares = !loan_lend(&l); /* all may have it then */
+    blobs_recall(l.place.store, l.digest, 6); /* wanted while it is lent: better kept from now on */
+    g_assert_true(blobs_lend(l.digest, l.run_fd, "popular", l.place.store) == shares);
+
+    g_autoptr(BlobStore) again = blobs_open(l.place.dir, 0, NULL); /* another process's */
+    g_assert_true(blobs_lend(l.digest, l.run_fd, "a", again) == shares);
+    g_clear_pointer(&l.place.store, blobs_close);
+    blobs_pin(again, l.digest);
+    blobs_pin(again, l.digest);
+    g_assert_true(blobs_lend(l.digest, l.run_fd, "b", again) == shares);
+    blobs_unpin(again, l.digest);
+    g_assert_true(blobs_has(again, l.digest));
+    g_assert_true(blobs_lend(l.digest, l.run_fd, "c", again));
+    loan_clear(&l);
+}
+
 /* ---- between two peers ---- */
 
 typedef struct {
@@ -333,6 +467,27 @@ static void test_content_crosses_and_goes_on_after_a_break(void)
     place_clear(&b);
 }
 
+static void test_lent_content_crosses_once(void)
+{
+    Place a;
+    Loan b;
+    place_init(&a, 0);
+    loan_init(&b);
+    put(&a, "t/data", "abcdef");
+    g_autoptr(GPtrArray) files = scan(&a, "t", FILELIST_PLAIN);
+    Pipe to_a = {0};
+    Transfer *tb = transfer_new(b.place.store, pipe_send, &to_a);
+    int done = 0;
+    loan_lend(&b);
+    g_assert_cmpuint(transfer_want(tb, files, on_done, &done), ==, 0);
+    g_assert_cmpint(done, ==, 1);
+    g_assert_true(blobs_has(b.place.store, b.digest));
+    g_assert_cmpuint(to_a.queue.length, ==, 0);
+    transfer_free(tb);
+    loan_clear(&b);
+    place_clear(&a);
+}
+
 static void test_what_was_not_offered_is_not_served(void)
 {
     Place a, b;
@@ -370,6 +525,11 @@ int main(int argc, char **argv)
     g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);
     g_test_add_func("/blobs/part", test_a_part_is_gone_on_with);
     g_test_add_func("/blobs/least-recently-used", test_the_least_recently_used_goes);
+    g_test_add_func("/blobs/lent/comes-back", test_a_lent_blob_comes_back_without_a_copy);
+    g_test_add_func("/blobs/lent/changed", test_a_lent_blob_that_was_changed_is_none);
+    g_test_add_func("/blobs/lent/written-to", test_what_may_be_written_to_is_copied);
+    g_test_add_func("/blobs/lent/needed", test_what_others_need_is_not_lent);
+    g_test_add_func("/transfer/lent-crosses-once", test_lent_content_crosses_once);
     g_test_add_func(
             "/transfer/crosses-and-goes-on", test_content_crosses_and_goes_on_after_a_break);
     g_test_add_func("/transfer/not-offered", test_what_was_not_offered_is_not_served);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blobs that are lent to a run. A large file that comes to a machine for one run would be written
+ * twice there, once for the store and once for the run, which takes as long as its way here. So the
+ * run gets the store's file itself, by a second name, and the store's own name moves to
+ * cache/blobs/lent/DIGEST, where nothing counts as checked. When the content is wanted again it is
+ * read: if it still is what its digest says it is taken back (nobody has it any more) or copied. */
+#include "engine/wire/blobs_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/digest.h"
+#include "engine/base/fs.h"
+
+#define READ_BYTES (256 * 1024)
+
+void lending_open(BlobStore *b)
+{
+    g_autofree char *users = g_build_filename(b->dir, "part", "users", NULL);
+    b->popular = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    b->users_fd = open(users, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (b->users_fd >= 0)
+        flock(b->users_fd, LOCK_SH);
+}
+
+void lending_close(BlobStore *b)
+{
+    if (b->users_fd >= 0)
+        close(b->users_fd);
+    g_hash_table_unref(b->popular);
+}
+
+static char *lent_path(BlobStore *b, const char *digest)
+{
+    return g_strdup_printf("%s/lent/%s", b->dir, digest);
+}
+
+static gboolean reflink(const char *path, int dirfd, const char *name)
+{
+    int in = open(path, O_RDONLY | O_CLOEXEC);
+    int out = in < 0 ? -1
+                     : openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                               0600);
+    gboolean ok = out >= 0 && ioctl(out, FICLONE, in) == 0;
+    if (out >= 0) {
+        close(out);
+        if (!ok)
+            unlinkat(dirfd, name, 0);
+    }
+    if (in >= 0)
+        close(in);
+    return ok;
+}
+
+static gboolean move_to_lent(BlobStore *b, const char *path, const char *lent, int dirfd,
+        const char *name)
+{
+    g_autofree char *dir = g_path_get_dirname(lent);
+    if (!fs_mkdirs(dir, NULL) || linkat(AT_FDCWD, path, dirfd, name, 0) < 0)
+        return FALSE;
+    if (rename(path, lent) == 0)
+        return TRUE;
+    unlinkat(dirfd, name, 0);
+    return FALSE;
+}
+
+gboolean blobs_lend(const char *digest, int dirfd, const char *name, gpointer blob_store)
+{
+    BlobStore *b = blob_store;
+    g_autofree char *path = blobs_path(b, digest), *lent = lent_path(b, digest);
+    if (reflink(path, dirfd, name))
+        return TRUE;
+    if (blobs_shared(b, digest) || g_hash_table_contains(b->popular, digest) || b->users_fd < 0)
+        return FALSE;
+    /* What another process has pinned we don't know: nothing is lent while there is one. */
+    gboolean alone = flock(b->users_fd, LOCK_EX | LOCK_NB) == 0;
+    gboolean ok = alone && move_to_lent(b, path, lent, dirfd, name);
+    flock(b->users_fd, LOCK_SH);
+    return ok;
+}
+
+/* Nobody can write to what `fd` has open for reading: only then is a read lease given. The signal
+ * of a lease that is to be broken would end us by default; this one is ignored. */
+static gboolean is_at_rest(int fd)
+{
+    if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+        return FALSE;
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return TRUE;
+}
+
+/* Reads on from where `fd` is into the sum, and into the writer if there is one. */
+static gboolean read_through(int fd, Sha256 *sum, BlobWriter *writer)
+{
+    g_autofree guint8 *buf = g_malloc(READ_BYTES);
+    for (;;) {
+        gssize n = read(fd, buf, READ_BYTES);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0;
+        if (sum)
+            sha256_update(sum, buf, (gsize)n);
+        if (writer && !blob_writer_add(writer, buf, (gsize)n, NULL))
+            return FALSE;
+    }
+}
+
+static gboolean take_back(BlobStore *b, int fd, const char *lent, const char *digest, guint64 size)
+{
+    Sha256 *sum = sha256_new();
+    gboolean whole = read_through(fd, sum, NULL);
+    g_autofree char *found = sha256_finish(sum);
+    return whole && !strcmp(found, digest) && fchmod(fd, 0600) == 0 &&
+           blobs_name(b, lent, digest, size, NULL);
+}
+
+static gboolean copy_back(BlobStore *b, int fd, const char *digest, guint64 size)
+{
+    BlobWriter *w = blobs_begin(b, digest, size, NULL);
+    if (!w)
+        return FALSE;
+    if (lseek(fd, (off_t)blob_writer_offset(w), SEEK_SET) < 0 || !read_through(fd, NULL, w)) {
+        blob_writer_abort(w);
+        return FALSE;
+    }
+    return blob_writer_finish(w, NULL);
+}
+
+gboolean blobs_recall(BlobStore *b, const char *digest, guint64 size)
+{
+    g_autofree char *lent = lent_path(b, digest);
+    int fd = open(lent, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+    gboolean ok = FALSE;
+    if (fd < 0)
+        return FALSE;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        gboolean free_again = st.st_nlink == 1 && is_at_rest(fd);
+        b->size -= MIN(b->size, size);
+        if (!free_again)
+            g_hash_table_add(b->popular, g_strdup(digest));
+        if ((guint64)st.st_size == size)
+            ok = free_again ? take_back(b, fd, lent, digest, size)
+                            : copy_back(b, fd, digest, size);
+    }
+    unlink(lent); /* if it is still there; the run that has it keeps it */
+    close(fd);
+    return ok;
+}
