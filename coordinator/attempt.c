@@ -44,7 +44,7 @@ static gboolean may_start(Run *run, GError **error)
     RunStatus status = run_status(run);
     if (status == RUN_PENDING || status == RUN_STAGED)
         return TRUE;
-    g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
+    g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_STARTED,
             "its status is '%s' (expected 'pending')", run_status_name(status));
     return FALSE;
 }
@@ -105,7 +105,7 @@ void attempt_skipped(Task *t, Run *run, const char *why)
 void attempt_failed(Task *t, Run *run, const GError *error)
 {
     g_autofree char *remote = run_guild_path(run, "LOCK.remote");
-    if (g_error_matches(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN)) {
+    if (g_error_matches(error, COORDINATOR_ERROR, COORDINATOR_ERROR_STARTED)) {
         attempt_skipped(t, run, error->message);
         return;
     }

@@ -32,7 +32,8 @@ typedef enum {
     COORDINATOR_ERROR_LOCKED, /* another coordinator serves this home */
     COORDINATOR_ERROR_BIND,
     COORDINATOR_ERROR_KEYS,
-    COORDINATOR_ERROR_RUN, /* the run can't be served: it is no staged or pending run */
+    COORDINATOR_ERROR_RUN,     /* the run can't be served: it is no staged or pending run */
+    COORDINATOR_ERROR_STARTED, /* somebody else has started the run */
 } CoordinatorError;
 
 Coordinator *coordinator_new(

@@ -86,6 +86,23 @@ static void requeue(Task *t)
     dispatch_wake(c);
 }
 
+/* Begun in place without our having heard of it, and over: nobody else's. */
+static gboolean begun_unheard(Task *t, Run *run)
+{
+    RunStatus status = run_status(run);
+    return t->member && t->member->in_place && status != RUN_PENDING && status != RUN_STAGED &&
+           !run_has_process(run);
+}
+
+void task_unheard_of(Task *t)
+{
+    g_autoptr(Run) run = task_run(t);
+    if (begun_unheard(t, run))
+        task_lost(t, "its worker was lost when it had just begun");
+    else
+        task_returned(t);
+}
+
 void task_returned(Task *t)
 {
     g_autoptr(Run) run = task_run(t);

@@ -217,6 +217,7 @@ void task_lost(Task *t, const char *why); /* its worker is gone, or could not: a
 void task_again(Task *t);                 /* it failed by itself and may try again */
 void task_handed_back(Task *t, const char *why); /* it ran, and its worker left in good order */
 void task_returned(Task *t);                     /* never started: again, and it does not count */
+void task_unheard_of(Task *t); /* given to a worker that is gone: it may have begun it in place */
 void task_stop(Task *t, gint64 grace_us);
 void task_recall(Task *t);    /* if it has not begun */
 #define TASK_NOT_RUN G_MININT /* as exit_status: it was not run, and stays pending */

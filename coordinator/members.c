@@ -117,7 +117,7 @@ static void reconcile(Member *m, GPtrArray *held)
             continue;
         }
         if (t->stage == TS_GIVEN)
-            task_returned(t);
+            task_unheard_of(t);
         else
             task_lost(t, "the worker no longer knows of it");
     }
@@ -176,7 +176,7 @@ void member_remove(Member *m, const char *why)
     for (GList *l = tasks; l; l = l->next) {
         Task *t = l->data;
         if (t->stage == TS_GIVEN) {
-            task_returned(t);
+            task_unheard_of(t);
         } else if (m->leaving) {
             task_handed_back(t, "its worker left");
         } else {

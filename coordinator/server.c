@@ -113,8 +113,13 @@ static void hello(Coordinator *c, GBytes *id, const ZMessage *z, KeyRole role, c
         const char *key_name, const MsgHello *m)
 {
     gboolean worker = !g_strcmp0(m->role, "worker");
-    if (m->version < 1) {
-        refuse(c, id, TRUE, "it speaks no version of our protocol (%d)", m->version);
+    if (m->version != WIRE_VERSION) {
+        log_warning("refused %s: it speaks version %d of the protocol, we speak %d",
+                m->name ? m->name : "?", m->version, WIRE_VERSION);
+        refuse(c, id, TRUE,
+                "it speaks version %d of the protocol and we speak %d: use the same guild on both "
+                "sides",
+                WIRE_VERSION, m->version);
         return;
     }
     if (worker ? !(role & ROLE_WORKER) : !(role & (ROLE_CLIENT | ROLE_READER))) {

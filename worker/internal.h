@@ -99,7 +99,7 @@ gboolean link_send(Link *l, MsgKind kind, const void *msg);
 gboolean link_transfer_send(GBytes *message, gpointer link); /* a TransferSend */
 Transfer *link_transfer(Link *l);
 gint64 link_lease_us(Link *l);
-gint64 link_silent_us(Link *l); /* since the last word of the coordinator */
+gint64 link_unrenewed_us(Link *l); /* age of our leases: since the last PING that was answered was sent */
 void link_tick(Link *l, gint64 now_us);
 
 /* task.c */

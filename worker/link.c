@@ -30,6 +30,8 @@ struct Link {
     gint64 lease_us;
     gint64 heard_us; /* monotonic: last message, or when we began */
     gint64 said_us;  /* last PING or HELLO */
+    gint64 ping_us;  /* the last PING */
+    gint64 renewed_us; /* when that was said which was answered last: leases count from there */
     gint64 pause_us; /* between tries; grows */
     char *refusal;   /* why a handshake did not succeed */
     guint64 seq;
@@ -64,9 +66,9 @@ gint64 link_lease_us(Link *l)
 {
     return l->lease_us;
 }
-gint64 link_silent_us(Link *l)
+gint64 link_unrenewed_us(Link *l)
 {
-    return clock_monotonic_us() - l->heard_us;
+    return clock_monotonic_us() - l->renewed_us;
 }
 
 /* ---- hello ---- */
@@ -117,7 +119,16 @@ static void on_welcome(Link *l, const MsgWelcome *m)
 {
     Worker *w = l->w;
     gboolean first = !l->ever_up;
+    if (m->version != WIRE_VERSION) {
+        g_autofree char *text = g_strdup_printf(
+                "the coordinator at %s speaks version %d of the protocol and we speak %d: use the "
+                "same guild on both sides",
+                w->url, m->version, WIRE_VERSION);
+        worker_over(w, 1, text);
+        return;
+    }
     l->up = l->ever_up = TRUE;
+    l->renewed_us = l->said_us;
     l->lease_us = m->lease_us > 0 ? m->lease_us : 30 * G_USEC_PER_SEC;
     l->pause_us = HELLO_AGAIN_US;
     w->in_place = m->in_place;
@@ -171,6 +182,13 @@ static void on_refused(Link *l, const MsgRefused *m)
         say_hello(l);
 }
 
+/* The answer to an earlier PING, late, says nothing of what has come since. */
+static void on_pong(Link *l, const MsgPong *m)
+{
+    if (m->seq == l->seq)
+        l->renewed_us = l->ping_us;
+}
+
 static void on_message(ZSource *z, const ZMessage *zm, gpointer data)
 {
     Link *l = data;
@@ -189,6 +207,8 @@ static void on_message(ZSource *z, const ZMessage *zm, gpointer data)
         on_refused(l, msg);
     else if (!l->up)
         ; /* of before a loss */
+    else if (kind == MSG_PONG)
+        on_pong(l, msg);
     else if (kind == MSG_START)
         wtask_start(w, msg);
     else if (kind == MSG_FILES)
@@ -289,7 +309,7 @@ Link *link_new(Worker *w, const AccessKey *key, GError **error)
     }
     Link *l = g_new0(Link, 1);
     l->w = w;
-    l->heard_us = clock_monotonic_us();
+    l->heard_us = l->renewed_us = clock_monotonic_us();
     l->lease_us = 30 * G_USEC_PER_SEC;
     if (!w->inproc)
         l->monitor = zmonitor_new(w->zmq, socket, w->context, on_monitor, l);
@@ -355,7 +375,7 @@ void link_tick(Link *l, gint64 now_us)
     }
     if (l->up && now_us - l->said_us >= l->lease_us / 6) {
         MsgPing ping = {.seq = ++l->seq};
-        l->said_us = now_us;
+        l->said_us = l->ping_us = now_us;
         send_now(l, MSG_PING, &ping);
     } else if (!l->up && l->handshaken && now_us - l->said_us >= l->pause_us) {
         l->pause_us = CLAMP(l->pause_us * 2, HELLO_AGAIN_US, 10 * G_USEC_PER_SEC);

@@ -121,7 +121,13 @@ static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
             .started_us = t->started_us,
             .stopped_us = clock_timestamp_us(),
             .mem_peak_bytes = t->mem_peak_bytes};
-    if (!t->in_place && t->before && cause != DONE_LOST) {
+    if (!t->in_place && t->before && !fs_is_dir(t->dir)) {
+        /* Its own doing: it would do so elsewhere too. */
+        t->done.cause = DONE_FAILED;
+        t->done.exit_status = exit_status ? exit_status : 1;
+        g_free(t->done.error);
+        t->done.error = g_strdup("its run directory was removed while it ran");
+    } else if (!t->in_place && t->before && cause != DONE_LOST) {
         t->changes = place_changes(t, &err);
         if (!t->changes) {
             t->done.cause = DONE_LOST;
@@ -303,6 +309,10 @@ static gboolean prepare(gpointer data)
     g_autoptr(GError) error = NULL;
     g_autofree char *status = NULL;
     g_clear_pointer(&t->later, g_source_unref);
+    if (t->dropped || t->hand_back) {
+        over(t, DONE_STOPPED, 0, NULL);
+        return G_SOURCE_REMOVE;
+    }
     if (t->in_place && !claim(t, &status, &error)) {
         if (!status) {
             over(t, DONE_LOST, 1, error->message);
@@ -347,15 +357,17 @@ void wtask_end_process(WTask *t, gint64 grace_us)
 {
     t->stop_asked = TRUE;
     t->grace_us = grace_us;
-    if (t->exec)
-        exec_stop(t->exec, grace_us);
+    if (!t->exec)
+        return;
+    if (t->dropped || t->hand_back)
+        exec_disown(t->exec); /* it is to run again */
+    exec_stop(t->exec, grace_us);
 }
 
 void wtask_drop(WTask *t)
 {
     t->dropped = TRUE;
     if (t->stage == W_RUNNING) {
-        exec_disown(t->exec);
         wtask_end_process(t, 0); /* forgotten when it has ended */
         return;
     }

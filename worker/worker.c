@@ -62,12 +62,11 @@ void worker_stop(Worker *w, gint64 grace_us)
         WTask *t = w->tasks->pdata[i];
         t->dropped = !w->in_place;
         t->hand_back = w->in_place; /* another may begin it only when it has ended here */
-        if (t->stage == W_RUNNING) {
-            exec_disown(t->exec); /* it is to run again */
+        if (t->stage == W_RUNNING || t->stage == W_PREPARE) {
             wtask_end_process(t, grace_us);
         } else if (w->in_place && wtask_unstarted(t)) {
             wtask_give_back(t, "its worker left");
-        } else if (t->stage != W_PREPARE) {
+        } else {
             wtask_drop(t);
         }
     }
@@ -104,17 +103,24 @@ void worker_look(Worker *w)
     g_source_attach(w->begin, w->context);
 }
 
-/* In place we can't be fenced: what could not be renewed in time is ended. */
+/* In place we can't be fenced: what could not be renewed in time is ended, and given back when it
+ * has ended. A result waits to be told: it changes nothing any more. */
 static void enforce_lease(Worker *w)
 {
-    if (!w->in_place || w->inproc || link_silent_us(w->link) < link_lease_us(w->link) / 10 * 9)
+    if (!w->in_place || w->inproc ||
+            link_unrenewed_us(w->link) < link_lease_us(w->link) / 10 * 9)
         return;
     for (guint i = w->tasks->len; i-- > 0;) {
         WTask *t = w->tasks->pdata[i];
-        if (!t->dropped) {
-            log_warning("run %s: its lease could not be renewed; it is ended", t->run_id);
-            wtask_drop(t);
+        if (t->dropped || t->hand_back || t->stage == W_REPORT)
+            continue;
+        log_warning("run %s: its lease could not be renewed; it is ended", t->run_id);
+        if (wtask_unstarted(t)) {
+            wtask_give_back(t, "its lease could not be renewed");
+            continue;
         }
+        t->hand_back = TRUE;
+        wtask_end_process(t, 0);
     }
 }
 

@@ -138,6 +138,30 @@ static gboolean recorded_as_ended(const char *home)
     return ended;
 }
 
+/* In place a task may begin without our hearing of it: when the link was cut first. It was ended
+ * with its lease, so there is no exit status and no process, and it is to be run all the same. */
+static void test_a_trial_begun_unheard_of_is_run_again(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = peer_worker(&f, "w1");
+    MsgStart first = await_start(w);
+    run_clear_marker(run, "PENDING");
+    g_autofree char *lock = run_guild_path(run, "LOCK");
+    g_assert_true(fs_write(lock, "2147483647", -1, NULL)); /* of no process */
+    lose(&f, w);
+    MsgStart second = await_start(w);
+    g_assert_cmpuint(second.lease, !=, first.lease);
+    g_assert_cmpint(run_status(run), ==, RUN_PENDING);
+    say_started(w, &second);
+    g_assert_true(report(w, second.task, second.lease, 0));
+    PEER_WAIT_FOR(ended.times);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 static void test_an_acknowledged_result_is_on_disk(void)
 {
     PeerFixture f;
@@ -430,6 +454,7 @@ int main(int argc, char **argv)
             test_a_coordinator_started_again_takes_back_what_runs);
     g_test_add_func("/leases/mark-without-a-lease",
             test_a_mark_of_a_lease_that_was_never_given_is_not_somebody_elses);
+    g_test_add_func("/leases/begun-unheard-of", test_a_trial_begun_unheard_of_is_run_again);
     g_test_add_func("/leases/another-worker-gets-it", test_what_a_lost_worker_ran_goes_to_another);
     g_test_add_func("/leases/given-up", test_a_task_that_costs_its_worker_is_given_up);
     g_test_add_func("/leases/unwritable-result",

@@ -134,6 +134,29 @@ static void test_a_revoked_key_is_not_heard_on_an_open_connection(void)
     peer_fixture_clear(&f);
 }
 
+/* Two releases with protocols of their own: said plainly on both sides, and nothing guessed. */
+static void test_another_version_is_refused_and_told_so(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    for (int i = -1; i <= 1; i += 2) {
+        g_autofree char *name = g_strdup_printf("v%d", i);
+        g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, name);
+        TestPeer *p = peer_connect(&f, key, name);
+        MsgHello m = { .version = WIRE_VERSION + i, .role = (char *)"worker", .name = name,
+            .session = name };
+        peer_say(p, MSG_HELLO, &m);
+        MsgRefused *no = peer_await(p, MSG_REFUSED);
+        g_assert_true(no->fatal);
+        g_autofree char *said = g_strdup_printf("it speaks version %d of the protocol and we speak %d",
+                WIRE_VERSION, WIRE_VERSION + i);
+        g_assert_true(g_str_has_prefix(no->reason, said));
+        wire_free(MSG_REFUSED, no);
+        peer_end(p);
+    }
+    peer_fixture_clear(&f);
+}
+
 static void test_without_hello_nothing_is_answered(void)
 {
     PeerFixture f;
@@ -197,6 +220,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/hello-in-a-wrong-role", test_nobody_is_welcome_in_a_role_that_is_not_theirs);
     g_test_add_func("/peers/reader", test_a_reader_orders_nothing);
     g_test_add_func("/peers/revoked", test_a_revoked_key_is_not_heard_on_an_open_connection);
+    g_test_add_func("/peers/another-version", test_another_version_is_refused_and_told_so);
     g_test_add_func("/peers/hello-first", test_without_hello_nothing_is_answered);
     g_test_add_func("/peers/too-large", test_a_frame_that_is_too_large_ends_its_connection);
     g_test_add_func("/peers/no-messages", test_frames_that_are_no_messages_are_passed_over);
