@@ -65,6 +65,7 @@ struct Coordinator {
 
     GSource *wake;   /* a look at the scheduler is due */
     GSource *tick;   /* leases */
+    gint64 ticked_us;
     gint64 ready_us; /* after a start: until then tasks wait for workers that still run them */
     GSource *hold;   /* the home can't be written: nothing is given out until this fires */
     gboolean closing;

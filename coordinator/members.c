@@ -282,8 +282,27 @@ void member_missed(Member *m)
     watch_pauses(m->c);
 }
 
+/* We were away (a long write, a stopped process): what workers said meanwhile is not read yet, so
+ * their silence is ours. */
+static void forgive_own_absence(Coordinator *c, gint64 now_us)
+{
+    gint64 away_us = c->ticked_us ? now_us - c->ticked_us : 0;
+    c->ticked_us = now_us;
+    if (away_us < MAX(c->lease_us / 4, G_USEC_PER_SEC / 2))
+        return;
+    GHashTableIter it;
+    gpointer m;
+    g_hash_table_iter_init(&it, c->members);
+    while (g_hash_table_iter_next(&it, NULL, &m)) {
+        ((Member *)m)->renewed_us += away_us;
+        if (((Member *)m)->lost_at_us)
+            ((Member *)m)->lost_at_us += away_us;
+    }
+}
+
 void members_tick(Coordinator *c, gint64 now_us)
 {
+    forgive_own_absence(c, now_us);
     g_autoptr(GList) members = g_hash_table_get_values(c->members);
     for (GList *l = members; l; l = l->next) {
         Member *m = l->data;

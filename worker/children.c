@@ -7,8 +7,18 @@
 #include "engine/base/fs.h"
 
 typedef struct {
+    char *dir;
+    GPtrArray *files;
     TransferOffer offer;
 } Child;
+
+static void child_free(gpointer child)
+{
+    Child *c = child;
+    g_free(c->dir);
+    g_ptr_array_unref(c->files);
+    g_free(c);
+}
 
 /* The path below the task's runs/ that a link at `rel` of the run `dir` leads to, or NULL. */
 static char *inside_place(WTask *t, const char *dir, const char *rel, const char *target)
@@ -57,7 +67,8 @@ static void add_child(
         WTask *t, const char *id, const char *dir, GPtrArray *files, GPtrArray *changes)
 {
     Child *c = g_new0(Child, 1);
-    c->offer = transfer_offer(link_transfer(t->w->link), dir, files);
+    c->dir = g_strdup(dir);
+    c->files = g_ptr_array_ref(files);
     g_ptr_array_add(t->children, c);
     g_autofree char *top = g_strconcat(CHILDREN_PREFIX, id, NULL);
     FileEntry *folder = file_entry_new(top, FILE_DIR);
@@ -79,7 +90,7 @@ static void add_child(
 
 gboolean children_add(WTask *t, GPtrArray *changes, GError **error)
 {
-    t->children = g_ptr_array_new_with_free_func(g_free);
+    t->children = g_ptr_array_new_with_free_func(child_free);
     make_relative(t, t->dir, changes);
     g_autofree char *runs = g_build_filename(t->home, "runs", NULL);
     g_auto(GStrv) ids = fs_list(runs, NULL);
@@ -97,11 +108,21 @@ gboolean children_add(WTask *t, GPtrArray *changes, GError **error)
     return TRUE;
 }
 
+void children_offer(WTask *t)
+{
+    for (guint i = 0; t->children && i < t->children->len; i++) {
+        Child *c = t->children->pdata[i];
+        if (!c->offer)
+            c->offer = transfer_offer(link_transfer(t->w->link), c->dir, c->files);
+    }
+}
+
 void children_clear(WTask *t)
 {
     for (guint i = 0; t->children && i < t->children->len; i++) {
         Child *c = t->children->pdata[i];
-        transfer_withdraw(link_transfer(t->w->link), c->offer);
+        if (c->offer)
+            transfer_withdraw(link_transfer(t->w->link), c->offer);
     }
     g_clear_pointer(&t->children, g_ptr_array_unref);
 }

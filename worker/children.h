@@ -8,8 +8,9 @@
 
 #define CHILDREN_PREFIX ".guild/children/"
 
-/* Appends the files of all runs that the task's run made to `changes`, offers their content, and
- * makes links between them relative, so that they hold wherever the runs will be. */
+/* Appends the files of all runs that the task's run made to `changes`, and makes links between them
+ * relative, so that they hold wherever the runs will be. May be called on a thread. */
 gboolean children_add(WTask *t, GPtrArray *changes, GError **error);
+void children_offer(WTask *t); /* their content; again is nothing */
 /* Withdraws what was offered. */
 void children_clear(WTask *t);

@@ -4,6 +4,7 @@
  *   link.c     the connection: hello, renewal, loss and return
  *   task.c     one task: from the message that gives it to its acknowledged report
  *   place.c    where a run that is not in place is built
+ *   gather.c   what such a run left, found on a thread
  *   children.c runs that such a run made
  *   confine.c  a trial kept to its cores and memory
  *   machine.c  what this machine has */
@@ -20,6 +21,7 @@
 
 typedef struct Link Link;
 typedef struct Place Place;
+typedef struct Gather Gather;
 
 struct Worker {
     GMainContext *context;
@@ -52,6 +54,7 @@ typedef enum {
     W_READY,   /* waits for room */
     W_PREPARE, /* has room; told as started, about to be */
     W_RUNNING,
+    W_GATHER, /* over; what it left is looked through */
     W_REPORT, /* over; its report is not acknowledged */
 } WTaskStage;
 
@@ -78,6 +81,8 @@ typedef struct WTask {
     guint64 output_sent;
     gint64 started_us;
     MsgDone done;
+    Gather *gather;
+    gint gather_off; /* atomic: nobody wants to know any more */
     GPtrArray *changes;  /* the report's list */
     GPtrArray *children; /* runs that it made: see children.h */
     TransferOffer offer;

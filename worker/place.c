@@ -137,7 +137,9 @@ GPtrArray *place_attributes(WTask *t)
  * goes home. */
 static gboolean goes_home(const char *rel, gboolean is_dir, gpointer task)
 {
-    const WTask *t = task;
+    WTask *t = task;
+    if (g_atomic_int_get(&t->gather_off))
+        return FALSE;
     if (is_dir || !t->sync || !strcmp(rel, ".guild") || g_str_has_prefix(rel, ".guild/"))
         return TRUE;
     const char *slash = strrchr(rel, '/');

@@ -13,6 +13,7 @@
 #include "engine/run/describe.h"
 #include "engine/run/lock.h"
 #include "worker/children.h"
+#include "worker/gather.h"
 
 #define LOCK_WAIT_MS 5000
 #define MAX_TASK_FILES 1000000
@@ -46,6 +47,7 @@ void wtask_free(gpointer task)
         g_source_destroy(t->later);
         g_source_unref(t->later);
     }
+    gather_cancel(t);
     if (t->home) {
         children_clear(t);
         fs_remove_tree(t->home, NULL);
@@ -90,6 +92,7 @@ void wtask_report(WTask *t)
     if (t->changes) {
         if (!t->offer)
             t->offer = transfer_offer(link_transfer(w->link), t->dir, t->changes);
+        children_offer(t);
         MsgFiles head = {.task = t->task, .lease = t->lease};
         if (!transfer_send_files(link_transfer_send, w->link, &head, t->changes))
             return;
@@ -97,21 +100,8 @@ void wtask_report(WTask *t)
     link_send(w->link, MSG_DONE, &t->done);
 }
 
-/* It is over, one way or another. In place there is nothing to send but the word. */
-static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
+static void set_end(WTask *t, DoneCause cause, int exit_status, const char *error)
 {
-    Worker *w = t->w;
-    g_autoptr(GError) err = NULL;
-    release(t);
-    if (t->dropped) {
-        forget(t);
-        return;
-    }
-    if (t->hand_back) {
-        wtask_give_back(t, "its worker left");
-        return;
-    }
-    t->stage = W_REPORT;
     g_free(t->done.error);
     t->done = (MsgDone){.task = t->task,
             .lease = t->lease,
@@ -121,22 +111,51 @@ static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
             .started_us = t->started_us,
             .stopped_us = clock_timestamp_us(),
             .mem_peak_bytes = t->mem_peak_bytes};
-    if (!t->in_place && t->before && !fs_is_dir(t->dir)) {
-        /* Its own doing: it would do so elsewhere too. */
-        t->done.cause = DONE_FAILED;
-        t->done.exit_status = exit_status ? exit_status : 1;
-        g_free(t->done.error);
-        t->done.error = g_strdup("its run directory was removed while it ran");
-    } else if (!t->in_place && t->before && cause != DONE_LOST) {
-        t->changes = place_changes(t, &err);
-        if (!t->changes) {
-            t->done.cause = DONE_LOST;
-            g_free(t->done.error);
-            t->done.error = g_strdup(err->message);
-        }
-    }
+}
+
+static void report_first(WTask *t)
+{
+    t->stage = W_REPORT;
     wtask_report(t);
-    worker_look(w);
+    worker_look(t->w);
+}
+
+static void on_gathered(WTask *t, GPtrArray *changes, const GError *error)
+{
+    t->changes = changes;
+    if (t->dropped) {
+        forget(t);
+        return;
+    }
+    if (!changes)
+        set_end(t, DONE_LOST, 1, error->message);
+    report_first(t);
+}
+
+/* It is over, one way or another. In place there is nothing to send but the word. */
+static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
+{
+    release(t);
+    if (t->dropped) {
+        forget(t);
+        return;
+    }
+    if (t->hand_back) {
+        wtask_give_back(t, "its worker left");
+        return;
+    }
+    set_end(t, cause, exit_status, error);
+    if (t->in_place || !t->before || cause == DONE_LOST) {
+        report_first(t);
+    } else if (!fs_is_dir(t->dir)) {
+        /* Its own doing: it would do so elsewhere too. */
+        set_end(t, DONE_FAILED, exit_status ? exit_status : 1,
+                "its run directory was removed while it ran");
+        report_first(t);
+    } else {
+        t->stage = W_GATHER;
+        gather_start(t, on_gathered);
+    }
 }
 
 void wtask_ack(Worker *w, const MsgAck *m)
@@ -367,10 +386,11 @@ void wtask_end_process(WTask *t, gint64 grace_us)
 void wtask_drop(WTask *t)
 {
     t->dropped = TRUE;
-    if (t->stage == W_RUNNING) {
+    if (t->stage == W_RUNNING)
         wtask_end_process(t, 0); /* forgotten when it has ended */
+    g_atomic_int_set(&t->gather_off, 1);
+    if (t->stage == W_RUNNING || t->stage == W_GATHER)
         return;
-    }
     forget(t);
 }
 
@@ -383,7 +403,7 @@ void wtask_stop(Worker *w, const MsgStop *m)
         wtask_drop(t);
     else if (wtask_unstarted(t))
         wtask_give_back(t, "");
-    else if (!m->recall && t->stage != W_REPORT)
+    else if (!m->recall && t->stage < W_GATHER)
         wtask_end_process(t, m->grace_us > 0 ? m->grace_us : 0);
 }
 
