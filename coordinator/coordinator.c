@@ -125,6 +125,7 @@ static gboolean on_tick(gpointer data)
 {
     Coordinator *c = data;
     gint64 now = clock_monotonic_us();
+    server_drop_revoked(c);
     members_tick(c, now);
     alloc_tick(c->alloc, now);
     if (c->ready_us && now >= c->ready_us) {

@@ -193,6 +193,8 @@ struct Job {
 gboolean server_open_local(Coordinator *c, const char *endpoint, GError **error);
 gboolean server_open(Coordinator *c, const char *bind, GError **error);
 void server_close(Coordinator *c);
+void server_drop_revoked(Coordinator *c); /* who may not speak any more is told so, once */
+/* Nothing is sent to a revoked key: FALSE, as for a peer that is gone. */
 gboolean peer_send(Peer *p, MsgKind kind, const void *msg);
 gboolean peer_transfer_send(GBytes *message, gpointer peer); /* a TransferSend */
 void peer_drop(Peer *p); /* forget it; its member stays */

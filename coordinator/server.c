@@ -37,15 +37,17 @@ static ZSend send_to(Coordinator *c, GBytes *id, MsgKind kind, const void *msg)
     return zsource_send(c->router, id, body);
 }
 
-gboolean peer_send(Peer *p, MsgKind kind, const void *msg)
-{
-    return send_to(p->c, p->id, kind, msg) == ZSEND_OK;
-}
-
 gboolean peer_transfer_send(GBytes *message, gpointer peer)
 {
     const Peer *p = peer;
-    return zsource_send(p->c->router, p->id, message) == ZSEND_OK;
+    gboolean allowed = p->c->local || keyring_allows(p->c->keys, p->key);
+    return allowed && zsource_send(p->c->router, p->id, message) == ZSEND_OK;
+}
+
+gboolean peer_send(Peer *p, MsgKind kind, const void *msg)
+{
+    g_autoptr(GBytes) body = wire_pack(kind, msg);
+    return peer_transfer_send(body, p);
 }
 
 static void refuse(Coordinator *c, GBytes *id, gboolean fatal, const char *fmt, ...)
@@ -58,6 +60,29 @@ static void refuse(Coordinator *c, GBytes *id, gboolean fatal, const char *fmt, 
     va_end(args);
     MsgRefused m = {reason, fatal};
     send_to(c, id, MSG_REFUSED, &m);
+}
+
+static void peer_revoked(Peer *p)
+{
+    Coordinator *c = p->c;
+    g_autoptr(GBytes) id = g_bytes_ref(p->id);
+    if (p->member)
+        member_remove(p->member, "its key was revoked");
+    refuse(c, id, TRUE, "its key is not authorized any more");
+    g_hash_table_remove(c->peers, id);
+}
+
+void server_drop_revoked(Coordinator *c)
+{
+    GHashTableIter it;
+    gpointer p;
+    g_autoptr(GPtrArray) revoked = g_ptr_array_new();
+    g_hash_table_iter_init(&it, c->peers);
+    while (g_hash_table_iter_next(&it, NULL, &p))
+        if (!keyring_allows(c->keys, ((Peer *)p)->key))
+            g_ptr_array_add(revoked, p);
+    for (guint i = 0; i < revoked->len; i++)
+        peer_revoked(revoked->pdata[i]);
 }
 
 void peer_drop(Peer *p)
@@ -299,12 +324,7 @@ static void on_message(ZSource *z, const ZMessage *m, gpointer data)
         Peer *p = g_hash_table_lookup(c->peers, id);
         if (p) {
             log_warning("%s sent a message with a key that is not authorized any more", p->name);
-            if (p->member)
-                member_remove(p->member, "its key was revoked");
-            refuse(c, id, TRUE, "its key is not authorized any more");
-            p = g_hash_table_lookup(c->peers, id);
-            if (p)
-                peer_drop(p);
+            peer_revoked(p);
         }
         return;
     }

@@ -30,7 +30,7 @@ struct KeyRing {
     GPtrArray *entries; /* Entry, as the file said when `seen` was taken */
     GHashTable *by_key; /* public key → Entry */
     struct stat seen;
-    gboolean readable;
+    gboolean readable;    gint64 looked_us; /* keyring_allows(): monotonic */
 };
 
 GQuark keys_error_quark(void)
@@ -395,6 +395,16 @@ const char *keyring_server_secret(KeyRing *r)
 const char *keyring_token(KeyRing *r)
 {
     return r->token;
+}
+
+gboolean keyring_allows(KeyRing *r, const char *public_key)
+{
+    gint64 now_us = clock_monotonic_us();
+    if (now_us - r->looked_us >= 1000) {
+        r->looked_us = now_us;
+        refresh(r);
+    }
+    return g_hash_table_contains(r->by_key, public_key);
 }
 
 KeyRole keyring_role(KeyRing *r, const char *public_key, const char **name)

@@ -134,6 +134,43 @@ static void test_a_revoked_key_is_not_heard_on_an_open_connection(void)
     peer_fixture_clear(&f);
 }
 
+/* It says nothing itself, and is told nothing but that. */
+static void test_a_revoked_watcher_hears_no_more(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = run_fixture_run(&f.base, "22222222222222222222222222222222", "op", 1, 0);
+    run_del_attr(run, "exit_status");
+    g_assert_true(run_set_marker(run, "PENDING", NULL));
+    JobOptions o = { .retries = -1 };
+    g_assert_nonnull(coordinator_add(f.c, run, &o, NULL, NULL, NULL));
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_READER, "former");
+    TestPeer *p = peer_connect(&f, key, "former");
+    peer_hello_client(p);
+    MsgWatch watch = { .run = (char *)run_id(run), .output = TRUE, .events = TRUE };
+    peer_say(p, MSG_WATCH, &watch);
+    TestPeer *w = peer_worker(&f, "w1");
+    MsgStart *start = peer_await(w, MSG_START);
+    MsgStarted started = { .task = start->task, .lease = start->lease, .started_us = 1 };
+    peer_say(w, MSG_STARTED, &started);
+    g_autoptr(GBytes) text = g_bytes_new_static("heard\n", 6);
+    MsgOutput output = { .task = start->task, .lease = start->lease, .data = text };
+    peer_say(w, MSG_OUTPUT, &output);
+    wire_free(MSG_OUTPUT, peer_await(p, MSG_OUTPUT));
+    g_assert_true(keyring_revoke(f.keys, "former", NULL));
+    g_usleep(2000); /* longer than the coordinator may rely on its last look */
+    peer_say(w, MSG_OUTPUT, &output);
+    peer_sync(w);
+    MsgRefused *no = peer_await(p, MSG_REFUSED);
+    g_assert_true(no->fatal);
+    wire_free(MSG_REFUSED, no);
+    g_assert_null(peer_find(p, MSG_OUTPUT));
+    wire_free(MSG_START, start);
+    peer_end(w);
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
 /* Two releases with protocols of their own: said plainly on both sides, and nothing guessed. */
 static void test_another_version_is_refused_and_told_so(void)
 {
@@ -220,6 +257,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/hello-in-a-wrong-role", test_nobody_is_welcome_in_a_role_that_is_not_theirs);
     g_test_add_func("/peers/reader", test_a_reader_orders_nothing);
     g_test_add_func("/peers/revoked", test_a_revoked_key_is_not_heard_on_an_open_connection);
+    g_test_add_func("/peers/revoked-watcher", test_a_revoked_watcher_hears_no_more);
     g_test_add_func("/peers/another-version", test_another_version_is_refused_and_told_so);
     g_test_add_func("/peers/hello-first", test_without_hello_nothing_is_answered);
     g_test_add_func("/peers/too-large", test_a_frame_that_is_too_large_ends_its_connection);
