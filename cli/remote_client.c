@@ -22,6 +22,8 @@
 #include "engine/wire/zsource.h"
 
 #define CONNECT_MS 5000
+/* Output that is watched is acknowledged so often: see coordinator/watch.c. */
+#define ACKNOWLEDGE_BYTES (512 * 1024)
 #define HELLO_MS 4000
 #define ANSWER_MS 90000
 /* How long a lost coordinator is waited for while a run is watched. */
@@ -53,7 +55,10 @@ struct RemoteClient {
     char *watched;
     const RemoteWatcher *watcher;
     gpointer watcher_data;
-    guint64 seen;
+    guint64 seen;     /* of the run's output: where to go on after a loss */
+    guint64 received; /* output since WELCOME, and how much of that was said to be */
+    guint64 acknowledged;
+    char *end_status;
     gboolean ended, interrupted;
     int exit_status;
 };
@@ -200,7 +205,15 @@ static void send_watch(RemoteClient *c)
 
 static void on_welcome(RemoteClient *c, const MsgWelcome *m)
 {
+    if (m->version != WIRE_VERSION) {
+        g_free(c->refused);
+        c->refused = g_strdup_printf("it speaks version %d of the protocol and we speak %d: use "
+                                     "the same guild on both sides",
+                m->version, WIRE_VERSION);
+        return;
+    }
     c->welcomed = TRUE;
+    c->received = c->acknowledged = 0;
     c->read_only = m->read_only;
     transfer_resume(c->xfer);
     if (c->watched)
@@ -237,6 +250,7 @@ static void on_event(RemoteClient *c, const MsgEvent *m)
     const RemoteWatcher *w = c->watcher;
     if (!w || !m->what || g_strcmp0(m->run, c->watched))
         return;
+    c->seen = (guint64)value_map_int(m->data, "offset", (gint64)c->seen);
     if (!strcmp(m->what, "log") && w->log)
         w->log((int)value_map_int(m->data, "level", 20), value_map_string(m->data, "text", ""),
                 c->watcher_data);
@@ -247,6 +261,8 @@ static void on_event(RemoteClient *c, const MsgEvent *m)
     else if (!strcmp(m->what, "end") || !strcmp(m->what, "gone")) {
         c->ended = TRUE;
         c->exit_status = (int)value_map_int(m->data, "exit_status", 1);
+        g_free(c->end_status);
+        c->end_status = g_strdup(value_map_string(m->data, "status", NULL));
     }
 }
 
@@ -256,8 +272,14 @@ static void on_output(RemoteClient *c, const MsgOutput *m)
     const void *data = m->data ? g_bytes_get_data(m->data, &n) : NULL;
     if (!c->watcher || !c->watcher->output || !n || g_strcmp0(m->run, c->watched))
         return;
-    c->seen += n;
+    c->seen = m->offset + n;
+    c->received += n;
     c->watcher->output(m->stream, data, n, c->watcher_data);
+    if (c->received - c->acknowledged < ACKNOWLEDGE_BYTES)
+        return;
+    c->acknowledged = c->received;
+    MsgPing ping = {.seq = c->received};
+    send_msg(c, MSG_PING, &ping);
 }
 
 static void on_refused(RemoteClient *c, const MsgRefused *m)
@@ -425,6 +447,7 @@ void remote_close(RemoteClient *c)
     g_free(c->error);
     g_free(c->refused);
     g_free(c->watched);
+    g_free(c->end_status);
     g_free(c->name);
     g_free(c->host);
     g_free(c->address);
@@ -571,6 +594,11 @@ int remote_watch(RemoteClient *c, const char *run, guint64 offset, const RemoteW
     c->watcher = NULL;
     g_clear_pointer(&c->watched, g_free);
     return c->ended ? c->exit_status : c->interrupted ? -SIGINT : -1;
+}
+
+const char *remote_end_status(RemoteClient *c)
+{
+    return c->end_status;
 }
 
 /* ---- pulling ---- */

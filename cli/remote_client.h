@@ -55,6 +55,9 @@ typedef struct {
 int remote_watch(RemoteClient *c, const char *run_id, guint64 offset, const RemoteWatcher *watcher,
         gpointer data, GError **error);
 
+/* How the run that was watched last ended, as `guild runs` shows it; NULL if that was not said. */
+const char *remote_end_status(RemoteClient *c);
+
 /* Brings a run into runs_dir/ID: only what differs travels. With `only_guild`, no more than what is
  * known of the run (`.guild` without output and source code). */
 gboolean remote_pull(RemoteClient *c, const char *run_id, const char *runs_dir, gboolean only_guild,

@@ -69,8 +69,10 @@ gboolean attempt_begin(Task *t, Run *run, GError **error)
         return FALSE;
     /* From here on this attribute says that this attempt ended: attempt_has_ended(). */
     run_del_attr(run, "exit_status");
-    if (t->attempt > 1)
+    if (t->attempt > 1) {
         keep_output(run, t->attempt - 1);
+        watch_restarted(t->job->c, t->run_id);
+    }
     if ((t->attempt > 1 || !t->member->in_place) &&
             !run_write_attr_int(run, "attempts", t->attempt, error))
         return FALSE;

@@ -57,7 +57,7 @@ static void tell_progress(Job *j)
     if (j->listener.progress)
         j->listener.progress(j, &p, j->data);
     if (j->c->n_watches)
-        watch_event(j->c, run_id(j->run), "progress", progress_value(j));
+        watch_event(j->c, run_id(j->run), "progress", 0, progress_value(j));
 }
 
 void job_say(Job *j, int level, const char *fmt, ...)
@@ -84,7 +84,7 @@ void job_say(Job *j, int level, const char *fmt, ...)
         Value *v = value_new_map();
         value_map_set_int(v, "level", level);
         value_map_set_string(v, "text", text);
-        watch_event(j->c, run_id(j->run), "log", v);
+        watch_event(j->c, run_id(j->run), "log", j->output ? strlen(line) : 0, v);
     }
     if (!j->c->local && level >= LOG_ERROR)
         log_warning("%s: %s", run_id(j->run), text);
@@ -131,9 +131,7 @@ static gboolean end_job(gpointer data)
     job_store(j);
     tell_progress(j);
     if (!c->local) {
-        Value *v = value_new_map();
-        value_map_set_int(v, "exit_status", j->exit_status);
-        watch_event(c, run_id(j->run), "end", v);
+        watch_end(c, run_id(j->run), j->exit_status);
         log_info("%s %s ended with status %d (%u done, %u failed)", j->batch ? "batch" : "run",
                 run_id(j->run), j->exit_status, j->n_done, j->n_failed);
     }
@@ -382,11 +380,8 @@ void job_task_ended(Task *t, int exit_status, const char *error)
     }
     j->n_done++;
     j->n_failed += exit_status != 0;
-    if (j->batch && j->c->n_watches) {
-        Value *v = value_new_map();
-        value_map_set_int(v, "exit_status", exit_status);
-        watch_event(j->c, t->run_id, "end", v);
-    }
+    if (j->batch)
+        watch_end(j->c, t->run_id, exit_status);
     if (!j->batch)
         j->exit_status = exit_status;
     if (j->feed) {

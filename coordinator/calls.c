@@ -113,6 +113,17 @@ static void call_queue(Peer *p, guint64 id, const Value *args)
     reply(p, id, list, NULL);
 }
 
+Task *task_for_run(Coordinator *c, const char *id)
+{
+    GHashTableIter it;
+    gpointer t;
+    g_hash_table_iter_init(&it, c->tasks);
+    while (g_hash_table_iter_next(&it, NULL, &t))
+        if (!strcmp(((Task *)t)->run_id, id))
+            return t;
+    return NULL;
+}
+
 static Job *find_job(Peer *p, const char *prefix, Task **task, char **error)
 {
     g_autoptr(GError) err = NULL;
@@ -125,14 +136,8 @@ static Job *find_job(Peer *p, const char *prefix, Task **task, char **error)
     Job *j = job_for_run(p->c, run_id(run));
     if (j)
         return j;
-    GHashTableIter it;
-    gpointer t;
-    g_hash_table_iter_init(&it, p->c->tasks);
-    while (g_hash_table_iter_next(&it, NULL, &t))
-        if (!strcmp(((Task *)t)->run_id, run_id(run))) {
-            *task = t;
-            return ((Task *)t)->job;
-        }
+    if ((*task = task_for_run(p->c, run_id(run))))
+        return (*task)->job;
     *error = g_strdup_printf("run %s is not in the queue", run_id(run));
     return NULL;
 }

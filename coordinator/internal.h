@@ -95,6 +95,7 @@ struct Peer {
     TransferOffer shown;     /* files of the run that it asked for last; 0: none */
     GHashTable *submissions; /* id → Submission */
     GHashTable *watches;     /* run id → Watch */
+    guint64 out_sent, out_acked; /* bytes of output that it watches */
 };
 
 /* A worker process, connected or not. */
@@ -277,13 +278,19 @@ void submit_files(Peer *p, MsgFiles *m);
 void submission_free(gpointer s);
 
 /* calls.c */
+Task *task_for_run(Coordinator *c, const char *run_id); /* NULL: no task of a batch */
 char *job_waits_for(Job *j); /* in words, newly allocated; NULL for nothing */
 void call_handle(Peer *p, const MsgCall *m);
 
 /* watch.c */
 void watch_begin(Peer *p, const MsgWatch *m);
 void watch_free(gpointer w);
-void watch_event(Coordinator *c, const char *run_id, const char *what, Value *data /* taken */);
+void watch_tick(Coordinator *c);
+void watch_received(Peer *p, guint64 bytes);                 /* of all output sent to it */
+void watch_restarted(Coordinator *c, const char *run_id);    /* its output begins anew */
+void watch_end(Coordinator *c, const char *run_id, int exit_status);
+/* `in_file`: how much at the end of the run's output file says the same. Takes `data`. */
+void watch_event(Coordinator *c, const char *run_id, const char *what, gsize in_file, Value *data);
 void watch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len);
 void watch_output_end(Task *t); /* a last line without a newline */
 

@@ -187,6 +187,8 @@ static void on_ping(Peer *p, void *msg)
     if (p->member) {
         p->member->load_permille = m->load_permille;
         p->member->mem_free_bytes = m->mem_free_bytes;
+    } else {
+        watch_received(p, m->seq);
     }
     peer_send(p, MSG_PONG, &pong);
 }

@@ -155,10 +155,13 @@ static void test_a_revoked_watcher_hears_no_more(void)
     peer_say(w, MSG_STARTED, &started);
     g_autoptr(GBytes) text = g_bytes_new_static("heard\n", 6);
     MsgOutput output = { .task = start->task, .lease = start->lease, .data = text };
+    g_autofree char *file = run_guild_path(run, "output");
+    g_assert_true(fs_write(file, "heard\n", -1, NULL)); /* in place: the worker's doing */
     peer_say(w, MSG_OUTPUT, &output);
     wire_free(MSG_OUTPUT, peer_await(p, MSG_OUTPUT));
     g_assert_true(keyring_revoke(f.keys, "former", NULL));
     g_usleep(2000); /* longer than the coordinator may rely on its last look */
+    g_assert_true(fs_write(file, "heard\nnot heard\n", -1, NULL));
     peer_say(w, MSG_OUTPUT, &output);
     peer_sync(w);
     MsgRefused *no = peer_await(p, MSG_REFUSED);
