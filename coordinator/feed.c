@@ -6,6 +6,7 @@
 
 #include "coordinator/queue.h"
 #include "engine/base/fs.h"
+#include "engine/base/text.h"
 #include "engine/batch/trialstage.h"
 #include "engine/run/scalars.h"
 
@@ -99,6 +100,20 @@ void feed_seek(Feed *f, guint n)
     }
 }
 
+/* A link that leads to the run of its own name beside the batch, or would if that were there. Any
+ * other (a submitter may have put there what it likes) is none of ours. */
+static gboolean is_trial_link(Run *batch_run, const char *name, const char *dir)
+{
+    g_autofree char *link = g_build_filename(run_dir(batch_run), name, NULL);
+    g_autofree char *target = fs_is_link(link) ? fs_read_link(link, NULL) : NULL;
+    if (!target || strlen(name) != 32 || !text_is_hex(name))
+        return FALSE;
+    g_autofree char *path = fs_join(run_dir(batch_run), target);
+    g_autofree char *normal = fs_normpath(path);
+    g_autofree char *expected = fs_normpath(dir);
+    return !strcmp(normal, expected) && !fs_is_link(dir);
+}
+
 void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks)
 {
     g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
@@ -107,9 +122,10 @@ void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks)
     g_auto(GStrv) names = fs_list(run_dir(batch_run), NULL);
     for (char **name = names; name && *name; name++) {
         g_autofree char *link = g_build_filename(run_dir(batch_run), *name, NULL);
-        if (!fs_is_link(link) || strlen(*name) != 32 || g_hash_table_contains(known, *name))
+        g_autofree char *runs = g_path_get_dirname(run_dir(batch_run));
+        g_autofree char *dir = g_build_filename(runs, *name, NULL);
+        if (g_hash_table_contains(known, *name) || !is_trial_link(batch_run, *name, dir))
             continue;
-        g_autofree char *dir = fs_realpath(link);
         g_autoptr(Run) trial = run_new(dir, *name);
         if (fs_exists(dir) && run_exists(trial) && run_status(trial) != RUN_PENDING)
             continue;

@@ -273,7 +273,7 @@ static gboolean put_link(const Trial *trial, const char *id, GError **error)
     return fs_symlink(target, path, error);
 }
 
-/* The marker comes first and opref last: at no time is there a run that seems to be something
+/* The marker comes first and opref last (the link from the batch came before them): at no time is there a run that seems to be something
  * else than pending. */
 static gboolean put_trial(const Trial *trial, const char *id, const Value *flags, GError **error)
 {
@@ -286,7 +286,7 @@ static gboolean put_trial(const Trial *trial, const char *id, const Value *flags
     for (guint i = 0; i < stager->entries->len; i++)
         if (!put_entry(trial, stager->entries->pdata[i], error))
             return FALSE;
-    return put_own_attrs(trial, id, flags, error) && put_link(trial, id, error) &&
+    return put_own_attrs(trial, id, flags, error) &&
            put_text(trial, ".guild/opref", stager->opref, error);
 }
 
@@ -312,13 +312,15 @@ Run *trial_stager_stage(TrialStager *stager, const Value *flags, const char *whe
 {
     g_autofree char *id = where ? g_path_get_basename(where) : run_new_id();
     g_autofree char *dir = where ? g_strdup(where) : fs_join(stager->runs_dir, id);
-    gboolean made;
-    Trial trial = {.stager = stager, .dir = dir};
-    trial.fd = open_trial_dir(stager, dir, &made, error);
-    if (trial.fd < 0)
-        return NULL;
-    gboolean ok = put_trial(&trial, id, flags, error);
-    close(trial.fd);
+    gboolean made = FALSE;
+    Trial trial = {.stager = stager, .dir = dir, .fd = -1};
+    /* The link is the first thing there is of a trial: who is killed here leaves nothing half-made
+     * that could not be found again from the batch. */
+    gboolean ok = put_link(&trial, id, error) &&
+                  (trial.fd = open_trial_dir(stager, dir, &made, error)) >= 0 &&
+                  put_trial(&trial, id, flags, error);
+    if (trial.fd >= 0)
+        close(trial.fd);
     if (ok)
         return run_new(dir, id);
     g_autofree char *link = fs_join(run_dir(stager->batch), id);

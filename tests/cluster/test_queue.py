@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The durable queue: a coordinator killed at any moment goes on as if nothing had been."""
+import os
+import unittest
+
+import hosts
+
+TRIALS = 400
+
+
+class DurableQueue(unittest.TestCase):
+    def setUp(self):
+        self.cluster = hosts.Cluster(options=["--lease", "4"])
+        self.addCleanup(self.cluster.close)
+        self.client = self.cluster.client
+        self.client.write("guild.yml", "op:\n  exec: 'true'\n  flags:\n    x: 1\n")
+        self.runs = os.path.join(self.cluster.head.home, "runs")
+
+    def submit(self, *args):
+        return self.client.guild("run", *args, "--remote", "lab", "--no-wait", "-y").stdout.split()[0]
+
+    def half_made(self):
+        return [run for run in os.listdir(self.runs)
+                if not os.path.exists(os.path.join(self.runs, run, ".guild", "opref"))]
+
+    def test_a_kill_while_trials_are_staged_leaves_nothing_half_made(self):
+        batch = self.submit("op", f"x=range[1:{TRIALS}]")
+        for more in (1, 7, 13, 19, 23):
+            there = len(os.listdir(self.runs))
+            hosts.wait_for(lambda: len(os.listdir(self.runs)) > min(there + more, TRIALS),
+                           "more are staged", step=0.0005)
+            self.cluster.coordinator.kill()
+            self.cluster.start_coordinator()
+        hosts.wait_for(lambda: len(os.listdir(self.runs)) == TRIALS + 1 and not self.half_made(),
+                       "all are staged, and whole", 60)
+        links = [n for n in os.listdir(os.path.join(self.runs, batch)) if n != ".guild"]
+        self.assertEqual(set(links), set(os.listdir(self.runs)) - {batch})
+
+    def test_what_was_being_staged_is_cleared_away_and_nothing_else(self):
+        batch = self.submit("op", "x=[1,2]")
+        hosts.wait_for(lambda: len(os.listdir(self.runs)) == 3, "the trials are staged")
+        self.cluster.coordinator.kill()
+        half, precious = "ab" * 16, os.path.join(self.cluster.root, "precious")
+        os.makedirs(os.path.join(self.runs, half, ".guild"))
+        os.makedirs(precious)
+        os.symlink("../" + half, os.path.join(self.runs, batch, half))
+        os.symlink(precious, os.path.join(self.runs, batch, "cd" * 16))
+        self.cluster.start_coordinator()
+        hosts.wait_for(lambda: not os.path.lexists(os.path.join(self.runs, half)), "it goes")
+        self.assertFalse(os.path.lexists(os.path.join(self.runs, batch, half)))
+        self.assertTrue(os.path.isdir(precious))
+        self.assertEqual(len(os.listdir(self.runs)), 3)
+
+    def test_a_second_coordinator_on_one_home_is_refused(self):
+        done = self.cluster.head.guild("coordinator", "--bind", "tcp://127.0.0.1:0", ok=False)
+        self.assertEqual(done.stderr.strip(),
+                         f"guild: another coordinator serves {self.cluster.head.home}")
+        self.client.guild("runs", "--remote", "lab")
+
+
+if __name__ == "__main__":
+    unittest.main()
