@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/run_waits.h"
 #include "cli/runs_args.h"
 #include "cli/runs_format.h"
 #include "engine/base/flagval.h"
@@ -190,6 +191,9 @@ static Value *info_data(Run *run, CliArgs *args)
     gboolean private_attrs = cli_flag(args, "private_attrs");
     Value *data = value_new_map();
     add_details(run, private_attrs, data);
+    g_autofree char *waits_for = run_waits_for(run);
+    if (waits_for)
+        value_map_set_string(data, "waits_for", waits_for);
     value_map_set(data, "tags", attr_or_empty(run, "tags", FALSE));
     value_map_set(data, "flags", attr_or_empty(run, "flags", TRUE));
     g_autoptr(Run) proto = run_batch_proto(run);

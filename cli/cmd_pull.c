@@ -12,10 +12,34 @@
 
 /* ---- pull ---- */
 
-static Value *wanted_runs(RemoteClient *c, const char *const *prefixes, GError **error)
+/* Adds the ids that a RUN means there: an id, its beginning, an index or a range of the list. */
+static gboolean add_meant(RemoteClient *c, const char *run, Value *ids, GError **error)
+{
+    const char *argv[] = {"select", "--all", run, NULL};
+    g_autoptr(RemoteOutput) o = remote_command(c, argv, error);
+    if (!o)
+        return FALSE;
+    if (o->exit_status) {
+        const char *why = g_strstrip(o->err);
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED, "remote '%s': %s", remote_name(c),
+                g_str_has_prefix(why, "guild: ") ? why + strlen("guild: ") : why);
+        return FALSE;
+    }
+    g_auto(GStrv) lines = g_strsplit(g_strstrip(o->out), "\n", -1);
+    for (char **line = lines; *line && **line; line++)
+        value_list_append(ids, value_new_string(*line));
+    return TRUE;
+}
+
+/* With the trials of batches; without RUNs, all. */
+static Value *wanted_runs(RemoteClient *c, const char *const *runs, GError **error)
 {
     g_autoptr(Value) args = value_new_map();
-    value_map_set(args, "runs", value_new_strv(prefixes));
+    g_autoptr(Value) ids = value_new_list();
+    for (; *runs; runs++)
+        if (!add_meant(c, *runs, ids, error))
+            return NULL;
+    value_map_set(args, "runs", g_steal_pointer(&ids));
     return remote_call(c, "runs", args, error);
 }
 
@@ -69,9 +93,9 @@ const CliCommand cmd_pull = {
         .name = "pull",
         .args = "REMOTE [RUN]...",
         .summary = "Copy runs from a remote to this home.",
-        .help = "RUN is a run ID there or the beginning of one; without any, all runs are copied. "
-                "A batch "
-                "brings its trials. Files that are here already are not copied again.",
+        .help = "RUN is a run ID there, the beginning of one, or an index or range of indexes "
+                "(START:END) of 'guild runs --remote REMOTE'; without any, all runs are copied. "
+                "A batch brings its trials. Files that are here already are not copied again.",
         .options = pull_tables,
         .run = pull,
 };

@@ -142,6 +142,27 @@ static Job *find_job(Peer *p, const char *prefix, Task **task, char **error)
     return NULL;
 }
 
+static void call_waits(Peer *p, guint64 id, const Value *args)
+{
+    Task *t;
+    g_autofree char *error = NULL;
+    Job *j = find_job(p, value_map_string(args, "run", NULL), &t, &error);
+    GHashTableIter it;
+    gpointer only;
+    if (j && !t && !j->batch) {
+        g_hash_table_iter_init(&it, j->tasks);
+        t = g_hash_table_iter_next(&it, &only, NULL) ? only : NULL;
+    }
+    g_autofree char *why = NULL;
+    if (t && t->stage == TS_GIVEN && t->member)
+        why = g_strdup_printf("room on %s", t->member->name);
+    else if (j && (!t || t->stage == TS_QUEUED))
+        why = job_waits_for(j);
+    Value *v = value_new_map();
+    value_map_set_string(v, "waits_for", why);
+    reply(p, id, v, NULL);
+}
+
 static void call_stop(Peer *p, guint64 id, const Value *args)
 {
     Task *t;
@@ -274,6 +295,7 @@ static const struct {
         {"queue", ROLE_CLIENT | ROLE_READER, call_queue},
         {"files", ROLE_CLIENT | ROLE_READER, call_files},
         {"runs", ROLE_CLIENT | ROLE_READER, call_runs},
+        {"waits", ROLE_CLIENT | ROLE_READER, call_waits},
         {"stop", ROLE_CLIENT, call_stop},
         {"priority", ROLE_CLIENT, call_priority},
         {"drain", ROLE_CLIENT, call_drain},
