@@ -58,6 +58,14 @@ static void on_progress(Job *job, const JobProgress *p, gpointer data)
     progress_update(((Local *)data)->progress, p->total, p->done, p->running, p->failed);
 }
 
+/* What is logged while trials are made ready, such as which files they get. */
+static void on_log(LogLevel level, const char *line, gpointer data)
+{
+    Local *l = data;
+    if (l->job && g_main_context_is_owner(l->context))
+        coordinator_job_log(l->job, line);
+}
+
 static void on_ended(Job *job, int exit_status, gpointer data)
 {
     Local *l = data;
@@ -145,8 +153,10 @@ int local_batch_run(Run *batch_run, const LocalBatchOptions *options, GError **e
     /* What trials log while they are made ready is the batch's log. */
     LogStyle style = log_style();
     log_set_style(LOG_STYLE_OP);
+    log_set_hook(on_log, &l);
     if (open_cluster(&l, options, zmq, error) && add_job(&l, batch_run, options, error))
         run_loop(&l);
+    log_set_hook(NULL, NULL);
     log_set_style(style);
     progress_free(l.progress);
     worker_free(l.worker);

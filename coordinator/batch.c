@@ -90,14 +90,21 @@ void job_say(Job *j, int level, const char *fmt, ...)
         log_warning("%s: %s", run_id(j->run), text);
 }
 
+void coordinator_job_log(Job *j, const char *line)
+{
+    if (!j->output)
+        return;
+    run_output_write(j->output, RUN_STDERR, line, strlen(line), NULL);
+    run_output_write(j->output, RUN_STDERR, "\n", 1, NULL);
+}
+
 /* ---- ending ---- */
 
 static void write_batch_end(Job *j)
 {
     if (!j->batch)
         return;
-    if (j->output)
-        run_output_close(g_steal_pointer(&j->output));
+    job_close_output(j);
     run_write_attr_int(j->run, "exit_status", j->exit_status, NULL);
     run_write_attr_int(j->run, "stopped", clock_timestamp_us(), NULL);
     run_delete_lock(j->run);

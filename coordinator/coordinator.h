@@ -76,6 +76,9 @@ typedef struct {
  */
 Job *coordinator_add(Coordinator *c, Run *run, const JobOptions *options,
         const JobListener *listener, gpointer data, GError **error);
+/* A line of the batch run's own output that the coordinator did not say itself: what its process
+ * logged. Shown and told to nobody. */
+void coordinator_job_log(Job *job, const char *line);
 /* Stops its trials (SIGTERM, after grace SIGKILL); with stage_rest, stages what is left first. The
  * job ends when they are gone; `ended` tells. */
 void coordinator_stop_job(Coordinator *c, Job *job, gint64 grace_us, gboolean stage_rest);

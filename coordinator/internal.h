@@ -20,6 +20,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/queue.h"
 #include "coordinator/scheduler.h"
+#include "engine/exec/scalars_out.h"
 #include "engine/run/output.h"
 #include "engine/run/store.h"
 #include "engine/wire/keys.h"
@@ -187,6 +188,7 @@ struct Job {
     GSource *ending;
     GSource *deadline; /* --stop-after */
     RunOutput *output; /* the batch run's own */
+    ScalarsOut *scalars; /* found in it */
     gboolean ended;
 };
 
@@ -268,6 +270,7 @@ JobProgress job_progress(Job *j);
 #define STOP_GRACE_US (4 * G_USEC_PER_SEC)
 
 /* jobs.c */
+void job_close_output(Job *j); /* twice does no harm */
 void job_free(gpointer job);
 Job *job_for_run(Coordinator *c, const char *run_id);
 gboolean jobs_restore(Coordinator *c, GError **error);

@@ -31,8 +31,7 @@ void job_free(gpointer job)
             g_source_destroy(sources[i]);
             g_source_unref(sources[i]);
         }
-    if (j->output)
-        run_output_close(j->output);
+    job_close_output(j);
     if (j->group)
         sched_group_remove(j->c->sched, j->group);
     feed_free(j->feed);
@@ -45,6 +44,27 @@ void job_free(gpointer job)
     value_unref(j->options);
     g_strfreev(j->sync);
     g_free(j);
+}
+
+/* Lines that trials print are found in the batch's output too, and so are their scalars. */
+static void on_output_line(RunStream stream, const char *line, gsize len, gpointer data)
+{
+    scalars_out_line(((Job *)data)->scalars, line, len);
+}
+
+static gboolean open_output(Job *j, GError **error)
+{
+    g_autoptr(OutputRules) scalars = output_rules_new(OUTPUT_RULES_SCALARS, NULL);
+    g_autoptr(OutputRules) attrs = output_rules_new(OUTPUT_RULES_ATTRS, NULL);
+    j->scalars = scalars_out_new(j->run, scalars, NULL, attrs, NULL);
+    j->output = run_output_open(j->run, on_output_line, j, error);
+    return j->output != NULL;
+}
+
+void job_close_output(Job *j)
+{
+    g_clear_pointer(&j->output, run_output_close);
+    g_clear_pointer(&j->scalars, scalars_out_free);
 }
 
 /* What the operation says in guild.yml, under what the submitter asked. */
@@ -114,7 +134,7 @@ static gboolean begin_batch(Job *j, GError **error)
     run_del_attr(run, "exit_status");
     run_del_attr(run, "stopped");
     if (!run_write_attr_int(run, "started", clock_timestamp_us(), error) || !batch_lock(j, error) ||
-            !(j->output = run_output_open(run, NULL, NULL, error)))
+            !open_output(j, error))
         return FALSE;
     run_clear_marker(run, "STAGED");
     run_clear_marker(run, "PENDING");
@@ -220,8 +240,7 @@ static void reopen_output(Job *j)
     gsize len = 0;
     g_autofree char *path = run_guild_path(j->run, "output");
     g_autofree char *text = fs_read(path, 0, &len, NULL);
-    j->output = run_output_open(j->run, NULL, NULL, NULL);
-    if (j->output && text)
+    if (open_output(j, NULL) && text)
         run_output_write(j->output, RUN_STDERR, text, len, NULL);
 }
 

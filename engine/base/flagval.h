@@ -14,6 +14,10 @@
  * suit its type is the business of who checks flags, so `error` is never set today. */
 Value *flagval_decode(
         const char *text, const char *flag_type, const char *flag_name, GError **error);
+/* As Python's int(text) and float(text): blanks around and single underscores between digits don't
+ * count, a float may be `inf` or `nan`. NULL if the text is none. */
+Value *flagval_parse_int(const char *text);
+Value *flagval_parse_float(const char *text);
 /* The text that decodes to the value again. Newly allocated. */
 char *flagval_encode(const Value *v);
 /* As above, a float cut to truncate_floats digits behind the point (0: not cut). */

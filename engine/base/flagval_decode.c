@@ -419,6 +419,16 @@ static Value *decode(const char *text, const char *flag_type, guint depth)
     return v;
 }
 
+Value *flagval_parse_int(const char *text)
+{
+    return decode_int(text);
+}
+
+Value *flagval_parse_float(const char *text)
+{
+    return decode_float(text);
+}
+
 Value *flagval_decode(
         const char *text, const char *flag_type, const char *flag_name, GError **error)
 {

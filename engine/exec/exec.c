@@ -338,6 +338,18 @@ static void close_output(Exec *exec)
     g_clear_pointer(&exec->scalars, scalars_out_free);
 }
 
+/* What never ran has no output, not an empty one. */
+static void discard_output(Exec *exec)
+{
+    static const char *const names[] = {"output", "output.index"};
+    gboolean had = exec->output != NULL;
+    close_output(exec);
+    for (gsize i = 0; had && i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = run_guild_path(exec->spec->run, names[i]);
+        fs_remove(path, NULL);
+    }
+}
+
 static void finish(Exec *exec)
 {
     exec->finished = TRUE;
@@ -438,7 +450,7 @@ static gboolean on_spawned(gpointer data)
     SpawnedChild child;
     if (!end_job(exec, &child, &error)) {
         exec->finished = TRUE;
-        close_output(exec);
+        discard_output(exec);
         exec->callbacks.failed(exec, error, exec->data);
         return G_SOURCE_REMOVE;
     }
@@ -476,8 +488,10 @@ static gboolean start_child(Exec *exec, GError **error)
         return TRUE;
     }
     SpawnedChild child;
-    if (!spawn_child(spec, &child, error))
+    if (!spawn_child(spec, &child, error)) {
+        discard_output(exec);
         return FALSE;
+    }
     begin_watch(exec, &child);
     return TRUE;
 }

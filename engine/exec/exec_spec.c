@@ -89,7 +89,7 @@ static char *env_line(Op *op, const char *entry)
     g_autoptr(Value) map = op_safe_env(op, one);
     if (!value_map_size(map))
         return g_strdup("");
-    g_autofree char *text = yaml_dump(map);
+    g_autofree char *text = yaml_dump_attr(map);
     return g_strconcat(text, "\n", NULL);
 }
 
@@ -101,7 +101,7 @@ static int compare_entries(gconstpointer a, gconstpointer b)
     return c ? c : lx < ly ? -1 : lx > ly;
 }
 
-/* What the whole environment's yaml_dump() is. Most of it is the same for every run of a process,
+/* What the whole environment's yaml_dump_attr() is. Most of it is the same for every run of a process,
  * and a map's dump is that of its entries one after the other: those are kept. */
 static char *env_text(Op *op, char **env)
 {

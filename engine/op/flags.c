@@ -100,10 +100,7 @@ static Value *to_int(const Value *v)
         return value_ref((Value *)v);
     if (value_kind(v) == VALUE_BOOL)
         return value_new_int(value_get_bool(v));
-    if (!value_is_string(v))
-        return NULL;
-    g_autoptr(Value) decoded = flagval_decode(value_get_string(v), "int", NULL, NULL);
-    return value_kind(decoded) == VALUE_INT ? g_steal_pointer(&decoded) : NULL;
+    return value_is_string(v) ? flagval_parse_int(value_get_string(v)) : NULL;
 }
 
 static Value *to_float(const Value *v)
@@ -114,14 +111,8 @@ static Value *to_float(const Value *v)
     case VALUE_INT:
     case VALUE_BOOL:
         return value_new_float(value_get_float(v));
-    case VALUE_STRING: {
-        g_autofree char *text = g_strstrip(g_strdup(value_get_string(v)));
-        char *end;
-        double d = g_ascii_strtod(text, &end);
-        if (end == text || *end || strpbrk(text, "xX("))
-            return NULL;
-        return value_new_float(d);
-    }
+    case VALUE_STRING:
+        return flagval_parse_float(value_get_string(v));
     default:
         return NULL;
     }

@@ -296,6 +296,8 @@ char *op_cmd_encode_env(const Value *val)
 static char *encode_env(const Value *val, const Value *cmd_flag)
 {
     char *text = lookup_encoding(value_map_get(cmd_flag, "env-encoding"), val);
+    if (!text)
+        text = lookup_encoding(value_map_get(cmd_flag, "arg-encoding"), val);
     return text ? text : encode_for_args(val, value_map_get(cmd_flag, "arg-split"));
 }
 

@@ -44,8 +44,8 @@ static Value *load_config(const char *src, const char *path, GError **error)
     for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++)
         if (g_str_has_suffix(name, kinds[i].ext)) {
             if (!fs_is_file(path)) {
-                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "cannot read %s: no such file",
-                        path);
+                g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+                        "[Errno 2] No such file or directory: '%s'", src);
                 return NULL;
             }
             g_autofree char *text = fs_read(path, CONFIG_MAX_BYTES, NULL, error);
