@@ -153,11 +153,22 @@ static char *new_generated_dir(Run *run, GError **error)
     return NULL;
 }
 
+/* Only a map takes values; a file of another kind stays as it is where none are to be set. */
+static gboolean has_values(const SourceJob *job)
+{
+    if (value_truthy(job->source->params))
+        return TRUE;
+    for (gsize i = 0; value_is_map(job->flags) && i < value_map_size(job->flags); i++)
+        if (!value_is_null(value_map_at(job->flags, i)))
+            return TRUE;
+    return FALSE;
+}
+
 char *source_generate_config(const SourceJob *job, const char *path, GError **error)
 {
     GError *load_error = NULL;
     g_autoptr(Value) loaded = load(path, &load_error);
-    if (loaded && !value_is_map(loaded))
+    if (loaded && !value_is_map(loaded) && has_values(job))
         g_set_error(&load_error, DEP_ERROR, DEP_ERROR_UNRESOLVED, "expected a mapping but got %s",
                 value_kind_name(value_kind(loaded)));
     if (load_error) {

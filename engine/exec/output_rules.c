@@ -469,7 +469,8 @@ static char *format_assigns(Value *vals)
     GString *s = g_string_new(NULL);
     for (gsize i = 0; i < value_map_size(vals); i++) {
         g_autofree char *text = value_str(value_map_at(vals, i));
-        g_string_append_printf(s, "%s%s=%s", i ? ", " : "", value_map_key_at(vals, i), text);
+        const char *key = value_map_key_at(vals, i);
+        g_string_append_printf(s, "%s%s=%s", i ? ", " : "", *key ? key : "None", text);
     }
     return g_string_free(s, FALSE);
 }

@@ -42,6 +42,11 @@ static OpCmd *cmd_new(void)
 
 static const char *exec_template(const OpDef *opdef, GError **error)
 {
+    if (opdef->invalid) {
+        g_set_error(error, OPCMD_ERROR, OPCMD_ERROR_OPDEF,
+                "invalid definition for operation '%s': %s", opdef->fullname, opdef->invalid);
+        return NULL;
+    }
     if (opdef->exec && *opdef->exec) {
         if (opdef->main && *opdef->main)
             log_warning("operation 'exec' and 'main' both specified, ignoring 'main'");

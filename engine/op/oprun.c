@@ -332,6 +332,8 @@ static gboolean looks_secret(const char *name)
 
 static gboolean is_private(const Op *op, const char *name)
 {
+    if (value_is_string(op->private_env))
+        return strcmp(value_get_string(op->private_env), name) == 0;
     for (gsize i = 0; value_is_list(op->private_env) && i < value_list_size(op->private_env); i++) {
         const Value *item = value_list_at(op->private_env, i);
         if (value_is_string(item) && strcmp(value_get_string(item), name) == 0)

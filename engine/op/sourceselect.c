@@ -414,7 +414,10 @@ gboolean sourcecode_walk(SourceSelect *select, const char *const *ignore, const 
     w->handler = handler;
     if (except_dir && stat(except_dir, &w->stop_at) < 0)
         memset(&w->stop_at, 0, sizeof w->stop_at);
-    if (stat(select->root, &w->above[0]) < 0)
-        return TRUE; /* no such root: nothing to copy */
+    if (stat(select->root, &w->above[0]) < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+                "cannot read source code root %s: %s", select->root, g_strerror(errno));
+        return FALSE;
+    }
     return visit_dir(w, "", 0, error);
 }

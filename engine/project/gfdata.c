@@ -394,9 +394,9 @@ Value *gf_coerce_operation(const char *name, const Value *data, const char *path
         return wrap("main", data);
     if (value_is_map(data))
         return map_each(data, coerce_op_attr, path, error);
-    g_autofree char *text = gf_repr(data);
+    g_autofree char *text = value_str(data);
     gf_error(error, path, data,
-            "invalid value for operation '%s' %s: expected a string or a mapping", name, text);
+            "invalid value for operation '%s' '%s': expected a string or a mapping", text, name);
     return NULL;
 }
 

@@ -79,6 +79,20 @@ static gboolean read_flags(OpDef *op, const Value *data, GPtrArray *search, GErr
     return TRUE;
 }
 
+/* Keeps the first reason. */
+static void make_invalid(OpDef *op, GError *why)
+{
+    if (!op->invalid)
+        op->invalid = g_strdup(why->message);
+}
+
+static void read_command(OpDef *op, const char *name, char **field)
+{
+    g_autoptr(GError) error = NULL;
+    if (!gf_get_string(op->data, name, op->guildfile->src, field, &error))
+        make_invalid(op, error);
+}
+
 static gboolean read_texts(OpDef *op, const Value *data, const char *path, GError **error)
 {
     const struct {
@@ -89,12 +103,12 @@ static gboolean read_texts(OpDef *op, const Value *data, const char *path, GErro
             {"description", &op->description},
             {"label", &op->label},
             {"flag-encoder", &op->flag_encoder},
-            {"exec", &op->exec},
-            {"main", &op->main},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         if (!gf_get_string(data, texts[i].name, path, texts[i].field, error))
             return FALSE;
+    read_command(op, "exec", &op->exec);
+    read_command(op, "main", &op->main);
     op->description = op->description ? g_strstrip(op->description) : g_strdup("");
     if (op->main && !*op->main)
         g_clear_pointer(&op->main, g_free);
@@ -162,9 +176,10 @@ static gboolean check_names(const Value *v, const char *name, const char *path, 
 static gboolean read_containers(OpDef *op, const Value *data, const char *path, GError **error)
 {
     gboolean ok;
-    Value *env = gf_get_map(data, "env", path, &ok, error);
+    g_autoptr(GError) env_error = NULL;
+    Value *env = gf_get_map(data, "env", path, &ok, &env_error);
     if (!ok)
-        return FALSE;
+        make_invalid(op, env_error);
     op->env = env ? value_ref(env) : value_new_map();
     op->run_attrs = value_ref(gf_get_map(data, "run-attrs", path, &ok, error));
     if (!ok)
@@ -228,7 +243,7 @@ void opdef_free(OpDef *op)
     if (!op)
         return;
     char **texts[] = {&op->name, &op->fullname, &op->description, &op->flags_dest, &op->exec,
-            &op->main, &op->label, &op->flag_encoder};
+            &op->main, &op->invalid, &op->label, &op->flag_encoder};
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
     Value *values[] = {op->data, op->flags_import, op->flags_import_skip, op->steps,

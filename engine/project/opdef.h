@@ -59,6 +59,9 @@ typedef struct OpDef {
     Value *flags_import_skip;
     char *exec;   /* a command line, NULL if not given; may be "" (which cannot run) */
     char *main;   /* "module [args]", or NULL */
+    /* Why it can't run: a setting of a wrong type, with its place. NULL: it can. The other
+     * operations of the file are not concerned. */
+    char *invalid;
     Value *steps; /* list, or NULL */
     Value *python_requires;
     char **python_path; /* or NULL */

@@ -349,7 +349,7 @@ static void apply_resources(OpDef *op, gpointer data)
 /* An operation without any command runs the module of its name. */
 static void add_job(OpDef *op, gpointer data)
 {
-    if (!op->main && !op->exec && !op->steps)
+    if (!op->main && !op->exec && !op->steps && !op->invalid)
         op->main = safe_module_name(op->name);
     if (!op->main || g_str_has_prefix(op->main, "guild.plugins.") || is_r_name(op->name))
         return;

@@ -58,6 +58,10 @@ static void types_coerce(void)
     check("{a: {type: int}}", "a=1", "{a: 1}");
     check("{a: {type: float}}", "a=1", "{a: 1.0}");
     check("{a: {type: number}}", "a=1.5", "{a: 1.5}");
+    check("{a: {type: int}}", "a=-1_000", "{a: -1000}");
+    check("{a: {type: float}}", "a=1_0.5", "{a: 10.5}");
+    check("{a: {type: number}}", "a=1_0e-1", "{a: 1.0}");
+    check("{a: {type: float}}", "a=-inf", "{a: -.inf}");
     check("{a: {type: boolean}}", "a=yes", "{a: true}");
     check("{a: {type: boolean}}", "a=0", "{a: false}");
     check("{a: {type: int}}", "a=[1,2]", "{a: [1, 2]}");
@@ -67,6 +71,8 @@ static void wrong_types_are_refused(void)
 {
     check("{a: {type: int}}", "a=abc", "invalid value abc for a: invalid value for type 'int'");
     check("{a: {type: int}}", "a=1.5", "invalid value 1.5 for a: invalid value for type 'int'");
+    check("{a: {type: int}}", "a=1__0", "invalid value 1__0 for a: invalid value for type 'int'");
+    check("{a: {type: float}}", "a=_1", "invalid value _1 for a: invalid value for type 'float'");
     check("{a: {type: float}}", "a=x", "invalid value x for a: invalid value for type 'float'");
     check_forced("{a: {type: int}}", "a=abc", "{a: abc}");
 }

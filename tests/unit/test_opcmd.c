@@ -81,6 +81,18 @@ static void encodings_replace_values(void)
             "{a: no}", "x --a disabled");
 }
 
+static void environment_has_encoded_values(void)
+{
+    Value *env = NULL;
+    g_autofree char *cmd = command("{exec: x, flags: {a: {arg-encoding: {1: one}}, "
+                                   "b: {arg-encoding: {1: one}, env-encoding: {1: uno}}}}",
+            "{a: 1, b: 1}", &env);
+    g_assert_cmpstr(cmd, ==, "x");
+    g_assert_cmpstr(value_map_string(env, "FLAG_A", NULL), ==, "one");
+    g_assert_cmpstr(value_map_string(env, "FLAG_B", NULL), ==, "uno");
+    value_unref(env);
+}
+
 static void environment_has_flags_and_more(void)
 {
     Value *env = NULL;
@@ -119,6 +131,7 @@ int main(int argc, char **argv)
     g_test_add_func("/opcmd/split-arguments-become-several", split_arguments_become_several);
     g_test_add_func("/opcmd/globals-get-yaml", globals_get_yaml);
     g_test_add_func("/opcmd/encodings-replace-values", encodings_replace_values);
+    g_test_add_func("/opcmd/environment-has-encoded-values", environment_has_encoded_values);
     g_test_add_func("/opcmd/environment-has-flags-and-more", environment_has_flags_and_more);
     g_test_add_func("/opcmd/odd-data-is-refused", odd_data_is_refused);
     return g_test_run();
