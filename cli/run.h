@@ -30,9 +30,16 @@ static inline gboolean run_flag(const RunArgs *a, const char *key)
 {
     return cli_flag(a->cli, key);
 }
-static inline const char *run_string(const RunArgs *a, const char *key)
+/* An option that was given, maybe as "": a label may be empty. */
+static inline const char *run_text(const RunArgs *a, const char *key)
 {
     return cli_string(a->cli, key);
+}
+/* As "not given" if it is empty, as in the reference: there is no folder, run or file named "". */
+static inline const char *run_string(const RunArgs *a, const char *key)
+{
+    const char *text = run_text(a, key);
+    return text && *text ? text : NULL;
 }
 
 /* What is to be run: `batch_op` is not NULL if it is a batch of trials of `user_op`. */

@@ -17,6 +17,8 @@
 #include "engine/exec/exec.h"
 #include "engine/run/describe.h"
 #include "engine/run/lock.h"
+#include "engine/wire/resources.h"
+#include "worker/alone.h"
 
 #define LOCK_TIMEOUT_MS 30000
 
@@ -218,12 +220,14 @@ static gboolean run_batch(RunState *s, Run *run, int *exit_status, GError **erro
     return *exit_status >= 0 || !error || !*error;
 }
 
-static gboolean run_process(RunState *s, Op *op, Run *run, int *exit_status, GError **error)
+static gboolean run_process(
+        RunState *s, Op *op, Run *run, Alone *alone, int *exit_status, GError **error)
 {
-    ExecSpec *spec = exec_spec_for_op(
-            op, run, run_flag(s->args, "quiet"), cli_float(s->args->cli, "stop_after", 0), NULL);
+    ExecSpec *spec = exec_spec_for_op(op, run, run_flag(s->args, "quiet"),
+            cli_float(s->args->cli, "stop_after", 0), alone ? alone_env(alone) : NULL);
     g_autoptr(GError) err = NULL;
-    if (exec_run_foreground(spec, exit_status, &err))
+    if (alone ? alone_run(alone, spec, exit_status, &err)
+              : exec_run_foreground(spec, exit_status, &err))
         return TRUE;
     if (g_error_matches(err, EXEC_ERROR, EXEC_ERROR_SPAWN)) {
         g_autofree char *desc = run_op_desc(op);
@@ -266,7 +270,7 @@ static gboolean go_to_background(RunState *s, Op *op, Run *run, gboolean *is_par
     return TRUE;
 }
 
-static int execute(RunState *s, Op *op, Run *run)
+static int execute(RunState *s, Op *op, Run *run, Alone *alone)
 {
     GError *error = NULL;
     gboolean is_parent;
@@ -279,7 +283,7 @@ static int execute(RunState *s, Op *op, Run *run)
     if (is_parent)
         return 0;
     gboolean ok = runs_in_process(s) ? run_batch(s, run, &exit_status, &error)
-                                     : run_process(s, op, run, &exit_status, &error);
+                                     : run_process(s, op, run, alone, &exit_status, &error);
     if (ok)
         return finish(s, op, run, exit_status);
     if (runs_in_process(s) && !s->restart_run) {
@@ -310,6 +314,34 @@ static gboolean is_for_remote(RunState *s, int *status)
     return TRUE;
 }
 
+/* What the run asks of this machine, also when its definition is gone; an empty map if nothing. */
+static Value *process_request(RunState *s, GError **error)
+{
+    g_autoptr(Value) asked = run_resource_request(s, error);
+    if (!asked || !s->restart_run)
+        return g_steal_pointer(&asked);
+    g_autoptr(Value) kept = run_opdef_attr(s->restart_run, "request");
+    if (!kept)
+        kept = run_try_attr(s->restart_run, "request");
+    return request_merge(kept, asked);
+}
+
+/* The limits of a single run; NULL if it asks for nothing, or with an error for what is not here.
+ * Those who make runs ask for nothing themselves. */
+static Alone *new_alone(RunState *s, GError **error)
+{
+    if (s->batch_op)
+        return NULL;
+    g_autoptr(GError) err = NULL;
+    g_autoptr(Value) request = process_request(s, &err);
+    Alone *alone = request && value_map_size(request) ? alone_new(request, &err) : NULL;
+    if (err) {
+        g_autofree char *desc = run_op_desc(s->user_op);
+        g_set_error(error, err->domain, err->code, "cannot run %s: %s", desc, err->message);
+    }
+    return alone;
+}
+
 int run_start(RunState *s)
 {
     int status = 0;
@@ -324,10 +356,13 @@ int run_start(RunState *s)
         return 0;
     if (run_flag(s->args, "stage"))
         return stage(s);
+    g_autoptr(Alone) alone = new_alone(s, &error);
+    if (error)
+        return run_print_error(error, NULL, NULL);
     g_autoptr(Run) run = s->restart_run ? claim_run(s, &status, &error) : init_run(s, &error);
     if (status)
         return status;
     if (!run)
         return run_print_error(error, NULL, NULL);
-    return execute(s, s->batch_op ? s->batch_op : s->user_op, run);
+    return execute(s, s->batch_op ? s->batch_op : s->user_op, run, alone);
 }

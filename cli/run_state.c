@@ -186,7 +186,7 @@ static void init_request(RunState *s, OpRequest *req)
     *req = (OpRequest){
             .force_flags = run_flag(a, "force_flags"),
             .force_sourcecode = run_flag(a, "force_sourcecode"),
-            .gpus = run_string(a, "gpus"),
+            .gpus = run_text(a, "gpus"),
             .no_gpus = run_flag(a, "no_gpus"),
             .breaks = cli_multi(a->cli, "break_"),
             .break_on_error = run_flag(a, "break_on_error"),
@@ -289,7 +289,7 @@ static int init_user_op(RunState *s)
     g_autoptr(Value) kept = s->restart_run ? run_try_attr(s->restart_run, "run_params") : NULL;
     req.flags = (const char *const *)assigns;
     req.batch_trials = trials;
-    req.label = run_string(s->args, "label");
+    req.label = run_text(s->args, "label");
     req.tags = cli_multi(s->args->cli, "tags");
     req.comment = comment;
     req.keep_run = run_flag(s->args, "keep_run");
@@ -418,7 +418,7 @@ static int make_batch_op(RunState *s, Run *batch_run, OpDef *opdef, Value *prese
     if (!get_comment(s, "batch_comment", "edit_batch_comment", "batch", &comment, &status))
         return status;
     req.flags = cli_multi(s->args->cli, "opt_flags");
-    req.label = run_string(s->args, "batch_label");
+    req.label = run_text(s->args, "batch_label");
     req.tags = cli_multi(s->args->cli, "batch_tags");
     req.comment = comment;
     req.keep_run = run_flag(s->args, "keep_batch");

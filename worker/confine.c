@@ -13,6 +13,7 @@
 
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/base/text.h"
 #include "engine/exec/proctree.h"
 
 #define WATCH_MS 200
@@ -322,4 +323,30 @@ void confine_free(Confine *l)
     }
     g_free(l->group);
     g_free(l);
+}
+
+char *confine_exceeded_text(const Request *request)
+{
+    g_autofree char *size = text_format_bytes((guint64)request->mem_bytes);
+    return g_strdup_printf("ended because it used more memory than the %s it asked for", size);
+}
+
+char **confine_env(
+        const Request *request, gboolean asks_cpus, const Taken *taken, char *const *gpus)
+{
+    g_autoptr(GStrvBuilder) b = g_strv_builder_new();
+    if (request->gpus) {
+        g_autoptr(GString) s = g_string_new("CUDA_VISIBLE_DEVICES=");
+        gsize head = s->len;
+        for (guint i = 0; gpus[i] && i < RES_MAX_GPUS; i++)
+            if (taken->gpu_mask & (G_GUINT64_CONSTANT(1) << i))
+                g_string_append_printf(s, "%s%s", s->len > head ? "," : "", gpus[i]);
+        g_strv_builder_add(b, s->str);
+    }
+    if (asks_cpus) {
+        g_autofree char *s =
+                g_strdup_printf("OMP_NUM_THREADS=%d", (int)MAX(1, request->cpus / AMOUNT_ONE));
+        g_strv_builder_add(b, s);
+    }
+    return g_strv_builder_end(b);
 }

@@ -33,5 +33,11 @@ void confine_watch(Confine *l, GMainContext *context, const Exec *exec, ConfineE
 /* After its end: TRUE if the kernel ended something of it for memory, or the watch saw too much. */
 gboolean confine_exceeded(const Confine *l);
 gint64 confine_mem_peak_bytes(const Confine *l); /* 0: not known */
+/* What the run's attribute `error` says then. */
+char *confine_exceeded_text(const Request *request);
+/* What the request means inside the process, NAME=VALUE: CUDA_VISIBLE_DEVICES from what was taken
+ * of the machine's devices `gpus`, OMP_NUM_THREADS where it asks for cores. */
+char **confine_env(
+        const Request *request, gboolean asks_cpus, const Taken *taken, char *const *gpus);
 /* Gives the cores back and removes the group, killing what is left in it. NULL is ignored. */
 void confine_free(Confine *l);

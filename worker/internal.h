@@ -7,6 +7,7 @@
  *   gather.c   what such a run left, found on a thread
  *   children.c runs that such a run made
  *   confine.c  a trial kept to its cores and memory
+ *   alone.c    a run that no worker executes, kept to them too
  *   machine.c  what this machine has */
 #pragma once
 

@@ -205,8 +205,7 @@ static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer ta
     DoneCause cause = t->memory_exceeded ? DONE_MEMORY : t->stop_asked ? DONE_STOPPED : DONE_EXITED;
     g_autofree char *why = NULL;
     if (t->memory_exceeded) {
-        g_autofree char *size = text_format_bytes((guint64)t->request.mem_bytes);
-        why = g_strdup_printf("ended because it used more memory than the %s it asked for", size);
+        why = confine_exceeded_text(&t->request);
     }
     over(t, cause, exit_status, why);
 }
@@ -233,27 +232,6 @@ static void on_start_failed(Exec *exec, const GError *error, gpointer task)
     g_clear_pointer(&t->confine, confine_free);
     run_delete_lock(t->run);
     over(t, DONE_FAILED, 1, why);
-}
-
-/* Devices, threads: what the request means inside the process. */
-static char **request_env(WTask *t)
-{
-    Worker *w = t->w;
-    g_autoptr(GStrvBuilder) b = g_strv_builder_new();
-    if (t->request.gpus) {
-        g_autoptr(GString) s = g_string_new("CUDA_VISIBLE_DEVICES=");
-        gsize head = s->len;
-        for (guint i = 0; i < g_strv_length(w->gpus) && i < RES_MAX_GPUS; i++)
-            if (t->taken.gpu_mask & (G_GUINT64_CONSTANT(1) << i))
-                g_string_append_printf(s, "%s%s", s->len > head ? "," : "", w->gpus[i]);
-        g_strv_builder_add(b, s->str);
-    }
-    if (t->asks_cpus) {
-        g_autofree char *s =
-                g_strdup_printf("OMP_NUM_THREADS=%d", (int)MAX(1, t->request.cpus / AMOUNT_ONE));
-        g_strv_builder_add(b, s);
-    }
-    return g_strv_builder_end(b);
 }
 
 static Value *device_names(WTask *t)
@@ -311,7 +289,7 @@ static gboolean start_process(WTask *t, GError **error)
     g_autoptr(Run) run = op ? op_init_run(op, t->dir, error) : NULL;
     if (!run || !op_prepare_start(op, t->run, FALSE, error))
         return FALSE;
-    g_auto(GStrv) env = request_env(t);
+    g_auto(GStrv) env = confine_env(&t->request, t->asks_cpus, &t->taken, t->w->gpus);
     ExecSpec *spec = exec_spec_for_op(op, t->run, TRUE, 0, (const char *const *)env);
     t->confine = confine_new(t->w->confine, t->run_id, &t->request, t->asks_cpus, spec);
     t->exec = exec_start(spec, t->w->context, &callbacks, t, error);

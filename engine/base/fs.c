@@ -304,7 +304,7 @@ gboolean fs_copy_file(const char *src, const char *dst, GError **error)
             close(in);
         return fail(error, err, "read", src);
     }
-    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
+    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
     int out = open(dst, flags, 0600);
     if (out < 0 && (errno == ENOENT || errno == ELOOP)) {
         g_autofree char *parent = g_path_get_dirname(dst);
@@ -321,8 +321,14 @@ gboolean fs_copy_file(const char *src, const char *dst, GError **error)
         close(in);
         return fail(error, err, "write", dst);
     }
+    struct stat there;
+    if (fstat(out, &there) == 0 && there.st_dev == st.st_dev && there.st_ino == st.st_ino) {
+        close(in);
+        close(out);
+        return TRUE; /* the file itself: emptying it first would lose it */
+    }
     struct timespec times[2] = {st.st_atim, st.st_mtim};
-    gboolean ok = copy_content(in, out) && fchmod(out, st.st_mode & 07777) == 0;
+    gboolean ok = ftruncate(out, 0) == 0 && copy_content(in, out) && fchmod(out, st.st_mode & 07777) == 0;
     int err = errno;
     if (ok)
         futimens(out, times);

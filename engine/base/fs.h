@@ -31,7 +31,7 @@ gboolean fs_symlink(const char *target, const char *path, GError **error);
 gboolean fs_remove(const char *path, GError **error);      /* a file or link; absent is fine */
 gboolean fs_remove_tree(const char *path, GError **error); /* never follows links; absent is fine */
 /* Copies a regular file with mode and times by the cheapest means that keeps the copies apart:
- * reflink, copy_file_range, read/write. Makes parent folders. Replaces dst. */
+ * reflink, copy_file_range, read/write. Makes parent folders. Replaces dst; a file is its own copy. */
 gboolean fs_copy_file(const char *src, const char *dst, GError **error);
 /* Copies a tree (links as links). dst may exist: merged, files replaced. */
 gboolean fs_copy_tree(const char *src, const char *dst, GError **error);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,7 +32,6 @@ typedef struct Stream {
     Exec *exec;
     RunStream kind;
     int fd; /* -1: at its end */
-    GSource *source;
 } Stream;
 
 /* The start of a child by the spawning thread. `done` is under the lock, the rest is the thread's
@@ -52,9 +52,11 @@ struct Exec {
     pid_t pid;
     gint64 started_us; /* monotonic */
     Stream streams[2];
+    int ready_fd; /* epoll of both: it tells which was written to first */
+    GSource *ready_source;
     RunOutput *output; /* NULL: not captured */
     ScalarsOut *scalars;
-    gboolean output_failed;
+    GError *end_error; /* the first thing of the run that could not be written */
     GSource *child_source, *limit_source, *drain_source, *stop_source;
     gboolean exited, drained; /* the child is gone; its output is no longer waited for */
     gboolean finished;
@@ -117,9 +119,9 @@ static void take_output(Exec *exec, RunStream kind, const char *data, gsize len)
     g_autoptr(GError) error = NULL;
     if (!exec->spec->quiet)
         show(exec, kind == RUN_STDERR ? STDERR_FILENO : STDOUT_FILENO, data, len);
-    if (!run_output_write(exec->output, kind, data, len, &error) && !exec->output_failed) {
-        exec->output_failed = TRUE;
+    if (!run_output_write(exec->output, kind, data, len, &error) && !exec->end_error) {
         log_warning("output of run %s is not kept: %s", run_id(exec->spec->run), error->message);
+        exec->end_error = g_steal_pointer(&error);
     }
     if (exec->callbacks.output)
         exec->callbacks.output(exec, kind, data, len, exec->data);
@@ -129,7 +131,6 @@ static void end_stream(Stream *s)
 {
     if (s->fd < 0)
         return;
-    clear_source(&s->source);
     close(s->fd);
     s->fd = -1;
     run_output_end(s->exec->output, s->kind);
@@ -165,24 +166,48 @@ static void finish_if_over(Exec *exec)
         finish(exec);
 }
 
-static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
+/* In the order in which they became ready, so that lines of both streams stay in theirs however
+ * late we come. epoll forgets a stream that was ready only when it looks again. */
+static void read_ready(Exec *exec)
 {
-    Stream *s = data;
-    Exec *exec = s->exec;
-    read_stream(s);
-    gboolean more = s->fd >= 0;
+    struct epoll_event events[2];
+    for (guint i = 0; i < READS_PER_TURN; i++) {
+        int n = epoll_wait(exec->ready_fd, events, G_N_ELEMENTS(events), 0);
+        if (n <= 0)
+            return;
+        for (int j = 0; j < n; j++)
+            read_stream(events[j].data.ptr);
+    }
+}
+
+static gboolean on_ready(gint fd, GIOCondition condition, gpointer data)
+{
+    Exec *exec = data;
+    read_ready(exec);
+    gboolean more = exec->streams[RUN_STDOUT].fd >= 0 || exec->streams[RUN_STDERR].fd >= 0;
+    if (!more)
+        clear_source(&exec->ready_source);
     finish_if_over(exec);
     return more;
 }
 
-static void watch_stream(Exec *exec, RunStream kind, int fd)
+static void add_stream(Exec *exec, RunStream kind, int fd)
 {
     Stream *s = &exec->streams[kind];
-    *s = (Stream){ exec, kind, fd, NULL };
-    if (fd < 0)
+    *s = (Stream){exec, kind, fd};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
+    if (fd >= 0 && epoll_ctl(exec->ready_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        end_stream(s);
+}
+
+static void watch_streams(Exec *exec, const SpawnedChild *child)
+{
+    add_stream(exec, RUN_STDOUT, child->out[RUN_STDOUT]);
+    add_stream(exec, RUN_STDERR, child->out[RUN_STDERR]);
+    if (exec->ready_fd < 0)
         return;
-    s->source = g_unix_fd_source_new(fd, G_IO_IN | G_IO_HUP | G_IO_ERR);
-    attach(exec, s->source, G_SOURCE_FUNC(on_readable), s);
+    exec->ready_source = g_unix_fd_source_new(exec->ready_fd, G_IO_IN);
+    attach(exec, exec->ready_source, G_SOURCE_FUNC(on_ready), exec);
 }
 
 /* Stopping */
@@ -303,8 +328,8 @@ static void on_child_exit(GPid pid, gint wait_status, gpointer data)
     clear_source(&exec->limit_source);
     if (exec->status < 0 && !exec->stopping)
         end_leftovers(exec);
-    read_stream(&exec->streams[RUN_STDOUT]);
-    read_stream(&exec->streams[RUN_STDERR]);
+    if (!is_drained(exec))
+        read_ready(exec);
     if (!is_drained(exec)) {
         exec->drain_source = g_timeout_source_new(DRAIN_MS);
         attach(exec, exec->drain_source, on_drain_timeout, exec);
@@ -323,8 +348,11 @@ static void write_end(Exec *exec)
     }
     /* exit_status comes last: with it the run has ended, and all else is there. */
     if (!run_write_attr_int(run, "stopped", clock_timestamp_us(), &error)
-            || !run_write_attr_int(run, "exit_status", exec->status, &error))
+            || !run_write_attr_int(run, "exit_status", exec->status, &error)) {
         log_warning("the end of run %s is not recorded: %s", run_id(run), error->message);
+        if (!exec->end_error)
+            exec->end_error = g_steal_pointer(&error);
+    }
     run_delete_lock(run);
 }
 
@@ -332,6 +360,10 @@ static void close_output(Exec *exec)
 {
     end_stream(&exec->streams[RUN_STDOUT]);
     end_stream(&exec->streams[RUN_STDERR]);
+    clear_source(&exec->ready_source);
+    if (exec->ready_fd >= 0)
+        close(exec->ready_fd);
+    exec->ready_fd = -1;
     if (exec->output)
         run_output_close(exec->output);
     exec->output = NULL;
@@ -371,6 +403,12 @@ static gboolean open_output(Exec *exec, GError **error)
         exec->scalars = scalars_out_new(spec->run, spec->scalars,
                 (const char *const *)spec->ignore_scalars, spec->attrs,
                 (const char *const *)spec->ignore_attrs);
+    exec->ready_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (exec->ready_fd < 0) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot wait for output: %s",
+                g_strerror(errno));
+        return FALSE;
+    }
     exec->output = run_output_open(spec->run, exec->scalars ? on_line : NULL, exec, error);
     return exec->output != NULL;
 }
@@ -384,8 +422,7 @@ static void begin_watch(Exec *exec, const SpawnedChild *child)
     g_autoptr(GError) error = NULL;
     if (!run_write_lock(spec->run, child->pid, &error))
         log_warning("run %s is not shown as running: %s", run_id(spec->run), error->message);
-    watch_stream(exec, RUN_STDOUT, child->out[RUN_STDOUT]);
-    watch_stream(exec, RUN_STDERR, child->out[RUN_STDERR]);
+    watch_streams(exec, child);
     exec->child_source = g_child_watch_source_new(child->pid);
     attach(exec, exec->child_source, G_SOURCE_FUNC(on_child_exit), exec);
     if (spec->stop_after_us > 0) {
@@ -506,6 +543,7 @@ Exec *exec_start(ExecSpec *spec, GMainContext *context, const ExecCallbacks *cal
     exec->context = g_main_context_ref(context ? context : g_main_context_default());
     for (guint i = 0; i < G_N_ELEMENTS(exec->streams); i++)
         exec->streams[i].fd = -1;
+    exec->ready_fd = -1;
     if (spec->tee)
         signal(SIGPIPE, SIG_IGN); /* who reads our output may go away; the run goes on */
     if (!start_child(exec, error)) {
@@ -542,12 +580,18 @@ void exec_free(Exec *exec)
         g_array_unref(exec->known);
     exec_spec_free(exec->spec);
     g_main_context_unref(exec->context);
+    g_clear_error(&exec->end_error);
     g_free(exec);
 }
 
 void exec_disown(Exec *exec)
 {
     exec->disowned = TRUE;
+}
+
+const GError *exec_end_error(const Exec *exec)
+{
+    return exec->end_error;
 }
 
 Run *exec_run(const Exec *exec)

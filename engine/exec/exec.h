@@ -88,14 +88,22 @@ void exec_stop(Exec *exec, gint64 grace_us);
 void exec_disown(Exec *exec);
 Run *exec_run(const Exec *exec);
 pid_t exec_pid(const Exec *exec); /* 0: not started yet, see ExecCallbacks.failed */
+/* Once it has exited: why its output or its end could not be written, naming the file; NULL if all
+ * was. */
+const GError *exec_end_error(const Exec *exec);
 /* Only after `exited` was called (or inside it). */
 void exec_free(Exec *exec);
 
 /* One run in the foreground until its end: the child reads our stdin and shares our terminal and
  * process group, so Ctrl-C and a debugger work. SIGINT: the child has it from the terminal (it is
  * passed on if only we got it); waits 30 s for it as the reference does, then kills; a second
- * one doesn't wait. SIGTERM, SIGHUP: stops the tree within 5 s. `spec` is taken over. */
+ * one doesn't wait. SIGTERM, SIGHUP: stops the tree within 5 s. A run whose output or end could not
+ * be written is an error, however it exited. `spec` is taken over. */
 gboolean exec_run_foreground(ExecSpec *spec, int *exit_status, GError **error);
+/* The same; `started` is called once, when it has begun, with the context that it runs on. */
+typedef void (*ExecStarted)(Exec *exec, GMainContext *context, gpointer data);
+gboolean exec_run_foreground_with(
+        ExecSpec *spec, ExecStarted started, gpointer data, int *exit_status, GError **error);
 
 /* For a process that has many runs at once, each with some open files: from here on our own limit
  * of open files is the highest allowed. Children keep the one that we had. */

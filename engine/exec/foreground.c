@@ -114,6 +114,12 @@ static void heeded_signals(sigset_t *set)
 
 gboolean exec_run_foreground(ExecSpec *spec, int *exit_status, GError **error)
 {
+    return exec_run_foreground_with(spec, NULL, NULL, exit_status, error);
+}
+
+gboolean exec_run_foreground_with(
+        ExecSpec *spec, ExecStarted started, gpointer data, int *exit_status, GError **error)
+{
     sigset_t set, old;
     heeded_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, &old);
@@ -130,8 +136,14 @@ gboolean exec_run_foreground(ExecSpec *spec, int *exit_status, GError **error)
     f.exec = exec_start(spec, f.context, &callbacks, &f, error);
     gboolean good = f.exec != NULL;
     if (good) {
+        if (started)
+            started(f.exec, f.context, data);
         run_until_over(&f);
         *exit_status = f.status;
+        const GError *lost = exec_end_error(f.exec);
+        if (lost)
+            g_propagate_error(error, g_error_copy(lost));
+        good = !lost;
         exec_free(f.exec);
     }
     close(f.signal_fd);

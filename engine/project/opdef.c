@@ -86,10 +86,17 @@ static void make_invalid(OpDef *op, GError *why)
         op->invalid = g_strdup(why->message);
 }
 
+/* `no` for a text means that there is none. */
+static gboolean says_no(const Value *data, const char *name)
+{
+    const Value *v = value_map_get(data, name);
+    return v && !value_is_string(v) && !value_truthy(v);
+}
+
 static void read_command(OpDef *op, const char *name, char **field)
 {
     g_autoptr(GError) error = NULL;
-    if (!gf_get_string(op->data, name, op->guildfile->src, field, &error))
+    if (!says_no(op->data, name) && !gf_get_string(op->data, name, op->guildfile->src, field, &error))
         make_invalid(op, error);
 }
 
@@ -105,7 +112,8 @@ static gboolean read_texts(OpDef *op, const Value *data, const char *path, GErro
             {"flag-encoder", &op->flag_encoder},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
-        if (!gf_get_string(data, texts[i].name, path, texts[i].field, error))
+        if (!says_no(data, texts[i].name) &&
+                !gf_get_string(data, texts[i].name, path, texts[i].field, error))
             return FALSE;
     read_command(op, "exec", &op->exec);
     read_command(op, "main", &op->main);

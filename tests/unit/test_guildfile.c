@@ -275,8 +275,17 @@ static void test_errors_name_the_line(void)
     assert_error("- {}\n",
             "error in /p/guild.yml:1: missing required type (one of: config, include, "
             "model, package) in {}");
-    assert_error("op: {exec: [a]}\n",
+}
+
+static void test_a_wrong_command_concerns_its_operation_only(void)
+{
+    Guildfile *g = load_ok("op: {exec: [a]}\nop2: {env: [a], exec: x}\nop3: {exec: x}\n");
+    g_assert_cmpstr(op_of(g, "", "op")->invalid, ==,
             "error in /p/guild.yml:1: invalid exec value ['a']: expected a string");
+    g_assert_cmpstr(op_of(g, "", "op2")->invalid, ==,
+            "error in /p/guild.yml:2: invalid env value ['a']: expected a mapping");
+    g_assert_null(op_of(g, "", "op3")->invalid);
+    guildfile_unref(g);
 }
 
 static void test_cycles_end(void)
@@ -373,5 +382,7 @@ int main(int argc, char **argv)
     g_test_add_func("/guildfile/includes-itself", test_file_that_includes_itself);
     g_test_add_func("/guildfile/no-guildfile", test_folder_without_guildfile);
     g_test_add_func("/guildfile/plugins", test_plugins_as_the_reference_lists_them);
+    g_test_add_func("/guildfile/a-wrong-command-concerns-its-operation-only",
+            test_a_wrong_command_concerns_its_operation_only);
     return g_test_run();
 }
