@@ -320,9 +320,7 @@ static Value *process_request(RunState *s, GError **error)
     g_autoptr(Value) asked = run_resource_request(s, error);
     if (!asked || !s->restart_run)
         return g_steal_pointer(&asked);
-    g_autoptr(Value) kept = run_opdef_attr(s->restart_run, "request");
-    if (!kept)
-        kept = run_try_attr(s->restart_run, "request");
+    g_autoptr(Value) kept = run_try_attr(s->restart_run, "request");
     return request_merge(kept, asked);
 }
 

@@ -71,9 +71,7 @@ void job_close_output(Job *j)
 static gboolean read_needs(Job *j, const Value *asked, GError **error)
 {
     g_autoptr(Run) proto = j->batch ? run_batch_proto(j->run) : run_ref(j->run);
-    g_autoptr(Value) own = proto ? run_opdef_attr(proto, "request") : NULL;
-    if (!own && proto)
-        own = run_try_attr(proto, "request");
+    g_autoptr(Value) own = proto ? run_try_attr(proto, "request") : NULL;
     j->request = request_merge(own, asked);
     const Value *sync = value_map_get(j->options, "sync");
     if (value_is_list(sync)) {

@@ -112,6 +112,8 @@ void op_init_run_attrs(Op *op, const OpRequest *req)
         value_map_set_int(a, "max_trials", op->max_trials);
     if (op->objective && *op->objective)
         value_map_set_string(a, "objective", op->objective);
+    if (op->opdef && value_is_map(op->opdef->request))
+        value_map_set(a, "request", value_ref(op->opdef->request)); /* for who starts it later */
     value_map_set(a, "op", config_data(op));
     if (!op->run) {
         value_map_set_string(a, "host", op_host_name());

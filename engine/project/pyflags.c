@@ -91,13 +91,29 @@ static Value *flags_request(const char *path, const char *sys_path, const char *
     return r;
 }
 
+/* The same for an operation and for its script by name: paths are absolute, and of sys_path counts
+ * what import_flags.py doesn't search in any case: the script's folder and ours. */
+static char *cache_key(const Value *request)
+{
+    g_autofree char *path = fs_abspath(value_map_string(request, "path", ""), NULL);
+    g_autofree char *sys_path = fs_abspath(value_map_string(request, "sys_path", "."), NULL);
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_autofree char *cwd = fs_abspath(".", NULL);
+    gboolean known = g_str_equal(sys_path, folder) || g_str_equal(sys_path, cwd);
+    g_autoptr(Value) key = value_new_map();
+    value_map_update(key, request);
+    value_map_set_string(key, "path", path);
+    value_map_set_string(key, "sys_path", known ? "." : sys_path);
+    return yaml_dump_flow(key);
+}
+
 static ImportJob *job_new(OpDef *op, Value *request, const char *path)
 {
     ImportJob *j = g_new0(ImportJob, 1);
     j->op = op;
     j->path = g_strdup(path);
     j->request = request;
-    j->key = yaml_dump_flow(request);
+    j->key = cache_key(request);
     GStatBuf st = {0};
     g_stat(path, &st);
     j->stamp = g_strdup_printf("%" G_GINT64_FORMAT ".%09ld %" G_GINT64_FORMAT,
