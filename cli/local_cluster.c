@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "coordinator/coordinator.h"
@@ -101,6 +102,21 @@ static gboolean on_sigterm(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/* Ctrl-\ on a terminal reaches us, not the trials, which have process groups of their own: without
+ * this they would go on when we are gone. Nothing is waited for or staged. */
+static gboolean on_sigquit(gint fd, GIOCondition condition, gpointer data)
+{
+    Local *l = data;
+    struct signalfd_siginfo info;
+    while (read(fd, &info, sizeof info) == sizeof info)
+        continue;
+    l->n_signals++;
+    l->signal = SIGQUIT;
+    if (l->job)
+        coordinator_stop_job(l->coordinator, l->job, 0, FALSE);
+    return G_SOURCE_CONTINUE;
+}
+
 static gboolean open_cluster(Local *l, const LocalBatchOptions *o, void *zmq, GError **error)
 {
     int jobs = o->jobs > 0 ? o->jobs : (int)g_get_num_processors();
@@ -132,8 +148,19 @@ static void run_loop(Local *l)
         g_source_set_callback(sources[i], i == 0 ? on_sigint : on_sigterm, l, NULL);
         g_source_attach(sources[i], l->context);
     }
+    sigset_t quit, before;
+    sigemptyset(&quit);
+    sigaddset(&quit, SIGQUIT);
+    pthread_sigmask(SIG_BLOCK, &quit, &before);
+    int quit_fd = signalfd(-1, &quit, SFD_NONBLOCK | SFD_CLOEXEC);
+    g_autoptr(GSource) quit_source = g_unix_fd_source_new(quit_fd, G_IO_IN);
+    g_source_set_callback(quit_source, G_SOURCE_FUNC(on_sigquit), l, NULL);
+    g_source_attach(quit_source, l->context);
     if (!l->ended)
         g_main_loop_run(l->loop);
+    g_source_destroy(quit_source);
+    close(quit_fd);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     for (guint i = 0; i < G_N_ELEMENTS(sources); i++) {
         g_source_destroy(sources[i]);
         g_source_unref(sources[i]);
@@ -163,5 +190,5 @@ int local_batch_run(Run *batch_run, const LocalBatchOptions *options, GError **e
     coordinator_free(l.coordinator);
     g_main_loop_unref(l.loop);
     zmq_ctx_term(zmq);
-    return l.signal == SIGINT ? -SIGINT : l.exit_status;
+    return l.signal == SIGINT || l.signal == SIGQUIT ? -l.signal : l.exit_status;
 }

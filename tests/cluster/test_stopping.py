@@ -107,6 +107,10 @@ class Stopping(unittest.TestCase):
         self.assertIn("Stopping batch", log)
         self.assertEqual(states, ["pending", "terminated", "terminated"])
 
+    def test_ctrl_backslash_of_a_batch(self):
+        _, states = self.interrupt(signal.SIGQUIT, "n=[1,2,3]", "-j", "2", trials=2)
+        self.assertEqual(states, ["pending", "terminated", "terminated"])
+
     def test_stop_of_a_run_elsewhere(self):
         client = self.remote("w1")
         run = client.guild("run", "trial", "--remote", "lab", "--no-wait", "-y").stdout.split()[0]
