@@ -292,17 +292,6 @@ static gboolean ask_one(Job *j)
     return FALSE;
 }
 
-static guint slots_of_all(Coordinator *c)
-{
-    GHashTableIter it;
-    gpointer m;
-    gint64 slots = 0;
-    g_hash_table_iter_init(&it, c->members);
-    while (g_hash_table_iter_next(&it, NULL, &m))
-        slots += value_map_int(((Member *)m)->resources, "cpus", 1);
-    return (guint)CLAMP(slots, 1, 100000);
-}
-
 static gboolean stage_idle(gpointer data)
 {
     Job *j = data;
@@ -332,7 +321,7 @@ void job_pump(Job *j)
 {
     if (!j->feed || j->ended)
         return;
-    guint slots = slots_of_all(j->c);
+    guint slots = (guint)CLAMP(j->c->slots, 1, 100000);
     if (feed_learns(j->feed)) {
         while (!j->stopping && g_hash_table_size(j->tasks) < slots && ask_one(j))
             ;
@@ -351,12 +340,13 @@ void job_pump(Job *j)
 static void say_running(Task *t)
 {
     Job *j = t->job;
-    g_autoptr(Run) run = task_run(t);
-    if (!j->op_name)
-        j->op_name = run_format_operation(run);
-    if (!t->desc) {
+    if (!j->op_name || !t->desc) {
+        g_autoptr(Run) run = task_run(t);
         g_autoptr(Value) flags = run_try_attr(run, "flags");
-        t->desc = run_flags_desc(flags);
+        if (!j->op_name)
+            j->op_name = run_format_operation(run);
+        if (!t->desc)
+            t->desc = run_flags_desc(flags);
     }
     job_say(j, LOG_INFO, "Running trial %s: %s (%s)", t->run_id, j->op_name, t->desc);
 }

@@ -59,6 +59,7 @@ struct Coordinator {
 
     GHashTable *peers;    /* routing id (GBytes) → Peer */
     GHashTable *members;  /* session → Member */
+    gint64 slots;         /* of all members: how far ahead trials are staged */
     GPtrArray *by_handle; /* SchedWorker → Member */
     GHashTable *jobs;     /* id → Job */
     GHashTable *tasks;    /* id → Task */
@@ -104,6 +105,7 @@ struct Member {
     Coordinator *c;
     char *session, *name, *software;
     Value *resources;
+    gint64 slots;
     char **labels;
     Peer *peer; /* NULL: not connected */
     SchedWorker handle;

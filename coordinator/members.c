@@ -20,6 +20,7 @@
 void member_free(gpointer member)
 {
     Member *m = member;
+    m->c->slots -= m->slots;
     g_hash_table_unref(m->tasks);
     g_free(m->session);
     g_free(m->name);
@@ -56,6 +57,8 @@ static Member *member_new(Coordinator *c, const MsgHello *h, const Resources *r)
     m->name = g_strdup(h->name ? h->name : "?");
     m->software = g_strdup(h->software);
     m->resources = value_ref(h->resources);
+    m->slots = value_map_int(h->resources, "cpus", 1);
+    c->slots += m->slots;
     m->labels = g_strdupv(h->labels);
     m->in_place = sees_home(c, h);
     m->same_host = ours && !g_strcmp0(ours, h->boot_id);

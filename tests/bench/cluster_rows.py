@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from measure import Sample, number, resident_bytes, wait_for
+from measure import Sample, number, pairs, ratios, resident_bytes, scaled, timed, wait_for
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
 
@@ -77,37 +77,59 @@ def slot_latency(b, table):
               gaps.median < 2)
 
 
-def _large_file_rate(b, size):
-    """Bytes a second from a coordinator that has a file to a trial that found it whole on its worker; peak memory of both."""
+def _large_file(b, size):
+    """Brings a file to a coordinator, then to a worker. Gives seconds of the submission (hashed, sent, checked, in the
+    coordinator's home); seconds from a worker's launch to its trial's, which has the file, checked and in place; and
+    the peak memory of both."""
     with cluster(b, 0) as made:
         path = os.path.join(made.client.project, "large.bin")
         subprocess.run(["truncate", "-s", str(size), path], check=True)
         made.client.write("guild.yml", "op:\n  exec: stat -c %s large.bin\n  sourcecode: no\n"
                                        "  requires:\n    - file: large.bin\n")
-        made.client.guild("run", "op", "--remote", "lab", "-y", "--no-wait", seconds=600)
+        submission = timed([b.guild, "run", "op", "--remote", "lab", "-y", "--no-wait"], cwd=made.client.project,
+                           env=made.client.env())
         runs = os.path.join(made.head.home, "runs")
-        status = os.path.join(runs, os.listdir(runs)[0], ".guild", "attrs", "exit_status")
+        run = os.path.join(runs, os.listdir(runs)[0])
+        began = time.time()
         made.start_worker("w1", slots=1)
-        wait_for(lambda: worker_list(made), 30, "the worker")
-        began = time.perf_counter()
-        wait_for(lambda: os.path.exists(status), 600, "the trial")
-        took = time.perf_counter() - began
+        wait_for(lambda: read_attr(run, "exit_status"), 600, "the trial")
         peak = max(resident_bytes(p.pid) for p in (made.coordinator, made.worker("w1")))
-        with open(status, encoding="ascii") as f:
-            if f.read().strip() != "0":
+        with open(os.path.join(run, ".guild", "output"), encoding="ascii") as f:
+            if f.read().strip() != str(size) or read_attr(run, "exit_status") != "0":
                 raise RuntimeError("the trial failed")
-    return size / took, peak
+        return submission, int(read_attr(run, "started")) / 1e6 - began, peak
+
+
+def read_attr(run, name):
+    try:
+        with open(os.path.join(run, ".guild", "attrs", name), encoding="ascii") as f:
+            return f.read().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def large_file(b, table):
-    """A 2 GiB file to a worker, beside a plain zmq pipe with CURVE between two processes."""
+    """A 2 GiB file to a worker, beside a plain zmq pipe with CURVE between two processes, in interleaved pairs."""
     size = 2 * GIB
-    ours, peak = _large_file_rate(b, size)
-    peer = float(subprocess.run([os.path.join(b.tools, "peer_pipe"), str(size), str(CHUNK)], check=True,
-                                stdout=subprocess.PIPE).stdout)
-    table.row("2 GiB to a worker, until its trial ended", f"{number(ours / 1e6)} MB/s", f"{number(peer / 1e6)} MB/s",
-              f"{ours / peer:.2f}", ">= 0.6", ours / peer >= 0.6)
+    peer_pipe = [os.path.join(b.tools, "peer_pipe"), str(size), str(CHUNK)]
+
+    def ask_peer():
+        return float(subprocess.run(peer_pipe, check=True, stdout=subprocess.PIPE).stdout)
+
+    taken = []
+
+    def bring():
+        taken.append(_large_file(b, size))
+        return size / taken[-1][1]
+
+    ours, peer = pairs(3, bring, ask_peer)
+    ratio = ratios(ours, peer)
+    table.row("2 GiB coordinator to worker, in place", scaled(ours, 1e-6).show("MB/s"),
+              scaled(peer, 1e-6).show("MB/s"), ratio.show(""), ">= 0.6", ratio.median >= 0.6)
+    peak = max(t[2] for t in taken)
     table.row("2 GiB: memory of coordinator and worker", f"{peak / 1e6:.0f} MB", "", "", "< 100 MB", peak < 100e6)
+    table.row("2 GiB client to coordinator, hashed first", Sample(size / t[0] / 1e6 for t in taken).show("MB/s"), "", "",
+              "none")
 
 
 def scheduler(b, table):
