@@ -87,6 +87,57 @@ static void test_a_tree_is_built_as_it_was(void)
     place_clear(&b);
 }
 
+static ino_t inode_of(const char *path)
+{
+    struct stat st;
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    return st.st_ino;
+}
+
+static FileEntry *small_file(const char *path, const char *text)
+{
+    FileEntry *e = file_entry_new(path, FILE_REGULAR);
+    e->size = strlen(text);
+    e->data = g_bytes_new(text, e->size);
+    e->mode = 0640;
+    e->mtime_us = 1000000007;
+    return e;
+}
+
+static void test_what_is_the_same_already_stays(void)
+{
+    Place p;
+    place_init(&p, 0);
+    put(&p, "r/d/same", "1");
+    put(&p, "r/d/other", "1");
+    put(&p, "r/d/longer", "12");
+    put(&p, "r/linked", "1");
+    g_autofree char *root = in(&p, "r"), *same = in(&p, "r/d/same"), *linked = in(&p, "r/linked"),
+                    *second = in(&p, "second");
+    g_assert_cmpint(link(linked, second), ==, 0);
+    ino_t before = inode_of(same);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_ptr_array_add(files, small_file("d/longer", "1"));
+    g_ptr_array_add(files, small_file("d/other", "2"));
+    g_ptr_array_add(files, small_file("d/same", "1"));
+    g_ptr_array_add(files, small_file("linked", "1"));
+    g_autoptr(GError) error = NULL;
+    filelist_build(root, files, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(GPtrArray) made = scan(&p, "r", FILELIST_PLAIN);
+    for (guint i = 0; i < files->len; i++) {
+        FileEntry *e = files->pdata[i], *is = filelist_find(made, e->path);
+        g_autofree char *digest =
+                digest_sha256(g_bytes_get_data(e->data, NULL), g_bytes_get_size(e->data));
+        g_assert_cmpstr(is->digest, ==, digest);
+        g_assert_cmpuint(is->mode, ==, 0640);
+        g_assert_cmpint(is->mtime_us, ==, e->mtime_us);
+    }
+    g_assert_true(inode_of(same) == before);
+    g_assert_true(inode_of(linked) != inode_of(second)); /* another's file is not touched */
+    place_clear(&p);
+}
+
 static void test_nothing_is_written_through_a_link(void)
 {
     Place p;
@@ -301,13 +352,6 @@ static void loan_clear(Loan *l)
     place_clear(&l->place);
 }
 
-static ino_t inode_of(const char *path)
-{
-    struct stat st;
-    g_assert_cmpint(stat(path, &st), ==, 0);
-    return st.st_ino;
-}
-
 static char *blob_text(Loan *l)
 {
     g_autofree char *path = blobs_path(l->place.store, l->digest);
@@ -517,6 +561,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/filelist/a-tree-is-built-as-it-was", test_a_tree_is_built_as_it_was);
+    g_test_add_func("/filelist/same-stays", test_what_is_the_same_already_stays);
     g_test_add_func("/filelist/nothing-through-a-link", test_nothing_is_written_through_a_link);
     g_test_add_func("/filelist/nothing-outside", test_nothing_is_written_outside);
     g_test_add_func("/filelist/no-room", test_content_without_room_is_an_error);
