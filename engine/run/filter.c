@@ -41,7 +41,7 @@ typedef enum {
 
 typedef enum {
     NODE_TERM,     /* value */
-    NODE_LIST,     /* items: terms and lists */
+    NODE_LIST,     /* value: a list of terms and lists */
     NODE_COMPARE,  /* name op left */
     NODE_IN,       /* name, left (list); negate */
     NODE_CONTAINS, /* name, left; negate */
@@ -57,7 +57,6 @@ struct Filter {
     char *name;
     Value *value;
     Filter *left, *right;
-    GPtrArray *items;
 };
 
 typedef struct {
@@ -78,8 +77,6 @@ void filter_free(Filter *f)
     value_unref(f->value);
     filter_free(f->left);
     filter_free(f->right);
-    if (f->items)
-        g_ptr_array_unref(f->items);
     g_free(f);
 }
 
@@ -276,13 +273,13 @@ static Filter *parse_list(Parser *p)
         return unexpected(p);
     p->depth++;
     g_autoptr(Filter) list = node(NODE_LIST);
-    list->items = g_ptr_array_new_with_free_func((GDestroyNotify)filter_free);
+    list->value = value_new_list();
     do {
         advance(p);
-        Filter *item = parse_term(p);
+        g_autoptr(Filter) item = parse_term(p);
         if (!item)
             return NULL;
-        g_ptr_array_add(list->items, item);
+        value_list_append(list->value, value_ref(item->value));
     } while (p->tok == TOK_COMMA);
     p->depth--;
     if (p->tok != TOK_RBRACKET)
@@ -447,16 +444,6 @@ static Value *lookup(const FilterSource *src, gpointer run, const char *name)
     return src->scalar(run, name);
 }
 
-static Value *term_value(const Filter *f)
-{
-    if (f->kind == NODE_TERM)
-        return value_ref(f->value);
-    Value *list = value_new_list();
-    for (guint i = 0; i < f->items->len; i++)
-        value_list_append(list, term_value(f->items->pdata[i]));
-    return list;
-}
-
 static gboolean is_numeric(const Value *v)
 {
     return value_is_number(v) || value_kind(v) == VALUE_BOOL;
@@ -554,12 +541,11 @@ gboolean filter_test(const Filter *f, const FilterSource *src, gpointer run)
     case NODE_TERM:
         return value_truthy(f->value);
     case NODE_LIST:
-        return f->items->len > 0;
+        return value_list_size(f->value) > 0;
     default: {
         g_autoptr(Value) value = lookup(src, run, f->name);
-        g_autoptr(Value) target = term_value(f->left);
-        return f->kind == NODE_COMPARE ? compare(f->op, value, target)
-                                       : test_membership(f, value, target);
+        return f->kind == NODE_COMPARE ? compare(f->op, value, f->left->value)
+                                       : test_membership(f, value, f->left->value);
     }
     }
 }

@@ -22,4 +22,5 @@ typedef struct FilterSource {
     Value *(*scalar)(gpointer run, const char *key); /* "[PREFIX#]TAG" -> last value */
 } FilterSource;
 
+/* May be called by several threads at once, for different runs. */
 gboolean filter_test(const Filter *f, const FilterSource *src, gpointer run);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index: which entries come from the cache and which from disk. See index.h. Rows are keyed
- * "r/ID" (runs) and "t/ID" (trash). Looking at ten thousand directories is what costs, so a few
- * threads share it. What had to be read is written back in one transaction when the index is
- * closed. */
+/* The index: snapshots for runs, and the file that they come from and go to. See index.h. Records
+ * are keyed "r/ID" (runs) and "t/ID" (trash). */
 #include "engine/run/index.h"
 
 #include <fcntl.h>
@@ -10,64 +8,37 @@
 #include <unistd.h>
 
 #include "engine/run/describe.h"
-#include "engine/run/index_db.h"
-#include "engine/run/index_entry.h"
+#include "engine/run/index_file.h"
+#include "engine/run/index_scalars.h"
 
-/* Fewer runs are read from disk sooner than a database is opened. */
+/* Fewer runs are read from disk sooner than a cache is kept. */
 #define MIN_CACHED_RUNS 64
+/* The cache is written when it lacks a part for every so many runs: writing it costs as much as
+ * reading so few parts again. */
+#define RUNS_PER_NEWS 64
 #define MAX_THREADS 8
 #define RUNS_PER_THREAD 500
-
-/* Scalars and logged attributes of a run; decoded when first asked for, NULL until then. */
-typedef struct {
-    IndexEntry entry;
-    Value *scalars, *attrs;
-} RunScalars;
-
-/* What a table says of a kind of entry. */
-typedef struct {
-    IndexTable table;
-    gboolean (*check)(IndexEntry *entry, Run *run, int root_fd);
-    void (*read)(IndexEntry *entry, Run *run);
-} EntryKind;
-
-static const EntryKind run_entries = {INDEX_RUNS, index_entry_check, index_entry_read};
-static const EntryKind scalar_entries = {INDEX_SCALARS, index_scalars_check, index_scalars_read};
+#define RUNS_PER_TURN 32
 
 typedef struct {
-    IndexTable table;
-    char *key;
-    GBytes *bytes; /* NULL: delete the row */
-} Change;
+    RunIndex *index;
+    const char *key; /* NULL: in neither folder of the store, never cached */
+    RunParts parts;
+} Snapshot;
 
 struct RunIndex {
+    gint refs;                  /* the opener's, and one a snapshot in use */
     char *path;                 /* NULL: the store has no cache */
     char *runs_dir, *trash_dir; /* may be NULL */
     int runs_fd, trash_fd;      /* -1: not open */
-    IndexDb *db;
-    gboolean db_tried;
-    guint n_runs; /* loaded so far */
-    GPtrArray *changes;
-    GHashTable *scalars; /* run dir -> RunScalars* */
-    GPtrArray *expected; /* runs whose scalars are to be loaded together, or NULL */
+    IndexFile *file;
+    gboolean file_tried;
+    guint n_runs;        /* loaded so far */
+    GStringChunk *texts; /* keys and folders of snapshots */
+    GPtrArray *blocks;   /* arrays of snapshots */
+    GArray *block_sizes; /* guint */
+    GPtrArray *expected; /* runs whose scalars are to be looked at together, or NULL */
 };
-
-static void change_free(gpointer data)
-{
-    Change *change = data;
-    g_free(change->key);
-    g_clear_pointer(&change->bytes, g_bytes_unref);
-    g_free(change);
-}
-
-static void run_scalars_free(gpointer data)
-{
-    RunScalars *s = data;
-    index_entry_clear(&s->entry);
-    value_unref(s->scalars);
-    value_unref(s->attrs);
-    g_free(s);
-}
 
 static int open_dir(const char *path)
 {
@@ -77,84 +48,153 @@ static int open_dir(const char *path)
 RunIndex *run_index_open(RunStore *store)
 {
     RunIndex *index = g_new0(RunIndex, 1);
+    index->refs = 1;
     if (store) {
         index->runs_dir = g_strdup(run_store_runs_dir(store));
         index->trash_dir = g_strdup(run_store_trash_dir(store));
         if (run_store_cache_dir(store))
-            index->path =
-                    g_build_filename(run_store_cache_dir(store), "runs", "guild-index.db", NULL);
+            index->path = g_build_filename(run_store_cache_dir(store), "runs", "guild-index", NULL);
     }
     index->runs_fd = open_dir(index->runs_dir);
     index->trash_fd = open_dir(index->trash_dir);
-    index->changes = g_ptr_array_new_with_free_func(change_free);
-    index->scalars = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, run_scalars_free);
+    index->texts = g_string_chunk_new(4096);
+    index->blocks = g_ptr_array_new_with_free_func(g_free);
+    index->block_sizes = g_array_new(FALSE, FALSE, sizeof(guint));
     return index;
 }
 
-static IndexDb *index_db(RunIndex *index)
+/* --- writing --- */
+
+static void each_snapshot(
+        const RunIndex *index, void (*fn)(Snapshot *s, gpointer data), gpointer data)
 {
-    if (!index->db_tried && index->path && index->n_runs >= MIN_CACHED_RUNS) {
-        index->db_tried = TRUE;
-        index->db = index_db_open(index->path);
+    for (guint i = 0; i < index->blocks->len; i++) {
+        Snapshot *block = index->blocks->pdata[i];
+        for (guint k = 0; k < g_array_index(index->block_sizes, guint, i); k++)
+            fn(&block[k], data);
     }
-    return index->db;
 }
 
-static void write_changes(RunIndex *index)
+static void count_news(Snapshot *s, gpointer data)
 {
-    IndexDb *db = index->changes->len > 0 ? index_db(index) : NULL;
-    if (!db || !index_db_begin(db))
-        return;
-    for (guint i = 0; i < index->changes->len; i++) {
-        const Change *change = index->changes->pdata[i];
-        index_db_put(db, change->table, change->key, change->bytes);
-    }
-    index_db_commit(db);
+    guint *n = data;
+    if (s->key)
+        *n += run_parts_count_news(&s->parts);
 }
 
-void run_index_close(RunIndex *index)
+static void put_snapshot(Snapshot *s, gpointer data)
 {
-    if (!index)
+    GByteArray *out = data;
+    if (!s->key)
         return;
-    write_changes(index);
-    index_db_close(index->db);
+    guint record = index_file_begin_record(out, s->key);
+    run_parts_put(&s->parts, out);
+    index_file_end_record(out, record);
+}
+
+typedef struct {
+    const RunIndex *index;
+    GByteArray *out;
+} Others;
+
+/* What this process did not ask for stays, unless the run is gone. */
+static void put_other(const char *key, IndexReader r, gpointer data)
+{
+    const Others *others = data;
+    int fd = key[0] == 't' ? others->index->trash_fd : others->index->runs_fd;
+    if (strlen(key) < 3 || fd < 0 || faccessat(fd, key + 2, F_OK, 0) != 0)
+        return;
+    guint record = index_file_begin_record(others->out, key);
+    g_byte_array_append(others->out, r.at, (guint)(r.end - r.at));
+    index_file_end_record(others->out, record);
+}
+
+static void write_news(RunIndex *index)
+{
+    guint news = 0;
+    if (!index->path || index->n_runs < MIN_CACHED_RUNS)
+        return;
+    each_snapshot(index, count_news, &news);
+    if (news * RUNS_PER_NEWS < index->n_runs || news == 0)
+        return;
+    GByteArray *out = index_file_begin();
+    each_snapshot(index, put_snapshot, out);
+    if (index->file)
+        index_file_each_other(index->file, put_other, &(Others){index, out});
+    index_file_write(index->path, out);
+}
+
+static void clear_snapshot(Snapshot *s, gpointer data)
+{
+    (void)data;
+    run_parts_clear(&s->parts);
+}
+
+static void unref(RunIndex *index)
+{
+    if (!g_atomic_int_dec_and_test(&index->refs))
+        return;
+    write_news(index);
+    each_snapshot(index, clear_snapshot, NULL);
+    index_file_free(index->file);
     if (index->runs_fd >= 0)
         close(index->runs_fd);
     if (index->trash_fd >= 0)
         close(index->trash_fd);
-    g_ptr_array_unref(index->changes);
-    g_hash_table_unref(index->scalars);
-    g_clear_pointer(&index->expected, g_ptr_array_unref);
+    g_string_chunk_free(index->texts);
+    g_ptr_array_unref(index->blocks);
+    g_array_unref(index->block_sizes);
     g_free(index->runs_dir);
     g_free(index->trash_dir);
     g_free(index->path);
     g_free(index);
 }
 
-static void add_change(RunIndex *index, IndexTable table, const char *key, GBytes *bytes)
+void run_index_close(RunIndex *index)
 {
-    Change *change = g_new(Change, 1);
-    *change = (Change){table, g_strdup(key), bytes ? g_bytes_ref(bytes) : NULL};
-    g_ptr_array_add(index->changes, change);
+    if (!index)
+        return;
+    g_clear_pointer(&index->expected, g_ptr_array_unref); /* whose snapshots may be ours */
+    unref(index);
 }
 
-/* --- loading: a job a run, rows for them from the database, then threads --- */
+/* --- snapshots --- */
 
-typedef struct {
-    Run *run;
-    char *key; /* NULL: in neither folder of the store, always read */
-    int root_fd;
-    IndexEntry entry;
-    gboolean from_cache;
-} Job;
+static gboolean snapshot_attr(gpointer snapshot, const char *name, const char *key, Value **value)
+{
+    Snapshot *s = snapshot;
+    return run_parts_attr(&s->parts, name, key, value);
+}
 
-typedef struct {
-    RunIndex *index;
-    const EntryKind *kind;
-    GArray *jobs;
-    GHashTable *by_key; /* key of a job -> its index + 1 */
-    gint next;          /* first job that no thread took yet */
-} Loading;
+static guint snapshot_present(gpointer snapshot)
+{
+    Snapshot *s = snapshot;
+    return run_parts_present(&s->parts);
+}
+
+static OpRef *snapshot_opref(gpointer snapshot)
+{
+    Snapshot *s = snapshot;
+    return run_parts_opref(&s->parts);
+}
+
+static void snapshot_unref(gpointer snapshot)
+{
+    Snapshot *s = snapshot;
+    unref(s->index);
+}
+
+static const RunSnapshotOps snapshot_ops = {
+        snapshot_attr, snapshot_present, snapshot_opref, snapshot_unref};
+
+static IndexFile *index_file(RunIndex *index)
+{
+    if (!index->file_tried && index->path && index->n_runs >= MIN_CACHED_RUNS) {
+        index->file_tried = TRUE;
+        index->file = index_file_read(index->path);
+    }
+    return index->file;
+}
 
 static gboolean is_in(const char *dir, const char *folder)
 {
@@ -162,197 +202,141 @@ static gboolean is_in(const char *dir, const char *folder)
     return n > 0 && strncmp(dir, folder, n) == 0 && dir[n] == '/' && !strchr(dir + n + 1, '/');
 }
 
-static void add_job(Loading *loading, Run *run)
+/* A run of the store is looked at from its folder, which is much cheaper than from the root. */
+static void locate(RunIndex *index, Run *run, Snapshot *s)
 {
-    const RunIndex *index = loading->index;
-    Job job = {.run = run, .root_fd = -1};
-    gboolean trash = is_in(run_dir(run), index->trash_dir);
-    if (trash || is_in(run_dir(run), index->runs_dir)) {
-        const char *name = strrchr(run_dir(run), '/') + 1;
-        job.key = g_strconcat(trash ? "t/" : "r/", name, NULL);
-        job.root_fd = trash ? index->trash_fd : index->runs_fd;
-        g_hash_table_insert(loading->by_key, job.key, GUINT_TO_POINTER(loading->jobs->len + 1));
-    }
-    g_array_append_val(loading->jobs, job);
-}
-
-static void forget_if_gone(RunIndex *index, const char *key)
-{
-    int fd = key[0] == 't' ? index->trash_fd : index->runs_fd;
-    if (fd >= 0 && faccessat(fd, key + 2, F_OK, 0) == 0)
+    const char *dir = run_dir(run);
+    gboolean trash = is_in(dir, index->trash_dir);
+    int fd = trash ? index->trash_fd : index->runs_fd;
+    s->index = index;
+    if (fd < 0 || (!trash && !is_in(dir, index->runs_dir))) {
+        s->parts.fd = AT_FDCWD;
+        s->parts.dir = g_string_chunk_insert(index->texts, dir);
         return;
-    add_change(index, INDEX_RUNS, key, NULL);
-    add_change(index, INDEX_SCALARS, key, NULL);
-}
-
-static void take_row(const char *key, const guint8 *bytes, gsize len, gpointer data)
-{
-    Loading *loading = data;
-    guint i = GPOINTER_TO_UINT(g_hash_table_lookup(loading->by_key, key));
-    if (i > 0)
-        g_array_index(loading->jobs, Job, i - 1).entry.bytes = g_bytes_new(bytes, len);
-    else
-        forget_if_gone(loading->index, key);
-}
-
-static void take_rows(Loading *loading)
-{
-    IndexDb *db = index_db(loading->index);
-    gboolean runs = FALSE, trash = FALSE;
-    for (guint i = 0; i < loading->jobs->len; i++) {
-        const char *key = g_array_index(loading->jobs, Job, i).key;
-        runs = runs || (key && key[0] == 'r');
-        trash = trash || (key && key[0] == 't');
     }
-    if (db && runs)
-        index_db_each(db, loading->kind->table, "r/", take_row, loading);
-    if (db && trash)
-        index_db_each(db, loading->kind->table, "t/", take_row, loading);
+    char key[NAME_MAX + sizeof("r/")];
+    g_snprintf(key, sizeof(key), "%s%s", trash ? "t/" : "r/", strrchr(dir, '/') + 1);
+    s->key = g_string_chunk_insert(index->texts, key);
+    s->parts.fd = fd;
+    s->parts.dir = s->key + strlen("r/");
 }
 
-static void do_job(Loading *loading, Job *job)
+static void attach(RunIndex *index, Run *run, Snapshot *s)
 {
-    job->from_cache = job->entry.bytes && job->root_fd >= 0 &&
-                      loading->kind->check(&job->entry, job->run, job->root_fd);
-    if (job->from_cache)
-        return;
-    index_entry_clear(&job->entry);
-    loading->kind->read(&job->entry, job->run);
-}
-
-static gpointer do_jobs(gpointer data)
-{
-    Loading *loading = data;
-    gint i;
-    while ((i = g_atomic_int_add(&loading->next, 1)) < (gint)loading->jobs->len)
-        do_job(loading, &g_array_index(loading->jobs, Job, i));
-    return NULL;
-}
-
-/* Each job touches its own run and entry only; the database stays with this thread. */
-static void do_all_jobs(Loading *loading)
-{
-    guint n = MIN(MIN(g_get_num_processors(), MAX_THREADS), loading->jobs->len / RUNS_PER_THREAD);
-    GThread *threads[MAX_THREADS] = {NULL};
-    for (guint i = 1; i < n; i++)
-        threads[i] = g_thread_try_new("index", do_jobs, loading, NULL);
-    do_jobs(loading);
-    for (guint i = 1; i < n; i++)
-        if (threads[i])
-            g_thread_join(threads[i]);
-}
-
-static void job_clear(gpointer data)
-{
-    Job *job = data;
-    g_free(job->key);
-    index_entry_clear(&job->entry);
-}
-
-/* Calls `done` for each run with its entry (bytes NULL: nothing could be read). */
-static void load(RunIndex *index, const EntryKind *kind, GPtrArray *runs,
-        void (*done)(RunIndex *index, Run *run, const IndexEntry *entry))
-{
-    Loading loading = {.index = index,
-            .kind = kind,
-            .jobs = g_array_sized_new(FALSE, TRUE, sizeof(Job), runs->len),
-            .by_key = g_hash_table_new(g_str_hash, g_str_equal)};
-    g_array_set_clear_func(loading.jobs, job_clear);
-    for (guint i = 0; i < runs->len; i++)
-        add_job(&loading, runs->pdata[i]);
-    take_rows(&loading);
-    do_all_jobs(&loading);
-    for (guint i = 0; i < loading.jobs->len; i++) {
-        const Job *job = &g_array_index(loading.jobs, Job, i);
-        done(index, job->run, &job->entry);
-        if (job->entry.keep && job->key)
-            add_change(index, kind->table, job->key, job->entry.bytes);
-    }
-    g_hash_table_unref(loading.by_key);
-    g_array_unref(loading.jobs);
-}
-
-static void attach(RunIndex *index, Run *run, const IndexEntry *entry)
-{
-    (void)index;
-    if (entry->bytes)
-        index_entry_attach(entry, run);
+    IndexReader r;
+    locate(index, run, s);
+    if (s->key && index_file(index) && index_file_find(index->file, s->key, &r))
+        run_parts_take(&s->parts, &r);
+    g_atomic_int_inc(&index->refs);
+    run_set_snapshot(run, s, &snapshot_ops);
 }
 
 void run_index_load(RunIndex *index, GPtrArray *runs)
 {
+    Snapshot *block = g_new0(Snapshot, MAX(runs->len, 1));
+    guint n = 0;
     index->n_runs += runs->len;
-    load(index, &run_entries, runs, attach);
+    for (guint i = 0; i < runs->len; i++)
+        if (!run_snapshot(runs->pdata[i], &snapshot_ops))
+            attach(index, runs->pdata[i], &block[n++]);
+    g_ptr_array_add(index->blocks, block);
+    g_array_append_val(index->block_sizes, n);
 }
 
-/* A snapshot proves that there is an opref; a run without one may still have one that is broken. */
-GPtrArray *run_index_scan(RunIndex *index, RunStore *store, RunStoreWhere where)
+static RunParts *parts_of(RunIndex *index, Run *run)
 {
-    g_autoptr(GPtrArray) folders = run_store_scan_folders(store, where);
-    run_index_load(index, folders);
-    GPtrArray *runs = run_array_new();
-    for (guint i = 0; i < folders->len; i++)
-        if (run_is_indexed(folders->pdata[i]) || run_exists(folders->pdata[i]))
-            g_ptr_array_add(runs, run_ref(folders->pdata[i]));
-    return runs;
+    if (!run_snapshot(run, &snapshot_ops)) {
+        g_autoptr(GPtrArray) one = g_ptr_array_new();
+        g_ptr_array_add(one, run);
+        run_index_load(index, one);
+    }
+    Snapshot *s = run_snapshot(run, &snapshot_ops);
+    return &s->parts;
 }
 
-static void remember_scalars(RunIndex *index, Run *run, const IndexEntry *entry)
+/* --- threads --- */
+
+typedef struct {
+    GPtrArray *runs;
+    RunIndexTest test;
+    gpointer data;
+    guint8 *passed;
+    gint next; /* first run that no thread took yet */
+} Testing;
+
+static gpointer do_tests(gpointer data)
 {
-    RunScalars *s = g_new0(RunScalars, 1);
-    s->entry = *entry;
-    g_bytes_ref(s->entry.bytes);
-    g_hash_table_insert(index->scalars, g_strdup(run_dir(run)), s);
+    Testing *t = data;
+    guint from;
+    while ((from = (guint)g_atomic_int_add(&t->next, RUNS_PER_TURN)) < t->runs->len)
+        for (guint i = from; i < MIN(from + RUNS_PER_TURN, t->runs->len); i++)
+            t->passed[i] = t->test(t->runs->pdata[i], t->data) != FALSE;
+    return NULL;
 }
+
+GPtrArray *run_index_filter(GPtrArray *runs, RunIndexTest test, gpointer data)
+{
+    g_autofree guint8 *passed = g_new0(guint8, runs->len + 1);
+    Testing t = {runs, test, data, passed, 0};
+    guint n = MIN(MIN(g_get_num_processors(), MAX_THREADS), runs->len / RUNS_PER_THREAD);
+    GThread *threads[MAX_THREADS] = {NULL};
+    for (guint i = 1; i < n; i++)
+        threads[i] = g_thread_try_new("index", do_tests, &t, NULL);
+    do_tests(&t);
+    for (guint i = 1; i < n; i++)
+        if (threads[i])
+            g_thread_join(threads[i]);
+    GPtrArray *kept = run_array_new();
+    for (guint i = 0; i < runs->len; i++)
+        if (passed[i])
+            g_ptr_array_add(kept, run_ref(runs->pdata[i]));
+    return kept;
+}
+
+/* --- scalars and attributes --- */
 
 void run_index_expect_scalars(RunIndex *index, GPtrArray *runs)
 {
     g_clear_pointer(&index->expected, g_ptr_array_unref);
     index->expected = g_ptr_array_ref(runs);
-    index->n_runs = MAX(index->n_runs, runs->len);
 }
 
-/* --- what it knows --- */
-
-static RunScalars *scalars_of(RunIndex *index, Run *run)
+static gboolean look_at_scalars(Run *run, gpointer data)
 {
-    RunScalars *s = g_hash_table_lookup(index->scalars, run_dir(run));
-    if (!s && index->expected) {
-        g_autoptr(GPtrArray) expected = g_steal_pointer(&index->expected);
-        load(index, &scalar_entries, expected, remember_scalars);
-        s = g_hash_table_lookup(index->scalars, run_dir(run));
+    RunIndex *index = data;
+    index_scalars_look(parts_of(index, run), run_dir(run));
+    return FALSE;
+}
+
+/* The parts of a run whose scalars are about to be asked for. */
+static RunParts *scalars_of(RunIndex *index, Run *run)
+{
+    g_autoptr(GPtrArray) expected = g_steal_pointer(&index->expected);
+    if (expected) {
+        run_index_load(index, expected);
+        g_ptr_array_unref(run_index_filter(expected, look_at_scalars, index));
     }
-    if (s)
-        return s;
-    g_autoptr(GPtrArray) one = g_ptr_array_new();
-    g_ptr_array_add(one, run);
-    load(index, &scalar_entries, one, remember_scalars);
-    return g_hash_table_lookup(index->scalars, run_dir(run));
-}
-
-static const Value *logged_attrs(RunIndex *index, Run *run)
-{
-    RunScalars *s = scalars_of(index, run);
-    if (!s->attrs)
-        s->attrs = index_scalars_attrs(&s->entry);
-    return s->attrs;
+    return parts_of(index, run);
 }
 
 Value *run_index_scalars(RunIndex *index, Run *run)
 {
-    RunScalars *s = scalars_of(index, run);
-    if (!s->scalars)
-        s->scalars = index_scalars_list(&s->entry);
-    return value_ref(s->scalars);
+    return index_scalars_list(scalars_of(index, run), run_dir(run));
+}
+
+Value *run_index_last_scalar(RunIndex *index, Run *run, const char *key)
+{
+    return index_scalars_last(scalars_of(index, run), run_dir(run), key);
 }
 
 Value *run_index_attrs(RunIndex *index, Run *run)
 {
     g_autoptr(Value) opdef_attrs = run_try_attr(run, "opdef_attrs");
+    g_autoptr(Value) logged = index_scalars_attrs(scalars_of(index, run), run_dir(run));
     Value *attrs = value_new_map();
     if (opdef_attrs && value_is_map(opdef_attrs))
         value_map_update(attrs, opdef_attrs);
-    value_map_update(attrs, logged_attrs(index, run));
+    value_map_update(attrs, logged);
     for (gsize i = value_map_size(attrs); i-- > 0;)
         if (run_is_core_attr(value_map_key_at(attrs, i)))
             value_map_remove(attrs, value_map_key_at(attrs, i));
@@ -363,11 +347,13 @@ Value *run_index_attrs(RunIndex *index, Run *run)
 static gboolean may_be_logged(Run *run, const char *name)
 {
     return !run_is_core_attr(name) &&
-            (strchr(name, '#') || run_may_have(run, RUN_HAS_LOGGED_ATTRS));
+           (strchr(name, '#') || run_may_have(run, RUN_HAS_LOGGED_ATTRS));
 }
 
 Value *run_index_named_attr(RunIndex *index, Run *run, const char *name)
 {
-    Value *logged = may_be_logged(run, name) ? value_map_get(logged_attrs(index, run), name) : NULL;
-    return logged ? value_ref(logged) : run_named_attr(run, name);
+    Value *logged = NULL;
+    if (may_be_logged(run, name))
+        logged = index_scalars_attr(scalars_of(index, run), run_dir(run), name);
+    return logged ? logged : run_named_attr(run, name);
 }

@@ -15,7 +15,8 @@ enum {
     TAG_FLOAT,
     TAG_STRING,
     TAG_LIST,
-    TAG_MAP
+    TAG_MAP,
+    TAG_TIMESTAMP,
 };
 
 void index_put_u32(GByteArray *out, guint32 n)
@@ -26,6 +27,11 @@ void index_put_u32(GByteArray *out, guint32 n)
 void index_put_i64(GByteArray *out, gint64 n)
 {
     g_byte_array_append(out, (const guint8 *)&n, sizeof(n));
+}
+
+void index_put_f64(GByteArray *out, double d)
+{
+    g_byte_array_append(out, (const guint8 *)&d, sizeof(d));
 }
 
 void index_put_text(GByteArray *out, const char *text)
@@ -55,7 +61,6 @@ static void put_int(GByteArray *out, const Value *v)
 
 void index_put_value(GByteArray *out, const Value *v)
 {
-    double d;
     switch (value_kind(v)) {
     case VALUE_NULL:
         put_tag(out, TAG_NULL);
@@ -67,12 +72,11 @@ void index_put_value(GByteArray *out, const Value *v)
         put_int(out, v);
         break;
     case VALUE_FLOAT:
-        d = value_get_float(v);
         put_tag(out, TAG_FLOAT);
-        g_byte_array_append(out, (const guint8 *)&d, sizeof(d));
+        index_put_f64(out, value_get_float(v));
         break;
     case VALUE_STRING:
-        put_tag(out, TAG_STRING);
+        put_tag(out, value_is_timestamp(v) ? TAG_TIMESTAMP : TAG_STRING);
         index_put_text(out, value_get_string(v));
         break;
     case VALUE_LIST:
@@ -127,6 +131,15 @@ gint64 index_get_i64(IndexReader *r)
     return n;
 }
 
+double index_get_f64(IndexReader *r)
+{
+    double d = 0;
+    const guint8 *p = take(r, sizeof(d));
+    if (p)
+        memcpy(&d, p, sizeof(d));
+    return d;
+}
+
 const char *index_get_text(IndexReader *r, gsize *len)
 {
     *len = index_get_u32(r);
@@ -134,6 +147,20 @@ const char *index_get_text(IndexReader *r, gsize *len)
     if (!text)
         *len = 0;
     return text;
+}
+
+char *index_get_string(IndexReader *r)
+{
+    gsize len;
+    const char *text = index_get_text(r, &len);
+    return g_strndup(text ? text : "", len);
+}
+
+gboolean index_next_text_is(IndexReader *r, const char *text)
+{
+    gsize len, wanted = strlen(text);
+    const char *next = index_get_text(r, &len);
+    return next && len == wanted && memcmp(next, text, len) == 0;
 }
 
 static Value *get_value(IndexReader *r, guint depth);
@@ -166,8 +193,7 @@ static Value *get_scalar(IndexReader *r, guint8 tag)
 {
     gsize len;
     const char *text;
-    double d = 0;
-    const guint8 *bytes;
+    g_autofree char *digits = NULL;
     switch (tag) {
     case TAG_NULL:
         return value_new_null();
@@ -177,20 +203,16 @@ static Value *get_scalar(IndexReader *r, guint8 tag)
     case TAG_INT:
         return value_new_int(index_get_i64(r));
     case TAG_FLOAT:
-        bytes = take(r, sizeof(d));
-        if (bytes)
-            memcpy(&d, bytes, sizeof(d));
-        return value_new_float(d);
+        return value_new_float(index_get_f64(r));
     case TAG_STRING:
-    case TAG_BIG_INT:
         text = index_get_text(r, &len);
-        if (text && tag == TAG_STRING)
-            return value_new_string_len(text, len);
-        if (text) {
-            g_autofree char *digits = g_strndup(text, len);
-            return value_new_int_text(digits);
-        }
-        return value_new_null();
+        return text ? value_new_string_len(text, len) : value_new_null();
+    case TAG_BIG_INT:
+        digits = index_get_string(r);
+        return r->failed ? value_new_null() : value_new_int_text(digits);
+    case TAG_TIMESTAMP:
+        digits = index_get_string(r);
+        return value_new_timestamp(digits);
     default:
         r->failed = TRUE;
         return value_new_null();
@@ -214,4 +236,59 @@ static Value *get_value(IndexReader *r, guint depth)
 Value *index_get_value(IndexReader *r)
 {
     return get_value(r, 0);
+}
+
+static void skip_value(IndexReader *r, guint depth)
+{
+    const guint8 *tag = take(r, 1);
+    gsize len;
+    if (!tag || depth > MAX_DEPTH) {
+        r->failed = TRUE;
+        return;
+    }
+    switch (*tag) {
+    case TAG_NULL:
+    case TAG_FALSE:
+    case TAG_TRUE:
+        break;
+    case TAG_INT:
+    case TAG_FLOAT:
+        index_skip(r, sizeof(gint64));
+        break;
+    case TAG_STRING:
+    case TAG_BIG_INT:
+    case TAG_TIMESTAMP:
+        index_get_text(r, &len);
+        break;
+    case TAG_LIST:
+    case TAG_MAP:
+        for (guint32 n = index_get_u32(r); n > 0 && !r->failed; n--) {
+            if (*tag == TAG_MAP)
+                index_get_text(r, &len);
+            skip_value(r, depth + 1);
+        }
+        break;
+    default:
+        r->failed = TRUE;
+    }
+}
+
+void index_skip_value(IndexReader *r)
+{
+    skip_value(r, 0);
+}
+
+Value *index_get_map_item(IndexReader *r, const char *key)
+{
+    const guint8 *tag = take(r, 1);
+    if (!tag || *tag != TAG_MAP)
+        return NULL;
+    for (guint32 n = index_get_u32(r); n > 0 && !r->failed; n--) {
+        if (index_next_text_is(r, key)) {
+            g_autoptr(Value) item = get_value(r, 1);
+            return r->failed ? NULL : g_steal_pointer(&item);
+        }
+        skip_value(r, 1);
+    }
+    return NULL;
 }

@@ -21,9 +21,8 @@ struct Run {
     char *dir;
     OpRef *opref; /* NULL until read */
     gboolean opref_read;
-    GBytes *snapshot; /* NULL: everything is read from disk */
+    gpointer snapshot; /* NULL: everything is read from disk */
     const RunSnapshotOps *ops;
-    gint64 timestamp_us; /* of the snapshot */
 };
 
 static const char *const status_names[] = {
@@ -57,20 +56,21 @@ Run *run_new(const char *dir, const char *id)
 /* After a write the snapshot may be wrong about anything. */
 static void drop_snapshot(Run *run)
 {
-    g_clear_pointer(&run->snapshot, g_bytes_unref);
+    if (run->snapshot)
+        run->ops->unref(run->snapshot);
+    run->snapshot = NULL;
 }
 
-void run_set_snapshot(Run *run, GBytes *bytes, const RunSnapshotOps *ops, gint64 timestamp_us)
+void run_set_snapshot(Run *run, gpointer snapshot, const RunSnapshotOps *ops)
 {
     drop_snapshot(run);
-    run->snapshot = g_bytes_ref(bytes);
+    run->snapshot = snapshot;
     run->ops = ops;
-    run->timestamp_us = timestamp_us;
 }
 
-gboolean run_is_indexed(const Run *run)
+gpointer run_snapshot(const Run *run, const RunSnapshotOps *ops)
 {
-    return run->snapshot != NULL;
+    return run->snapshot && run->ops == ops ? run->snapshot : NULL;
 }
 
 gboolean run_may_have(const Run *run, RunPresence what)
@@ -121,9 +121,9 @@ char *run_guild_path(const Run *run, const char *sub)
                : g_strconcat(run->dir, "/.guild", NULL);
 }
 
-gboolean run_exists(const Run *run)
+gboolean run_exists(Run *run)
 {
-    return run_has_marker((Run *)run, "opref");
+    return run_has_marker(run, "opref");
 }
 
 static char *attr_path(const Run *run, const char *name)
@@ -145,7 +145,7 @@ gboolean run_init_skel(Run *run, GError **error)
 Value *run_get_attr(Run *run, const char *name, GError **error)
 {
     Value *known;
-    if (run->snapshot && run->ops->attr(run->snapshot, name, &known))
+    if (run->snapshot && run->ops->attr(run->snapshot, name, NULL, &known))
         return known;
     g_autofree char *path = attr_path(run, name);
     g_autoptr(GError) read_error = NULL;
@@ -247,10 +247,18 @@ char **run_attr_names(Run *run)
     return names ? names : g_new0(char *, 1);
 }
 
+Value *run_attr_item(Run *run, const char *name, const char *key)
+{
+    Value *known;
+    if (run->snapshot && run->ops->attr(run->snapshot, name, key, &known))
+        return known;
+    g_autoptr(Value) map = run_try_attr(run, name);
+    return value_ref(value_map_get(map, key));
+}
+
 Value *run_opdef_attr(Run *run, const char *name)
 {
-    g_autoptr(Value) attrs = run_try_attr(run, "opdef_attrs");
-    return value_ref(value_map_get(attrs, name));
+    return run_attr_item(run, "opdef_attrs", name);
 }
 
 static gboolean read_opref(Run *run, GError **error)
@@ -310,17 +318,8 @@ gboolean run_has_process(Run *run)
     return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM) && !is_left_zombie(pid);
 }
 
-static RunStatus local_status(Run *run)
-{
-    g_autoptr(Value) v = run_try_attr(run, "exit_status");
-    if (v) {
-        gint64 code = as_int(v, 1);
-        return code == 0 ? RUN_COMPLETED : code < 0 ? RUN_TERMINATED : RUN_ERROR;
-    }
-    return run_has_process(run) ? RUN_RUNNING : RUN_ERROR;
-}
-
-RunStatus run_status(Run *run)
+/* RUN_ERROR, and *unsaid, if the run did not say how it ended. */
+static RunStatus look_at_status(Run *run, gboolean *unsaid)
 {
     if (run_has_marker(run, "LOCK.remote"))
         return RUN_RUNNING;
@@ -328,7 +327,27 @@ RunStatus run_status(Run *run)
         return RUN_PENDING;
     if (run_has_marker(run, "STAGED"))
         return RUN_STAGED;
-    return local_status(run);
+    g_autoptr(Value) v = run_try_attr(run, "exit_status");
+    if (v) {
+        gint64 code = as_int(v, 1);
+        return code == 0 ? RUN_COMPLETED : code < 0 ? RUN_TERMINATED : RUN_ERROR;
+    }
+    if (run_has_process(run))
+        return RUN_RUNNING;
+    *unsaid = TRUE;
+    return RUN_ERROR;
+}
+
+/* A run that seems to have vanished may have begun or ended between two looks, of which the first
+ * may be the snapshot's: it is asked once more, and nothing older than that counts. */
+RunStatus run_status(Run *run)
+{
+    gboolean unsaid = FALSE;
+    RunStatus status = look_at_status(run, &unsaid);
+    if (!unsaid)
+        return status;
+    g_autoptr(Run) now = run_new(run->dir, run->id);
+    return look_at_status(now, &unsaid);
 }
 
 const char *run_status_name(RunStatus status)
@@ -362,8 +381,6 @@ char *run_remote(Run *run)
 
 gint64 run_timestamp_us(Run *run)
 {
-    if (run->snapshot)
-        return run->timestamp_us;
     gint64 started = run_attr_int(run, "started", 0);
     return started ? started : run_attr_int(run, "initialized", 0);
 }
@@ -394,6 +411,7 @@ guint run_presence_of(const char *name)
             {"PENDING", RUN_HAS_PENDING},
             {"STAGED", RUN_HAS_STAGED},
             {"proto", RUN_HAS_PROTO},
+            {"opref", RUN_HAS_OPREF},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
         if (strcmp(name, names[i].name) == 0)

@@ -49,7 +49,7 @@ const char *run_id(const Run *run);
 const char *run_dir(const Run *run);
 char *run_short_id(const Run *run);                    /* first 8 characters */
 char *run_guild_path(const Run *run, const char *sub); /* DIR/.guild/SUB; sub NULL: DIR/.guild */
-gboolean run_exists(const Run *run);                   /* has an opref, as listings demand */
+gboolean run_exists(Run *run);                         /* has an opref, as listings demand */
 
 /* Makes `.guild/attrs` and, if `initialized` is missing, writes attributes id and initialized. */
 gboolean run_init_skel(Run *run, GError **error);
@@ -72,6 +72,8 @@ gboolean run_write_attr_raw(Run *run, const char *name, const char *text, GError
 void run_del_attr(Run *run, const char *name);
 gboolean run_has_attr(Run *run, const char *name);
 char **run_attr_names(Run *run); /* sorted; empty if there is no folder */
+/* What a map attribute has under a key; a new reference or NULL. */
+Value *run_attr_item(Run *run, const char *name, const char *key);
 /* A key of the attribute opdef_attrs; a new reference or NULL. */
 Value *run_opdef_attr(Run *run, const char *name);
 
@@ -100,30 +102,33 @@ void run_delete_lock(Run *run);
  * New reference. */
 Run *run_batch_proto(Run *run);
 
-/* What the index knows of a run, so that reading costs no I/O. Any write through the Run drops it.
- */
+/* What the index knows of a run, so that reading costs less I/O. Any write through the Run drops
+ * it. */
 typedef enum {
     RUN_HAS_LOCK = 1 << 0,
     RUN_HAS_REMOTE_LOCK = 1 << 1,
     RUN_HAS_PENDING = 1 << 2,
     RUN_HAS_STAGED = 1 << 3,
     RUN_HAS_PROTO = 1 << 4,
+    RUN_HAS_OPREF = 1 << 5,
     RUN_HAS_LOGGED_ATTRS =
-            1 << 5, /* event files of attributes, which Guild writes to .guild only */
+            1 << 6, /* event files of attributes, which Guild writes to .guild only */
 } RunPresence;
 /* The bit for a name in .guild ("LOCK", "PENDING", ...); 0 for other names. */
 guint run_presence_of(const char *name);
-/* A snapshot stays as the bytes that the index keeps; these look into them. */
 typedef struct RunSnapshotOps {
     /* TRUE if it is known: *value is then a new reference, or NULL for an attribute that is not
-     * there. FALSE: read it from disk. */
-    gboolean (*attr)(GBytes *bytes, const char *name, Value **value);
-    guint (*present)(GBytes *bytes); /* RunPresence */
-    OpRef *(*opref)(GBytes *bytes);  /* new */
+     * there; with `key` only what a map has under that, NULL if it is no map or has no such key.
+     * FALSE: read it from disk. */
+    gboolean (*attr)(gpointer snapshot, const char *name, const char *key, Value **value);
+    guint (*present)(gpointer snapshot); /* RunPresence */
+    OpRef *(*opref)(gpointer snapshot);  /* new; NULL: read it from disk */
+    void (*unref)(gpointer snapshot);
 } RunSnapshotOps;
-/* Takes a reference to `bytes`. */
-void run_set_snapshot(Run *run, GBytes *bytes, const RunSnapshotOps *ops, gint64 timestamp_us);
-gboolean run_is_indexed(const Run *run); /* has a snapshot */
+/* Takes over a reference to the snapshot. */
+void run_set_snapshot(Run *run, gpointer snapshot, const RunSnapshotOps *ops);
+/* The run's snapshot if it has one of these ops, else NULL. */
+gpointer run_snapshot(const Run *run, const RunSnapshotOps *ops);
 /* FALSE if the run's snapshot says that .guild has no such thing; TRUE without a snapshot. */
 gboolean run_may_have(const Run *run, RunPresence what);
 

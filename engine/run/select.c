@@ -87,12 +87,27 @@ gboolean run_match_operation(const char *ref, const char *operation)
 
 /* --- one test a filter --- */
 
-typedef struct {
+#define MAX_TESTS 16
+
+typedef struct Tests Tests;
+typedef gboolean (*TestFn)(Run *run, const Tests *t);
+
+/* Read by several threads. */
+struct Tests {
     const RunQuery *query;
     gint64 start_s, end_s;
     Filter *filter;
     RunIndex *index;
-} Tests;
+    TestFn chosen[MAX_TESTS]; /* ended by NULL */
+};
+
+static gboolean asks_status(const RunQuery *q)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(q->status); i++)
+        if (q->status[i] >= 0)
+            return TRUE;
+    return FALSE;
+}
 
 static gboolean test_status(Run *run, const Tests *t)
 {
@@ -218,56 +233,34 @@ static gboolean test_digest(Run *run, const Tests *t)
 typedef struct {
     Run *run;
     RunIndex *index;
-    Value *flags, *scalars; /* read when first asked for */
 } FilteredRun;
 
 static Value *source_attr(gpointer data, const char *name)
 {
-    FilteredRun *fr = data;
+    const FilteredRun *fr = data;
     return run_index_named_attr(fr->index, fr->run, name);
 }
 
 static Value *source_flag(gpointer data, const char *name)
 {
-    FilteredRun *fr = data;
-    if (!fr->flags && !(fr->flags = run_try_attr(fr->run, "flags")))
-        fr->flags = value_new_map();
-    return value_ref(value_map_get(fr->flags, name));
+    const FilteredRun *fr = data;
+    return run_attr_item(fr->run, "flags", name);
 }
 
 static Value *source_scalar(gpointer data, const char *key)
 {
-    FilteredRun *fr = data;
-    if (!fr->scalars)
-        fr->scalars = run_index_scalars(fr->index, fr->run);
-    const char *hash = strchr(key, '#');
-    const char *tag = hash ? hash + 1 : key;
-    for (gsize i = 0; i < value_list_size(fr->scalars); i++) {
-        const Value *s = value_list_at(fr->scalars, i);
-        const char *prefix = value_map_string(s, "prefix", "");
-        gboolean same_prefix =
-                !hash || hash == key ||
-                (strncmp(prefix, key, (gsize)(hash - key)) == 0 && !prefix[hash - key]);
-        if (same_prefix && strcmp(value_map_string(s, "tag", ""), tag) == 0)
-            return value_ref(value_map_get(s, "last_val"));
-    }
-    return NULL;
+    const FilteredRun *fr = data;
+    return run_index_last_scalar(fr->index, fr->run, key);
 }
 
 static gboolean test_filter(Run *run, const Tests *t)
 {
     static const FilterSource source = {source_attr, source_flag, source_scalar};
-    FilteredRun fr = {.run = run, .index = t->index};
-    gboolean result = filter_test(t->filter, &source, &fr);
-    value_unref(fr.flags);
-    value_unref(fr.scalars);
-    return result;
+    return filter_test(t->filter, &source, &(FilteredRun){run, t->index});
 }
 
-typedef gboolean (*TestFn)(Run *run, const Tests *t);
-
 /* The tests that the query asks for, cheap ones first; ended by NULL. */
-static void chosen_tests(const RunQuery *q, TestFn out[16])
+static void choose_tests(const RunQuery *q, TestFn out[MAX_TESTS])
 {
     const struct {
         TestFn fn;
@@ -281,15 +274,28 @@ static void chosen_tests(const RunQuery *q, TestFn out[16])
             {test_tags, q->tags && *q->tags},
             {test_comments, q->comments && *q->comments},
             {test_digest, q->digest && *q->digest},
-            {test_status, TRUE},
+            {test_status, asks_status(q)},
             {test_ops, q->ops && *q->ops},
             {test_filter, q->filter && *q->filter},
     };
+    G_STATIC_ASSERT(G_N_ELEMENTS(all) < MAX_TESTS);
     gsize n = 0;
     for (gsize i = 0; i < G_N_ELEMENTS(all); i++)
         if (all[i].asked)
             out[n++] = all[i].fn;
     out[n] = NULL;
+}
+
+static gboolean passes(Run *run, gpointer data)
+{
+    const Tests *tests = data;
+    if (!run_exists(run))
+        return FALSE;
+    for (const TestFn *test = tests->chosen; *test; test++)
+        if (!(*test)(run, tests))
+            return FALSE;
+    run_timestamp_us(run); /* what is kept is sorted, and here it is looked at by many threads */
+    return TRUE;
 }
 
 static GPtrArray *filter_runs(GPtrArray *runs, const RunQuery *q, RunIndex *index, GError **error)
@@ -301,18 +307,9 @@ static GPtrArray *filter_runs(GPtrArray *runs, const RunQuery *q, RunIndex *inde
     }
     if (q->filter && *q->filter && !(tests.filter = filter_parse(q->filter, error)))
         return NULL;
-    TestFn chosen[16];
-    chosen_tests(q, chosen);
-    if (tests.filter)
-        run_index_expect_scalars(index, runs);
-    GPtrArray *kept = run_array_new();
-    for (guint i = 0; i < runs->len; i++) {
-        gboolean keep = TRUE;
-        for (TestFn *test = chosen; *test && keep; test++)
-            keep = (*test)(runs->pdata[i], &tests);
-        if (keep)
-            g_ptr_array_add(kept, run_ref(runs->pdata[i]));
-    }
+    choose_tests(q, tests.chosen);
+    run_index_load(index, runs);
+    GPtrArray *kept = run_index_filter(runs, passes, &tests);
     g_clear_pointer(&tests.filter, filter_free);
     return kept;
 }
@@ -320,18 +317,12 @@ static GPtrArray *filter_runs(GPtrArray *runs, const RunQuery *q, RunIndex *inde
 GPtrArray *run_query_list(RunStore *store, const RunQuery *q, GError **error)
 {
     g_autoptr(RunIndex) index = run_index_open(store);
-    g_autoptr(GPtrArray) runs = run_index_scan(index, store, q->where);
-    g_autoptr(GPtrArray) kept = filter_runs(runs, q, index, error);
+    g_autoptr(GPtrArray) folders = run_store_scan_folders(store, q->where);
+    g_autoptr(GPtrArray) kept = filter_runs(folders, q, index, error);
     if (!kept)
         return NULL;
     run_store_sort(kept);
     return g_steal_pointer(&kept);
-}
-
-GPtrArray *run_query_filter(GPtrArray *runs, const RunQuery *q, GError **error)
-{
-    g_autoptr(RunIndex) index = run_index_open(NULL);
-    return filter_runs(runs, q, index, error);
 }
 
 /* --- RUN arguments --- */

@@ -28,9 +28,6 @@ void run_query_init(RunQuery *q);
 /* Matching runs, newest first. Uses the store's index (index.h); runs that can't be read are left
  * out of what a filter demands but never stop the others. */
 GPtrArray *run_query_list(RunStore *store, const RunQuery *q, GError **error);
-/* The same over runs that are already there (an archive, a remote's). */
-GPtrArray *run_query_filter(GPtrArray *runs, const RunQuery *q, GError **error);
-
 /* `args` are 1-based indexes into `runs`, ranges START:END, ids or prefixes; none means all.
  * Duplicates of arguments are passed over. RUN_ERR_NOT_FOUND and RUN_ERR_AMBIGUOUS name the
  * argument. Result in the order of the arguments. */

@@ -3,12 +3,14 @@
 #include "tests/unit/run_fixture.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/run/describe.h"
 #include "engine/run/index.h"
 #include "engine/run/select.h"
+#include "engine/run/tfevents.h"
 
-#define N_RUNS 200 /* enough for the database to be used */
+#define N_RUNS 200 /* enough for a cache to be kept */
 
 #define TEST(path, fn) g_test_add(path, RunFixture, NULL, init, fn, run_fixture_clear)
 
@@ -25,7 +27,7 @@ static void init(RunFixture *f, gconstpointer data)
 
 static char *db_path(RunFixture *f)
 {
-    return g_build_filename(f->home, "cache", "runs", "guild-index.db", NULL);
+    return g_build_filename(f->home, "cache", "runs", "guild-index", NULL);
 }
 
 static guint count(RunFixture *f, const char *filter)
@@ -46,6 +48,14 @@ static void warm_up(RunFixture *f)
     g_assert_cmpuint(count(f, "label contains run"), ==, N_RUNS);
     g_autofree char *path = db_path(f);
     g_assert_true(fs_is_file(path));
+}
+
+static void write_scalar(Run *run, const char *tag, int value)
+{
+    g_autofree char *dir = run_guild_path(run, NULL);
+    TfEventWriter *writer = tfevent_writer_new(dir, "", NULL);
+    g_assert_true(tfevent_writer_scalar(writer, tag, (float)value, value, NULL));
+    tfevent_writer_free(writer);
 }
 
 static Run *run_at(RunFixture *f, int i)
@@ -81,6 +91,111 @@ static void values_and_markers_that_come_and_go_are_seen(RunFixture *f, gconstpo
     g_assert_cmpuint(count(f, "odd = 5"), ==, 1);
 }
 
+/* Each attribute that the index keeps, written over by one of the same length: neither its folder's
+ * time nor its size tells. */
+static void every_kept_attribute_is_looked_at(RunFixture *f, gconstpointer data)
+{
+    static const struct {
+        const char *name, *before, *after, *filter;
+    } attrs[] = {
+            {"flags", "x: 1", "x: 2", "flag:x = 2"},
+            {"label", "a", "b", "attr:label = b"},
+            {"marked", "1", "2", "attr:marked = 2"},
+            {"tags", "[a]", "[b]", "attr:tags contains b"},
+            {"opdef_attrs", "{k: 1}", "{k: 2}", "attr:k = 2"},
+            {"exit_status", "0", "3", "status = error"},
+            {"started", "5000000", "6000000", "started = '1970-01-01 00:00:06'"},
+            {"stopped", "5000000", "7000000", "stopped = '1970-01-01 00:00:07'"},
+            {"comments", "[a]", "[b]", "attr:comments contains b"},
+    };
+    g_setenv("TZ", "UTC", TRUE);
+    for (gsize i = 0; i < G_N_ELEMENTS(attrs); i++) {
+        g_autoptr(Run) run = run_at(f, (int)i);
+        g_assert_true(run_write_attr_raw(run, attrs[i].name, attrs[i].before, NULL));
+    }
+    g_usleep(60000);
+    for (gsize i = 0; i < G_N_ELEMENTS(attrs); i++)
+        count(f, attrs[i].filter); /* what holds before is in the cache now */
+    for (gsize i = 0; i < G_N_ELEMENTS(attrs); i++) {
+        g_autoptr(Run) run = run_at(f, (int)i);
+        g_test_message("%s", attrs[i].name);
+        g_assert_cmpuint(count(f, attrs[i].filter), ==, 0);
+        g_assert_true(run_write_attr_raw(run, attrs[i].name, attrs[i].after, NULL));
+        g_assert_cmpuint(count(f, attrs[i].filter), ==, 1);
+    }
+}
+
+static void the_time_of_start_decides_the_order(RunFixture *f, gconstpointer data)
+{
+    warm_up(f);
+    g_autoptr(Run) run = run_at(f, 3);
+    RunQuery q;
+    run_query_init(&q);
+    g_assert_true(run_write_attr_int(run, "started", 2000000, NULL));
+    g_autoptr(GPtrArray) started = run_query_list(f->store, &q, NULL);
+    g_assert_cmpstr(run_id(started->pdata[0]), ==, "0003");
+    run_del_attr(run, "started"); /* one that never started has its place by when it was made */
+    g_assert_true(run_write_attr_int(run, "initialized", 1, NULL));
+    g_autoptr(GPtrArray) made = run_query_list(f->store, &q, NULL);
+    g_assert_cmpstr(run_id(made->pdata[N_RUNS - 1]), ==, "0003");
+}
+
+static void scalars_that_grow_are_seen(RunFixture *f, gconstpointer data)
+{
+    g_autoptr(Run) run = run_at(f, 5);
+    g_autofree char *dir = run_guild_path(run, NULL);
+    for (int i = 0; i < N_RUNS; i++) {
+        g_autoptr(Run) each = run_at(f, i);
+        write_scalar(each, "loss", i);
+    }
+    TfEventWriter *writer = tfevent_writer_new(dir, "", NULL); /* a second file, empty as yet */
+    warm_up(f);
+    for (int i = 0; i < 2; i++) /* from disk, from the cache */
+        g_assert_cmpuint(count(f, "loss >= 150 and loss < 160"), ==, 10);
+    g_assert_true(tfevent_writer_scalar(writer, "loss", 155, 6, NULL));
+    tfevent_writer_free(writer);
+    g_assert_cmpuint(count(f, "loss >= 150 and loss < 160"), ==, 11);
+    g_assert_cmpuint(count(f, "scalar:.guild#loss = 155"), ==, 2);
+    g_assert_cmpuint(count(f, "scalar:elsewhere#loss = 155"), ==, 0);
+    write_scalar(run, "acc", 1);
+    g_assert_cmpuint(count(f, "acc = 1"), ==, 1);
+    g_assert_cmpuint(count(f, "loss = 155"), ==, 2);
+}
+
+static void a_run_that_ends_between_two_looks_did_not_fail(RunFixture *f, gconstpointer data)
+{
+    g_autoptr(Run) run = run_at(f, 4);
+    run_del_attr(run, "exit_status");
+    g_assert_true(run_write_lock(run, getpid(), NULL));
+    g_usleep(60000);
+    g_autoptr(RunIndex) index = run_index_open(f->store);
+    g_autoptr(GPtrArray) runs = run_store_scan(f->store, RUN_STORE_RUNS);
+    run_index_load(index, runs);
+    Run *seen = NULL;
+    for (guint i = 0; i < runs->len; i++)
+        if (strcmp(run_id(runs->pdata[i]), "0004") == 0)
+            seen = runs->pdata[i];
+    g_assert_cmpint(run_status(seen), ==, RUN_RUNNING);
+    g_assert_true(run_write_attr_int(run, "exit_status", 0, NULL));
+    run_delete_lock(run);
+    g_assert_cmpint(run_status(seen), ==, RUN_COMPLETED);
+}
+
+/* With so many runs they share the work. */
+static void several_threads_see_the_same(RunFixture *f, gconstpointer data)
+{
+    for (int i = N_RUNS; i < 1200; i++) {
+        g_autofree char *id = g_strdup_printf("%04d", i);
+        g_autoptr(Run) run = run_fixture_run(f, id, "train", 1000000 + i, i % 2);
+        g_assert_true(run_write_attr_raw(run, "flags", i % 3 ? "x: 1" : "x: [1, 2]", NULL));
+    }
+    warm_up(f);
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpuint(count(f, "x in [1, 5] and status = error"), ==, 333);
+        g_assert_cmpuint(count(f, "x contains 2 or loss > 1"), ==, 333);
+    }
+}
+
 static void runs_that_come_and_go_are_seen(RunFixture *f, gconstpointer data)
 {
     warm_up(f);
@@ -95,15 +210,17 @@ static void a_broken_or_missing_cache_is_made_again(RunFixture *f, gconstpointer
 {
     warm_up(f);
     g_autofree char *path = db_path(f);
-    g_assert_true(fs_write(path, "this is no database, whatever its name says", -1, NULL));
+    gsize len, len_now;
+    g_autofree char *good = fs_read(path, 0, &len, NULL);
+    g_assert_true(fs_write(path, "this is no index, whatever its name says", -1, NULL));
     g_assert_cmpuint(count(f, "label contains run"), ==, N_RUNS);
+    g_autofree char *again = fs_read(path, 0, &len_now, NULL);
+    g_assert_cmpmem(again, len_now, good, len);
+    g_assert_true(fs_write(path, good, (gssize)len / 2, NULL)); /* the disk was full */
     g_assert_cmpuint(count(f, "label contains run"), ==, N_RUNS);
-    gsize len;
-    g_autofree char *text = fs_read(path, 0, &len, NULL);
-    g_assert_cmpmem(text, 15, "SQLite format 3", 15);
-    /* Pages in the middle overwritten. */
-    memset(text + 4096, 0x5a, MIN(len - 4096, 16384));
-    g_assert_true(fs_write(path, text, (gssize)len, NULL));
+    /* Bytes in the middle overwritten, as when a page was lost. */
+    memset(again + len / 4, 0x5a, len / 4);
+    g_assert_true(fs_write(path, again, (gssize)len, NULL));
     g_assert_cmpuint(count(f, "label contains run"), ==, N_RUNS);
     g_assert_true(fs_remove(path, NULL));
     g_assert_cmpuint(count(f, "label contains run"), ==, N_RUNS);
@@ -160,6 +277,11 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     TEST("/index/in-place", a_value_rewritten_in_place_is_seen);
     TEST("/index/come-and-go", values_and_markers_that_come_and_go_are_seen);
+    TEST("/index/every-attribute", every_kept_attribute_is_looked_at);
+    TEST("/index/order", the_time_of_start_decides_the_order);
+    TEST("/index/scalars", scalars_that_grow_are_seen);
+    TEST("/index/ends-meanwhile", a_run_that_ends_between_two_looks_did_not_fail);
+    TEST("/index/threads", several_threads_see_the_same);
     TEST("/index/runs", runs_that_come_and_go_are_seen);
     TEST("/index/broken", a_broken_or_missing_cache_is_made_again);
     TEST("/index/unwritable", a_home_without_a_writable_cache_is_listed);
