@@ -398,6 +398,20 @@ char **fs_list(const char *path, GError **error)
     return (char **) g_ptr_array_steal(names, NULL);
 }
 
+void fs_each_entry(int dir_fd, FsEntryFn fn, gpointer data)
+{
+    _Alignas(struct dirent64) char buffer[4096];
+    ssize_t n;
+    while ((n = getdents64(dir_fd, buffer, sizeof(buffer))) > 0) {
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *e = (const struct dirent64 *) (buffer + at);
+            if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+                fn(e->d_name, e->d_type, data);
+            at += e->d_reclen;
+        }
+    }
+}
+
 typedef struct {
     const char *root;
     gboolean follow;

@@ -2,12 +2,13 @@
 /* The parts that are one file or folder. See index_parts.h. */
 #include "engine/run/index_parts.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/fs.h"
 #include "engine/base/yaml.h"
 
 #define MAX_FILE_BYTES 65536
@@ -18,7 +19,7 @@ static const char *const part_paths[N_PARTS] = {
         [PART_GUILD] = ".guild",
         [PART_NAMES] = ".guild/attrs",
         [PART_OPREF] = ".guild/opref",
-        [PART_FIRST_ATTR] = ".guild/attrs/started",
+        [PART_STARTED] = ".guild/attrs/started",
         ".guild/attrs/initialized",
         ".guild/attrs/exit_status",
         ".guild/attrs/flags",
@@ -30,13 +31,13 @@ static const char *const part_paths[N_PARTS] = {
         ".guild/attrs/comments",
 };
 
-/* Names of attributes that most runs have, for which a bit is enough. The order is part of the
- * format. */
-static const char *const usual_attrs[] = {"cmd", "comments", "deps", "env", "exit_status", "flags",
-        "host", "id", "initialized", "label", "marked", "objective", "op", "opdef_attrs",
-        "pip_freeze", "platform", "plugins", "random_seed", "run_params", "sourcecode_digest",
-        "started", "stopped", "tags", "user", "user_flags", "vcs_commit", "max_trials", "job_id",
-        "attempts", "batch_proto"};
+/* Names of attributes that many runs have, sorted, for which a bit each is enough. The order is
+ * part of the format. */
+static const char *const usual_attrs[] = {"attempts", "cmd", "comments", "deps", "env",
+        "exit_status", "flags", "host", "id", "initialized", "label", "marked", "max_trials",
+        "objective", "op", "opdef_attrs", "pip_freeze", "platform", "plugins", "random_seed",
+        "run_params", "sourcecode_digest", "started", "stopped", "tags", "user", "user_flags",
+        "vcs_commit"};
 G_STATIC_ASSERT(G_N_ELEMENTS(usual_attrs) <= 32);
 
 static const char *attr_of(guint kind)
@@ -47,7 +48,7 @@ static const char *attr_of(guint kind)
 /* The part of an attribute; N_PARTS if it has none. */
 static guint attr_kind(const char *name)
 {
-    guint kind = PART_FIRST_ATTR;
+    guint kind = PART_STARTED;
     while (kind < N_PARTS && strcmp(attr_of(kind), name) != 0)
         kind++;
     return kind;
@@ -139,23 +140,9 @@ static gboolean believe(RunParts *p, guint kind)
 
 /* --- folders --- */
 
-/* readdir() would cost a large buffer and three more calls a folder. */
-static void each_name(int fd, void (*fn)(const char *name, gpointer data), gpointer data)
+static void add_presence(const char *name, unsigned char type, gpointer data)
 {
-    _Alignas(struct dirent64) char buffer[4096];
-    ssize_t n;
-    while ((n = getdents64(fd, buffer, sizeof(buffer))) > 0) {
-        for (ssize_t at = 0; at < n;) {
-            const struct dirent64 *e = (const struct dirent64 *)(buffer + at);
-            if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-                fn(e->d_name, data);
-            at += e->d_reclen;
-        }
-    }
-}
-
-static void add_presence(const char *name, gpointer data)
-{
+    (void)type;
     guint *present = data;
     *present |= run_presence_of(name);
     if (strstr(name, ".tfevents.") && g_str_has_suffix(name, ".attrs"))
@@ -174,7 +161,7 @@ static const IndexPart *look_at_guild(RunParts *p)
         return part;
     }
     guint present = 0;
-    each_name(fd, add_presence, &present);
+    fs_each_entry(fd, add_presence, &present);
     close(fd);
     GByteArray *bytes = begin_part(&stamp);
     index_put_u32(bytes, present);
@@ -200,13 +187,17 @@ FileStamp run_parts_guild_stamp(RunParts *p)
     return index_get_file_stamp(&r);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 /* The bit of a usual attribute; 0 for others. */
 static guint32 usual_bit(const char *name)
 {
-    for (gsize i = 0; i < G_N_ELEMENTS(usual_attrs); i++)
-        if (strcmp(name, usual_attrs[i]) == 0)
-            return 1u << i;
-    return 0;
+    const char *const *found =
+            bsearch(&name, usual_attrs, G_N_ELEMENTS(usual_attrs), sizeof(name), compare_names);
+    return found ? 1u << (found - usual_attrs) : 0;
 }
 
 typedef struct {
@@ -214,8 +205,9 @@ typedef struct {
     GByteArray *others;
 } Names;
 
-static void add_name(const char *name, gpointer data)
+static void add_name(const char *name, unsigned char type, gpointer data)
 {
+    (void)type;
     Names *names = data;
     guint32 bit = usual_bit(name);
     names->usual |= bit;
@@ -237,7 +229,7 @@ static const IndexPart *look_at_names(RunParts *p)
         return part;
     }
     Names names = {.others = g_byte_array_new()};
-    each_name(fd, add_name, &names);
+    fs_each_entry(fd, add_name, &names);
     close(fd);
     GByteArray *bytes = begin_part(&stamp);
     index_put_u32(bytes, names.usual);
@@ -308,16 +300,18 @@ static void read_attr(RunParts *p, guint kind)
     }
 }
 
-/* An attribute that is not in the cache is not asked for if the list of names there lacks it. */
+/* The list of names tells of attributes that are not there. Only the one that all runs are asked
+ * for, and that nearly all have, is worth a try without. */
 static const IndexPart *look_at_attr(RunParts *p, guint kind)
 {
     IndexPart *part = &p->parts[kind];
     if (believe(p, kind))
         return part;
-    if (!part->bytes && p->parts[PART_NAMES].bytes && !has_attr(p, attr_of(kind)))
-        part->state = PART_ABSENT;
-    else
+    gboolean just_try = part->bytes || (kind == PART_STARTED && !p->parts[PART_NAMES].bytes);
+    if (just_try || has_attr(p, attr_of(kind)))
         read_attr(p, kind);
+    else
+        part->state = PART_ABSENT;
     return part;
 }
 

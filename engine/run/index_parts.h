@@ -10,12 +10,12 @@
 #include "engine/run/run.h"
 
 typedef enum {
-    PART_GUILD,      /* .guild: what is in it */
-    PART_NAMES,      /* .guild/attrs: which attributes there are */
-    PART_OPREF,      /* .guild/opref */
-    PART_SCALARS,    /* scalars and logged attributes, see index_scalars.h */
-    PART_FIRST_ATTR, /* values of those attributes that are asked of many runs */
-    N_PARTS = PART_FIRST_ATTR + 10,
+    PART_GUILD,   /* .guild: what is in it */
+    PART_NAMES,   /* .guild/attrs: which attributes there are */
+    PART_OPREF,   /* .guild/opref */
+    PART_SCALARS, /* scalars and logged attributes, see index_scalars.h */
+    PART_STARTED, /* values of attributes: this one, and others that are asked of many runs */
+    N_PARTS = PART_STARTED + 10,
 } PartKind;
 
 typedef enum {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/fs.h"
 #include "engine/run/tfevents.h"
 
 #define EVENT_MARK ".tfevents."
@@ -48,67 +49,81 @@ typedef struct Walk {
 } Walk;
 
 /* TRUE for an entry that is a folder to enter: a real one, or a link to a run. */
-static gboolean is_walkable(Walk *w, int dir_fd, const struct dirent *e)
+static gboolean is_walkable(Walk *w, int dir_fd, const char *name, unsigned char type)
 {
     struct stat st;
-    unsigned char type = e->d_type;
     if (type == DT_UNKNOWN) {
-        if (fstatat(dir_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+        if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW))
             return FALSE;
         type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISLNK(st.st_mode) ? DT_LNK : DT_REG;
     }
     if (type == DT_DIR)
         return TRUE;
-    if (type != DT_LNK || fstatat(dir_fd, e->d_name, &st, 0) || !S_ISDIR(st.st_mode))
+    if (type != DT_LNK || fstatat(dir_fd, name, &st, 0) || !S_ISDIR(st.st_mode))
         return FALSE;
-    g_autofree char *opref = g_strconcat(e->d_name, "/.guild/opref", NULL);
+    g_autofree char *opref = g_strconcat(name, "/.guild/opref", NULL);
     if (faccessat(dir_fd, opref, F_OK, 0))
         return FALSE;
     return g_hash_table_add(w->seen, g_strdup_printf("%llu:%llu", (unsigned long long)st.st_dev,
             (unsigned long long)st.st_ino));
 }
 
+/* What is in one folder. */
+typedef struct Folder {
+    Walk *walk;
+    int fd;
+    const char *skip;
+    GPtrArray *events, *dirs; /* names; NULL until there is one */
+} Folder;
+
+static void add_name(GPtrArray **names, const char *name)
+{
+    if (!*names)
+        *names = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(*names, g_strdup(name));
+}
+
+static void look_at_entry(const char *name, unsigned char type, gpointer data)
+{
+    Folder *folder = data;
+    if (!strcmp(name, folder->skip))
+        return;
+    if (is_walkable(folder->walk, folder->fd, name, type))
+        add_name(&folder->dirs, name);
+    else if (strstr(name, EVENT_MARK))
+        add_name(&folder->events, name);
+}
+
 static void walk_dir(Walk *w, int parent_fd, const char *name, const char *dir, const char *prefix,
         guint depth)
 {
     int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
-        if (fd >= 0)
-            close(fd);
+    if (fd < 0)
         return;
-    }
     if (w->dirs)
         g_ptr_array_add(w->dirs, g_strdup(dir));
     /* A run's own attributes are no place for events, and there are many runs. */
-    const char *skip = g_str_has_suffix(dir, "/.guild") ? "attrs" : "";
-    GPtrArray *events = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
-    for (struct dirent *e; (e = readdir(d));) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || !strcmp(e->d_name, skip))
-            continue;
-        if (is_walkable(w, fd, e))
-            g_ptr_array_add(dirs, g_strdup(e->d_name));
-        else if (strstr(e->d_name, EVENT_MARK))
-            g_ptr_array_add(events, g_strdup(e->d_name));
-    }
-    if (events->len) {
+    Folder folder = {w, fd, g_str_has_suffix(dir, "/.guild") ? "attrs" : "", NULL, NULL};
+    fs_each_entry(fd, look_at_entry, &folder);
+    if (folder.events) {
         ScalarSource *s = g_new0(ScalarSource, 1);
         s->dir = g_strdup(dir);
         s->prefix = g_strdup(prefix);
-        s->files = g_ptr_array_ref(events);
-        g_ptr_array_sort(events, compare_names);
+        s->files = folder.events;
+        g_ptr_array_sort(s->files, compare_names);
         g_ptr_array_add(w->sources, s);
     }
-    g_ptr_array_unref(events);
-    g_ptr_array_sort(dirs, compare_names);
-    for (guint i = 0; depth < MAX_DEPTH && i < dirs->len; i++) {
-        const char *sub = dirs->pdata[i];
+    if (folder.dirs)
+        g_ptr_array_sort(folder.dirs, compare_names);
+    for (guint i = 0; depth < MAX_DEPTH && folder.dirs && i < folder.dirs->len; i++) {
+        const char *sub = folder.dirs->pdata[i];
         g_autofree char *sub_dir = g_build_filename(dir, sub, NULL);
         g_autofree char *sub_prefix = *prefix ? g_strconcat(prefix, "/", sub, NULL) : g_strdup(sub);
         walk_dir(w, fd, sub, sub_dir, sub_prefix, depth + 1);
     }
-    closedir(d);
+    if (folder.dirs)
+        g_ptr_array_unref(folder.dirs);
+    close(fd);
 }
 
 GPtrArray *scalars_sources(const char *run_dir, GPtrArray *dirs)
