@@ -6,9 +6,9 @@
 #include "coordinator/queue.h"
 
 #include <errno.h>
-#include <sqlite3.h>
 #include <string.h>
 
+#include "coordinator/lazy_sqlite.h"
 #include "engine/base/fs.h"
 #include "engine/base/json.h"
 #include "engine/base/log.h"

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 and MD5 by libcrypto; see digest.h for which is used where. */
+/* SHA-256 and SHA-224 by libcrypto, MD5 and SHA-1 of what is small by GLib: loading libcrypto and
+ * its first digest take longer than all else that a short command does. See digest.h for which is
+ * used where. */
 #include "engine/base/digest.h"
 
 #include "engine/base/fs.h"
+#include "engine/base/lazy_crypto.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <unistd.h>
+
+/* From this size on libcrypto, which uses the processor's instructions, has made up for its
+ * loading. */
+#define LARGE_BYTES (4 << 20)
 
 enum { READ_BYTES = 256 * 1024 };
 
@@ -38,7 +44,19 @@ static EVP_MD_CTX *ctx_new(const EVP_MD *md)
     return ctx;
 }
 
-static gboolean update_with_file(EVP_MD_CTX *ctx, const char *path, GError **error)
+typedef void (*UpdateFn)(gpointer ctx, const void *data, gsize len);
+
+static void update_crypto(gpointer ctx, const void *data, gsize len)
+{
+    EVP_DigestUpdate(ctx, data, len);
+}
+
+static void update_glib(gpointer ctx, const void *data, gsize len)
+{
+    g_checksum_update(ctx, data, (gssize) len);
+}
+
+static gboolean update_with_file(UpdateFn update, gpointer ctx, const char *path, GError **error)
 {
     int fd = fs_open_regular(path);
     g_autofree char *buf = g_malloc(READ_BYTES);
@@ -46,7 +64,7 @@ static gboolean update_with_file(EVP_MD_CTX *ctx, const char *path, GError **err
     if (fd >= 0) {
         while ((n = read(fd, buf, READ_BYTES)) > 0 || (n < 0 && errno == EINTR))
             if (n > 0)
-                EVP_DigestUpdate(ctx, buf, (size_t) n);
+                update(ctx, buf, (gsize) n);
     }
     int err = errno;
     if (fd >= 0)
@@ -73,20 +91,20 @@ char *digest_sha256(const void *data, gsize len)
     return digest_data(EVP_sha256(), data, len);
 }
 
-char *digest_md5(const void *data, gsize len)
-{
-    return digest_data(EVP_md5(), data, len);
-}
-
 char *digest_sha224(const void *data, gsize len)
 {
     return digest_data(EVP_sha224(), data, len);
 }
 
+char *digest_md5(const void *data, gsize len)
+{
+    return g_compute_checksum_for_data(G_CHECKSUM_MD5, data, len);
+}
+
 static char *digest_file(const EVP_MD *md, const char *path, GError **error)
 {
     EVP_MD_CTX *ctx = ctx_new(md);
-    char *hex = update_with_file(ctx, path, error) ? finish_hex(ctx) : NULL;
+    char *hex = update_with_file(update_crypto, ctx, path, error) ? finish_hex(ctx) : NULL;
     EVP_MD_CTX_free(ctx);
     return hex;
 }
@@ -98,22 +116,25 @@ char *digest_sha256_file(const char *path, GError **error)
 
 char *digest_sha1_file(const char *path, GError **error)
 {
-    return digest_file(EVP_sha1(), path, error);
+    struct stat st;
+    if (stat(path, &st) == 0 && st.st_size >= LARGE_BYTES)
+        return digest_file(EVP_sha1(), path, error);
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA1);
+    return update_with_file(update_glib, sum, path, error) ? g_strdup(g_checksum_get_string(sum))
+                                                           : NULL;
 }
 
 char *digest_files(const char *root, const char *const *paths, GError **error)
 {
-    EVP_MD_CTX *ctx = ctx_new(EVP_md5());
-    gboolean ok = TRUE;
-    for (gsize i = 0; ok && paths[i]; i++) {
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_MD5);
+    for (gsize i = 0; paths[i]; i++) {
         g_autofree char *full = fs_join(root, paths[i]);
-        EVP_DigestUpdate(ctx, paths[i], strlen(paths[i]) + 1); /* with its NUL */
-        ok = update_with_file(ctx, full, error);
-        EVP_DigestUpdate(ctx, "", 1);
+        update_glib(sum, paths[i], strlen(paths[i]) + 1); /* with its NUL */
+        if (!update_with_file(update_glib, sum, full, error))
+            return NULL;
+        update_glib(sum, "", 1);
     }
-    char *hex = ok ? finish_hex(ctx) : NULL;
-    EVP_MD_CTX_free(ctx);
-    return hex;
+    return g_strdup(g_checksum_get_string(sum));
 }
 
 Sha256 *sha256_new(void)
