@@ -39,6 +39,7 @@ const CliCommand *const cli_commands[] = {
         &cmd_api,
         &cmd_batch,
         &cmd_queue_op,
+        &cmd_resolve,
         &cmd_steps,
         NULL,
 };

@@ -17,6 +17,7 @@ extern const CliCommand cmd_run;
 extern const CliCommand cmd_api;
 extern const CliCommand cmd_batch;
 extern const CliCommand cmd_queue_op;
+extern const CliCommand cmd_resolve;
 extern const CliCommand cmd_steps;
 extern const CliCommand cmd_archive;
 extern const CliCommand cmd_cat;

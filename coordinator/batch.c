@@ -405,6 +405,7 @@ void coordinator_stop_job(Coordinator *c, Job *j, gint64 grace_us, gboolean stag
 {
     gboolean first = grace_us >= 0 && !j->stopping;
     j->stopping = TRUE;
+    j->stop_grace_us = grace_us;
     if (!stage_rest || !j->feed) {
         j->asked_all = TRUE;
         if (j->staging) {

@@ -177,6 +177,7 @@ struct Job {
     gboolean want_output, stage_only, fail_fast;
     JobState state;
     gboolean stopping, stage_rest;
+    gint64 stop_grace_us; /* while stopping; -1: what runs may end by itself */
     gint64 submitted_us;
     int exit_status;
     Feed *feed;    /* NULL: a single run */

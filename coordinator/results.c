@@ -84,6 +84,8 @@ void result_started(Peer *p, const MsgStarted *m)
             log_warning("run %s: %s", t->run_id, error->message);
     }
     job_task_started(t);
+    if (t->job->stopping && t->job->stop_grace_us >= 0)
+        task_stop(t, t->job->stop_grace_us); /* our wish crossed its start */
 }
 
 /* Our copy of what it prints is for those who watch; the result brings the file itself. */

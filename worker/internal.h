@@ -4,6 +4,7 @@
  *   link.c     the connection: hello, renewal, loss and return
  *   task.c     one task: from the message that gives it to its acknowledged report
  *   place.c    where a run that is not in place is built
+ *   resolve.c  dependencies that take long, brought in by a process
  *   gather.c   what such a run left, found on a thread
  *   children.c runs that such a run made
  *   confine.c  a trial kept to its cores and memory
@@ -23,6 +24,7 @@
 typedef struct Link Link;
 typedef struct Place Place;
 typedef struct Gather Gather;
+typedef struct Resolve Resolve;
 
 struct Worker {
     GMainContext *context;
@@ -82,6 +84,8 @@ typedef struct WTask {
     guint64 output_sent;
     gint64 started_us;
     MsgDone done;
+    Resolve *resolve; /* while dependencies are brought in */
+    gboolean resolved;
     Gather *gather;
     gint gather_off; /* atomic: nobody wants to know any more */
     GPtrArray *changes;  /* the report's list */

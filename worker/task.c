@@ -2,6 +2,7 @@
 /* One task at the worker: its files fetched and its directory built (unless it runs in place), its
  * process started when there is room, what it prints sent on, its end reported until somebody
  * acknowledges it. */
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "engine/run/lock.h"
 #include "worker/children.h"
 #include "worker/gather.h"
+#include "worker/resolve.h"
 
 #define LOCK_WAIT_MS 5000
 #define MAX_TASK_FILES 1000000
@@ -48,6 +50,7 @@ void wtask_free(gpointer task)
         g_source_unref(t->later);
     }
     gather_cancel(t);
+    resolve_free(t);
     if (t->home) {
         children_clear(t);
         fs_remove_tree(t->home, NULL);
@@ -278,6 +281,9 @@ static gboolean claim(WTask *t, char **status, GError **error)
     return run_write_lock(t->run, getpid(), error);
 }
 
+static void on_resolved(WTask *t, const char *error);
+
+/* Or begins with what must be there before it; on_resolved() then comes here again. */
 static gboolean start_process(WTask *t, GError **error)
 {
     /* In place it was said to have started; elsewhere that is said once its pid is known. */
@@ -287,7 +293,12 @@ static gboolean start_process(WTask *t, GError **error)
     OpRequest req = {.home = t->in_place ? t->w->home : t->home};
     g_autoptr(Op) op = op_for_run(t->run, NULL, &req, error);
     g_autoptr(Run) run = op ? op_init_run(op, t->dir, error) : NULL;
-    if (!run || !op_prepare_start(op, t->run, FALSE, error))
+    if (!run)
+        return FALSE;
+    op->deps_done = t->resolved;
+    if (!t->resolved && resolve_takes_long(op))
+        return resolve_start(t, on_resolved, error);
+    if (!op_prepare_start(op, t->run, FALSE, error))
         return FALSE;
     g_auto(GStrv) env = confine_env(&t->request, t->asks_cpus, &t->taken, t->w->gpus);
     ExecSpec *spec = exec_spec_for_op(op, t->run, TRUE, 0, (const char *const *)env);
@@ -298,6 +309,41 @@ static gboolean start_process(WTask *t, GError **error)
     else
         g_clear_pointer(&t->confine, confine_free);
     return t->exec != NULL;
+}
+
+static void not_started(WTask *t, const char *why)
+{
+    run_clear_marker(t->run, "PENDING");
+    run_delete_lock(t->run);
+    over(t, DONE_FAILED, 1, why);
+}
+
+static void go_on(WTask *t)
+{
+    g_autoptr(GError) error = NULL;
+    if (!start_process(t, &error)) {
+        g_autofree char *why = start_error(t, error);
+        not_started(t, why);
+        return;
+    }
+    if (!t->exec)
+        return; /* its dependencies come first */
+    t->stage = W_RUNNING;
+    if (!t->in_place)
+        say_started(t);
+    if (t->stop_asked)
+        exec_stop(t->exec, t->grace_us);
+}
+
+static void on_resolved(WTask *t, const char *error)
+{
+    t->resolved = TRUE;
+    if (t->stop_asked || t->dropped || t->hand_back)
+        over(t, DONE_STOPPED, -SIGTERM, NULL);
+    else if (error)
+        not_started(t, error);
+    else
+        go_on(t);
 }
 
 static gboolean prepare(gpointer data)
@@ -319,18 +365,7 @@ static gboolean prepare(gpointer data)
         over(t, DONE_SKIPPED, 0, why);
         return G_SOURCE_REMOVE;
     }
-    if (!start_process(t, &error)) {
-        run_clear_marker(t->run, "PENDING");
-        run_delete_lock(t->run);
-        g_autofree char *why = start_error(t, error);
-        over(t, DONE_FAILED, 1, why);
-        return G_SOURCE_REMOVE;
-    }
-    t->stage = W_RUNNING;
-    if (!t->in_place)
-        say_started(t);
-    if (t->stop_asked)
-        exec_stop(t->exec, t->grace_us);
+    go_on(t);
     return G_SOURCE_REMOVE;
 }
 
@@ -354,11 +389,11 @@ void wtask_end_process(WTask *t, gint64 grace_us)
 {
     t->stop_asked = TRUE;
     t->grace_us = grace_us;
-    if (!t->exec)
-        return;
-    if (t->dropped || t->hand_back)
+    if (t->exec && (t->dropped || t->hand_back))
         exec_disown(t->exec); /* it is to run again */
-    exec_stop(t->exec, grace_us);
+    if (t->exec)
+        exec_stop(t->exec, grace_us);
+    resolve_stop(t);
 }
 
 void wtask_drop(WTask *t)
@@ -379,8 +414,8 @@ void wtask_stop(Worker *w, const MsgStop *m)
         return;
     if (m->drop)
         wtask_drop(t);
-    else if (wtask_unstarted(t))
-        wtask_give_back(t, "");
+    else if (wtask_unstarted(t) || (t->resolve && !t->in_place))
+        wtask_give_back(t, ""); /* nothing of it has run, and nobody heard that it had */
     else if (!m->recall && t->stage < W_GATHER)
         wtask_end_process(t, m->grace_us > 0 ? m->grace_us : 0);
 }

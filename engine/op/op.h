@@ -88,6 +88,7 @@ typedef struct Op {
     char *objective;
 
     GPtrArray *deps;  /* Dep* */
+    gboolean deps_done; /* op_resolve() was called for the run already, perhaps in another process */
     Value *run_attrs; /* map: what op_init_run() writes, in order */
 } Op;
 
@@ -110,6 +111,8 @@ Run *op_stage(Op *op, gboolean force_deps, GError **error);
 /* For a run that op_init_run() gave: clears STAGED, resolves dependencies, clears PENDING (also on
  * error), sets `started`. */
 gboolean op_prepare_start(Op *op, Run *run, gboolean force_deps, GError **error);
+/* Its dependencies alone, which op_prepare_start() then finds done. */
+gboolean op_resolve(Op *op, Run *run, GError **error);
 
 /* The environment of the process: ours, the operation's, the run's. NULL-terminated NAME=VALUE, by
  * name, newly allocated. */

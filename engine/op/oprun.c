@@ -214,10 +214,15 @@ static gboolean write_pip_freeze(Op *op, Run *run, GError **error)
     return run_write_attr(run, "pip_freeze", packages, error);
 }
 
+gboolean op_resolve(Op *op, Run *run, GError **error)
+{
+    return resolve_deps(op, run, FALSE, FALSE, error) && deps_mark_done(run, error);
+}
+
 gboolean op_prepare_start(Op *op, Run *run, gboolean force_deps, GError **error)
 {
     run_clear_marker(run, "STAGED");
-    gboolean ok = resolve_deps(op, run, FALSE, force_deps, error);
+    gboolean ok = op->deps_done || resolve_deps(op, run, FALSE, force_deps, error);
     run_clear_marker(run, "PENDING");
     return ok && write_pip_freeze(op, run, error) && set_started(run, error);
 }

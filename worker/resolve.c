@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See resolve.h. */
+#include "worker/resolve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/base/log.h"
+#include "engine/deps/dep.h"
+
+#define MAX_MESSAGE 4096
+
+struct Resolve {
+    WTask *t;
+    ResolveDone done;
+    GPid pid;
+    int fd; /* its standard output: what went wrong */
+    GSource *exited;
+};
+
+gboolean resolve_takes_long(const Op *op)
+{
+    for (guint i = 0; op->deps && i < op->deps->len; i++) {
+        const GPtrArray *sources = ((const Dep *)op->deps->pdata[i])->resdef->sources;
+        for (guint k = 0; k < sources->len; k++) {
+            const ResSource *s = sources->pdata[k];
+            if (g_str_has_prefix(s->scheme ? s->scheme : "", "http") || s->post_process)
+                return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* A Ctrl-C at the terminal is for us to judge. */
+static void own_group(gpointer data)
+{
+    setpgid(0, 0);
+}
+
+static char **environment(WTask *t)
+{
+    g_autofree char *level = g_strdup_printf("%d", log_level());
+    char **env = g_get_environ();
+    env = g_environ_setenv(env, "GUILD_HOME", t->in_place ? t->w->home : t->home, TRUE);
+    env = g_environ_setenv(env, "RUN_DIR", t->dir, TRUE);
+    env = g_environ_setenv(env, "RUN_ID", t->run_id, TRUE);
+    return g_environ_setenv(env, "LOG_LEVEL", level, TRUE);
+}
+
+static char *message(Resolve *r, int status)
+{
+    char text[MAX_MESSAGE];
+    gsize n = 0;
+    ssize_t got;
+    while (n < sizeof text - 1 && (got = read(r->fd, text + n, sizeof text - 1 - n)) != 0) {
+        if (got < 0 && errno != EINTR)
+            break;
+        n += got > 0 ? (gsize)got : 0;
+    }
+    text[n] = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return NULL;
+    return n ? g_utf8_make_valid(text, (gssize)n)
+             : g_strdup_printf("resolving dependencies ended with status %d",
+                       WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+static void on_exited(GPid pid, gint status, gpointer resolve)
+{
+    Resolve *r = resolve;
+    WTask *t = r->t;
+    ResolveDone done = r->done;
+    g_autofree char *error = message(r, status);
+    g_spawn_close_pid(pid);
+    r->pid = 0;
+    resolve_free(t);
+    done(t, error);
+}
+
+gboolean resolve_start(WTask *t, ResolveDone done, GError **error)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", error);
+    char *argv[] = {self, "_resolve", NULL};
+    g_auto(GStrv) env = environment(t);
+    GPid pid;
+    int fd;
+    if (!self || !g_spawn_async_with_pipes(t->dir, argv, env, G_SPAWN_DO_NOT_REAP_CHILD, own_group,
+                         NULL, &pid, NULL, &fd, NULL, error))
+        return FALSE;
+    Resolve *r = g_new0(Resolve, 1);
+    *r = (Resolve){t, done, pid, fd, g_child_watch_source_new(pid)};
+    g_source_set_callback(r->exited, G_SOURCE_FUNC(on_exited), r, NULL);
+    g_source_attach(r->exited, t->w->context);
+    t->resolve = r;
+    return TRUE;
+}
+
+void resolve_stop(WTask *t)
+{
+    if (t->resolve && t->resolve->pid)
+        kill(-t->resolve->pid, SIGKILL);
+}
+
+void resolve_free(WTask *t)
+{
+    Resolve *r = g_steal_pointer(&t->resolve);
+    if (!r)
+        return;
+    if (r->pid) {
+        kill(-r->pid, SIGKILL);
+        while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    g_source_destroy(r->exited);
+    g_source_unref(r->exited);
+    close(r->fd);
+    g_free(r);
+}
