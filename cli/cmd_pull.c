@@ -174,9 +174,6 @@ static int sync_runs(CliArgs *args)
             status = cli_gerror(g_steal_pointer(&error));
             continue;
         }
-        g_autofree char *lock = run_guild_path(run, "LOCK.remote");
-        if (run_has_attr(run, "exit_status"))
-            remove(lock);
         printf("Synchronized %s with %s\n", run_id(run), remote);
     }
     return status;

@@ -639,6 +639,13 @@ static void leave_known(GPtrArray *files, const char *dir, gboolean only_guild)
     }
 }
 
+static void leave_out(GPtrArray *files, const char *path)
+{
+    for (guint i = files->len; i-- > 0;)
+        if (!strcmp(((FileEntry *)files->pdata[i])->path, path))
+            g_ptr_array_remove_index(files, i);
+}
+
 static gboolean fetch(RemoteClient *c, GPtrArray *files, GError **error)
 {
     Fetched f = {0};
@@ -655,6 +662,23 @@ static gboolean fetch(RemoteClient *c, GPtrArray *files, GError **error)
     if (f.error)
         g_propagate_error(error, f.error);
     return !f.error;
+}
+
+/* What says who executes a run means that machine's workers, not ours: here a run that is not over
+ * there yet is marked with the remote's name, for `guild sync`. */
+static void note_state(const RemoteClient *c, const char *dir, const char *status)
+{
+    static const char *const waiting[] = {"pending", "staged", NULL};
+    g_autoptr(Run) run = run_new(dir, NULL);
+    g_autofree char *remote = run_guild_path(run, "LOCK.remote");
+    if (g_strv_contains(waiting, status))
+        return; /* as it was here */
+    run_clear_marker(run, "PENDING");
+    run_clear_marker(run, "STAGED");
+    if (!strcmp(status, "running"))
+        fs_write(remote, c->name, -1, NULL);
+    else
+        fs_remove(remote, NULL);
 }
 
 gboolean remote_pull(
@@ -676,6 +700,8 @@ gboolean remote_pull(
     g_autofree char *dir = g_build_filename(runs_dir, id, NULL);
     g_autoptr(GPtrArray) files = g_steal_pointer(&c->files);
     leave_known(files, dir, only_guild);
+    leave_out(files, ".guild/LOCK");
+    leave_out(files, ".guild/LOCK.remote");
     /* Without it no directory is a run: one that could not be brought whole is not shown. */
     filelist_put_last(files, ".guild/opref");
     if (!fetch(c, files, error))
@@ -683,5 +709,7 @@ gboolean remote_pull(
     gboolean ok = fs_mkdirs(dir, error) && filelist_build_taking(dir, files, blobs_open_fd,
                                                    blobs_take, c->blobs, NULL, error);
     transfer_release(c->xfer, files);
+    if (ok)
+        note_state(c, dir, value_map_string(result, "status", ""));
     return ok;
 }

@@ -127,6 +127,7 @@ static gboolean on_tick(gpointer data)
     gint64 now = clock_monotonic_us();
     server_drop_revoked(c);
     members_tick(c, now);
+    jobs_drop_deleted(c);
     watch_tick(c);
     alloc_tick(c->alloc, now);
     if (c->ready_us && now >= c->ready_us) {

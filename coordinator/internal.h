@@ -277,6 +277,7 @@ void job_close_output(Job *j); /* twice does no harm */
 void job_free(gpointer job);
 Job *job_for_run(Coordinator *c, const char *run_id);
 gboolean jobs_restore(Coordinator *c, GError **error);
+void jobs_drop_deleted(Coordinator *c); /* whose run directory is gone */
 
 /* submit.c */
 void submit_begin(Peer *p, MsgSubmit *m);

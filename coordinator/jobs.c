@@ -196,6 +196,44 @@ Job *job_for_run(Coordinator *c, const char *id)
     return g_hash_table_lookup(c->runs, id);
 }
 
+/* ---- deleted runs ---- */
+
+/* Its worker may end it at once: there is no place for its result any more. */
+static void drop_task(Task *t)
+{
+    MsgStop m = {.task = t->id, .lease = t->lease, .drop = TRUE};
+    log_info("run %s was deleted: it is ended", t->run_id);
+    if (t->member && t->member->peer)
+        peer_send(t->member->peer, MSG_STOP, &m);
+    task_end(t, TASK_NOT_RUN, NULL);
+}
+
+static gboolean is_deleted(Run *run)
+{
+    return !fs_is_dir(run_dir(run));
+}
+
+void jobs_drop_deleted(Coordinator *c)
+{
+    g_autoptr(GList) members = g_hash_table_get_values(c->members);
+    for (GList *m = members; m; m = m->next) {
+        g_autoptr(GList) tasks = g_hash_table_get_keys(((Member *)m->data)->tasks);
+        for (GList *t = tasks; t; t = t->next) {
+            g_autoptr(Run) run = task_run(t->data);
+            if (is_deleted(run))
+                drop_task(t->data);
+        }
+    }
+    g_autoptr(GList) jobs = g_hash_table_get_values(c->jobs);
+    for (GList *l = jobs; l; l = l->next) {
+        Job *j = l->data;
+        if (j->stopping || j->ended || !is_deleted(j->run))
+            continue;
+        log_info("%s was deleted: it is stopped", run_id(j->run));
+        coordinator_stop_job(c, j, STOP_GRACE_US, FALSE);
+    }
+}
+
 /* ---- after a restart ---- */
 
 /* A task as the queue's file has it. One that a worker had waits for that worker; see
@@ -246,6 +284,10 @@ static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
 {
     g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), q->run, NULL);
     g_autoptr(Run) run = run_new(dir, q->run);
+    if (is_deleted(run)) {
+        queue_delete_job(c->queue, q->id);
+        return TRUE;
+    }
     g_autoptr(GPtrArray) tasks = queue_load_tasks(c->queue, q->id, error);
     if (!tasks)
         return FALSE;
