@@ -311,8 +311,8 @@ static gboolean look_at_scalars(Run *run, gpointer data)
 /* The parts of a run whose scalars are about to be asked for. */
 static RunParts *scalars_of(RunIndex *index, Run *run)
 {
-    g_autoptr(GPtrArray) expected = g_steal_pointer(&index->expected);
-    if (expected) {
+    if (index->expected) { /* never while several threads ask */
+        g_autoptr(GPtrArray) expected = g_steal_pointer(&index->expected);
         run_index_load(index, expected);
         g_ptr_array_unref(run_index_filter(expected, look_at_scalars, index));
     }

@@ -26,7 +26,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RunIndex, run_index_close)
 void run_index_load(RunIndex *index, GPtrArray *runs);
 
 /* The runs that pass a test, in their order. It is called by several threads, for each run by one
- * of them: asking is what takes time. */
+ * of them: asking is what takes time. The test may ask for scalars and attributes of runs that were
+ * loaded, but not after run_index_expect_scalars(). */
 typedef gboolean (*RunIndexTest)(Run *run, gpointer data);
 GPtrArray *run_index_filter(GPtrArray *runs, RunIndexTest test, gpointer data);
 
