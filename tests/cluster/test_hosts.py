@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Machines with a network between them that is cut and slow: coordinator, workers and client each in
 a network namespace with a home of its own."""
+import contextlib
+import glob
 import json
 import os
 import unittest
@@ -17,6 +19,15 @@ echo done
 def runs_of(machine, *args):
     """list of dict: `guild runs --json` on the remote of a client."""
     return json.loads(machine.guild("runs", "--remote", "lab", "--json", *args).stdout)
+
+
+def children_of(process):
+    """list of str: the pids of its children, whichever of its threads started them."""
+    found = []
+    for path in glob.glob(f"/proc/{process.pid}/task/*/children"):
+        with contextlib.suppress(OSError), open(path) as f:
+            found += f.read().split()
+    return found
 
 
 @unittest.skipUnless(hosts.can_make_namespaces(), "needs root and network namespaces")
@@ -36,6 +47,7 @@ class Hosts(unittest.TestCase):
         self.client.write(
             "guild.yml",
             f"sleeper:\n  exec: sh sleeper.sh {self.gate}\n"
+            f"step:\n  exec: sh sleeper.sh {self.gate}.${{n}}\n  flags:\n    n: 1\n"
             "echo:\n  exec: echo hello ${n}\n  flags:\n    n: 1\n"
             "big:\n  exec: sh -c 'head -c 3000000 /dev/urandom > data.bin; sha256sum data.bin > sum'\n")
 
@@ -44,8 +56,8 @@ class Hosts(unittest.TestCase):
         if any(test is self for test, _ in outcome.failures + outcome.errors):
             print(self.cluster.logs())
 
-    def open_gate(self):
-        with open(self.gate, "w"):
+    def open_gate(self, number=None):
+        with open(self.gate if number is None else f"{self.gate}.{number}", "w"):
             pass
 
     def submit(self, *args):
@@ -78,14 +90,10 @@ class Hosts(unittest.TestCase):
         self.wait_for_output(run, "begin")
         machine = self.cluster.worker_machine("w1")
         self.cluster.network.cut(machine)
+        self.assertTrue(children_of(self.cluster.worker("w1")))
         self.open_gate()
-        pids = self.cluster.worker("w1").pid
-
-        def trial_ended():
-            with open(f"/proc/{pids}/task/{pids}/children") as f:
-                return not f.read().split()
-
-        hosts.wait_for(trial_ended, "the trial ends while cut off", 20)
+        worker = self.cluster.worker("w1")
+        hosts.wait_for(lambda: not children_of(worker), "the trial ends while cut off", 20)
         self.assertEqual(self.status(run), "running")
         self.cluster.network.join(machine)
         self.wait_for_status(run, "completed", 40)
@@ -112,12 +120,7 @@ class Hosts(unittest.TestCase):
             self.assertEqual(f.read().count("begin"), 1)
 
     def children(self, name):
-        pid = self.cluster.worker(name).pid
-        try:
-            with open(f"/proc/{pid}/task/{pid}/children") as f:
-                return f.read().split()
-        except FileNotFoundError:
-            return []
+        return children_of(self.cluster.worker(name))
 
     def test_files_cross_a_slow_link_whole(self):
         self.start()
@@ -127,6 +130,36 @@ class Hosts(unittest.TestCase):
         self.client.guild("pull", "lab", "-y")
         folder = os.path.join(self.client.home, "runs", run)
         self.assertEqual(os.path.getsize(os.path.join(folder, "data.bin")), 3000000)
+
+    def test_a_worker_in_place_that_is_cut_off_ends_its_trials_and_another_runs_them(self):
+        """With the trial that it begins while it is cut off, of which nobody hears."""
+        self.start("--lease", "4", workers=())
+        head = self.cluster.head
+        near = self.cluster.network.machine("near")
+        self.cluster.machines.append(near)
+        near.home = head.home  # as over a shared file system
+        near_worker = near.start("worker", "--slots", "1")
+        first, second = (self.submit("step", f"n={n}") for n in (1, 2))
+        self.wait_for_output(first, "begin")
+        hosts.wait_for(lambda: "waits_for: room on" in self.client.guild(
+            "runs", "info", second, "--remote", "lab").stdout, "the worker has the second one too")
+        self.cluster.network.cut(near)
+        self.open_gate(1)
+        self.wait_for_output(second, "begin")
+        self.assertTrue(children_of(near_worker))
+        hosts.wait_for(lambda: not children_of(near_worker), "it ends what it can't renew", 20)
+        self.assertTrue(near_worker.running(), near_worker.log())
+        self.assertIn("its lease could not be renewed", near_worker.log())
+        head.start("worker", "--slots", "1")
+        self.open_gate(2)
+        for run in (first, second):
+            self.wait_for_status(run, "completed")
+            output = self.client.guild("cat", "--output", run, "--remote", "lab").stdout
+            self.assertEqual(output.count("begin"), 1)
+            self.assertTrue(output.endswith("done\n"), output)
+        self.cluster.network.join(near)
+        third = self.submit("step", "n=2")
+        self.wait_for_status(third, "completed")
 
     def test_the_coordinator_restarts_and_takes_running_trials_back(self):
         self.start()

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import time
 import unittest
+from unittest import mock
 
 import hosts
 
@@ -129,6 +130,64 @@ class Work(unittest.TestCase):
         hosts.wait_for(lambda: self.running() == 1, "one trial runs", 15)
         time.sleep(0.3)
         self.assertEqual(self.running(), 1)
+
+    def test_gpus_that_nvidia_smi_lists_are_given_out_one_by_one_and_in_parts(self):
+        machine = self.cluster.machine("gpus")
+        machine.write("bin/nvidia-smi", "#!/bin/sh\n[ \"$1\" = --query-gpu=index ] && printf '0\\n3\\n'\n",
+                      0o755)
+        key = self.cluster.authorize("worker", machine)
+        with mock.patch.dict(os.environ, PATH=f"{machine.project}/bin:{os.environ['PATH']}"):
+            machine.start("worker", f"tcp://127.0.0.1:{self.cluster.port}", "--key", key, "--slots", "8")
+        hosts.wait_for(lambda: "gpus=2" in self.client.guild("workers", "--remote", "lab").stdout,
+                       "it has two")
+        gate = os.path.join(self.cluster.root, "gate")
+        self.client.write("gpu.sh", f"echo \"has $CUDA_VISIBLE_DEVICES\"; until [ -e {gate} ]; do sleep 0.05; "
+                                    "done\n")
+        self.client.write("guild.yml", "gpu: {exec: sh gpu.sh, flags: {x: 1}}\n")
+
+        def devices(request, count):
+            batch = self.submit("gpu", "x=[1,2,3,4,5]", "--request", request)
+            hosts.wait_for(lambda: self.running() == count, f"{count} trials run with {request}", 15)
+            self.assertEqual(self.left(batch), 5 - count)
+            with open(gate, "w"):
+                pass
+            self.assertEqual(self.ended(batch), "0")
+            os.remove(gate)
+            return sorted(line for line in self.output(batch).splitlines() if line.startswith("has "))
+
+        self.assertEqual(set(devices("gpus=1", 2)), {"has 0", "has 3"})
+        self.assertEqual(devices("gpus=2", 1), ["has 0,3"] * 5)
+        halves = devices("gpus=0.5", 4)
+        self.assertEqual(set(halves), {"has 0", "has 3"})
+
+    def left(self, run):
+        jobs = json.loads(self.client.guild("queue", "--remote", "lab", "--json").stdout)
+        return next(job["left"] for job in jobs if job["run"] == run)
+
+    def test_a_run_that_removes_its_own_directory_ends_in_error_once(self):
+        self.client.write("guild.yml", "gone: {exec: \"sh -c 'rm -rf $PWD'\"}\n")
+        self.cluster.start_worker("w1", slots=1)
+        run = self.submit("gone")
+        hosts.wait_for(lambda: self.attr(run, "error"), "it ends", 15)
+        self.assertEqual(self.attr(run, "error"), "its run directory was removed while it ran")
+        self.assertEqual(self.attr(run, "attempts"), "1")
+
+    def test_labels_choose_the_worker(self):
+        self.client.write("guild.yml", "op: {exec: 'true', request: {labels: [big]}}\n")
+        self.cluster.start_worker("w1", slots=1)
+        run = self.submit("op")
+        self.assertIn("no worker has that", self.client.guild("queue", "--remote", "lab").stdout)
+        self.cluster.start_worker("w2", "--label", "big", slots=1)
+        self.assertEqual(self.ended(run), "0")
+        self.assertIn("w2 ", "".join(l for l in self.client.guild(
+            "workers", "--remote", "lab").stdout.splitlines() if "w2" in l))
+
+    def test_a_worker_takes_nothing_that_outlasts_it(self):
+        self.cluster.start_worker("w1", "--time", "10", slots=1)
+        long, short = (self.submit("quick", "--request", f"time={t}") for t in ("1h", "5m"))
+        self.assertEqual(self.ended(short), "0")
+        self.assertIn("waits for", self.client.guild("queue", "--remote", "lab").stdout)
+        self.assertIsNone(self.attr(long, "exit_status"))
 
     def test_runs_that_a_run_makes_come_home(self):
         self.cluster.start_worker("w1", slots=1)
