@@ -166,7 +166,9 @@ static int watch(RemoteClient *c, CliArgs *args)
         return cli_gerror(error);
     if (status != -SIGINT)
         fprintf(stderr, "Run %s stopped with a status of '%s'\n", ids[0],
-                remote_end_status(c) ? remote_end_status(c) : status ? "error" : "completed");
+                remote_end_status(c) ? remote_end_status(c)
+                : status             ? "error"
+                                     : "completed");
     return 0;
 }
 

@@ -4,6 +4,6 @@
 
 #include "engine/run/run.h"
 
-/* In words ("gpus=2: no worker has that (...)"), newly allocated; NULL if the run waits for nothing,
- * or no coordinator serves the home. */
+/* In words ("gpus=2: no worker has that (...)"), newly allocated; NULL if the run waits for
+ * nothing, or no coordinator serves the home. */
 char *run_waits_for(Run *run);

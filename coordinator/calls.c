@@ -211,8 +211,8 @@ static void call_drain(Peer *p, guint64 id, const Value *args)
         reply(p, id, NULL, "no worker has that name");
 }
 
-/* The files of a run, for `pull`: the list follows as FILES under the call's id. They are offered until the
- * client asks for another run's: however many it asks for, one list is kept. */
+/* The files of a run, for `pull`: the list follows as FILES under the call's id. They are offered
+ * until the client asks for another run's: however many it asks for, one list is kept. */
 static void call_files(Peer *p, guint64 id, const Value *args)
 {
     g_autoptr(GError) error = NULL;

@@ -273,14 +273,16 @@ static void on_leased(const GError *error, gpointer data)
         hand_out(t);
 }
 
-/* The decision is made; from here on the task belongs to the worker. It hears of it when the lease is on
- * disk: started again after a crash, we know of every task that a worker may have begun. */
+/* The decision is made; from here on the task belongs to the worker. It hears of it when the lease
+ * is on disk: started again after a crash, we know of every task that a worker may have begun. */
 static void give(Coordinator *c, Task *t, Member *m)
 {
     t->member = m;
     t->stage = TS_GIVEN;
     t->lease = queue_next_id(c->queue);
     t->attempt++;
+    if (!g_hash_table_size(m->tasks))
+        m->worked_us = clock_monotonic_us();
     g_hash_table_add(m->tasks, t);
     task_store(t, TASK_LEASED);
     Leased *l = g_new0(Leased, 1);

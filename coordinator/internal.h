@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the coordinator share. The parts:
  *   coordinator.c  the whole: what is opened in which order, how it ends
- *   server.c       the socket: messages in, messages out, peers and their roles; zap.c lets peers in
- *   members.c      workers: who is there, leases, loss and return
- *   dispatch.c     decisions of the scheduler carried out; tasks started, stopped, lost
- *   attempt.c      a run directory before and between attempts at it
- *   results.c      what workers report, and results into run directories
+ *   server.c       the socket: messages in, messages out, peers and their roles; zap.c lets peers
+ * in members.c      workers: who is there, leases, loss and return dispatch.c     decisions of the
+ * scheduler carried out; tasks started, stopped, lost attempt.c      a run directory before and
+ * between attempts at it results.c      what workers report, and results into run directories
  *   batch.c        jobs: asking for trials (feed.c), staging, telling, ending
  *   jobs.c         how jobs begin, and begin again after a restart
  *   submit.c       run directories that clients send
@@ -65,8 +64,8 @@ struct Coordinator {
     GHashTable *tasks;    /* id → Task */
     GHashTable *runs;     /* run id → Job or Task's job, for questions */
 
-    GSource *wake;   /* a look at the scheduler is due */
-    GSource *tick;   /* leases */
+    GSource *wake; /* a look at the scheduler is due */
+    GSource *tick; /* leases */
     gint64 ticked_us;
     gint64 ready_us; /* after a start: until then tasks wait for workers that still run them */
     GSource *hold;   /* the home can't be written: nothing is given out until this fires */
@@ -94,9 +93,9 @@ struct Peer {
     gboolean welcomed, closing;
     Member *member; /* if it is a worker */
     Transfer *xfer;
-    TransferOffer shown;     /* files of the run that it asked for last; 0: none */
-    GHashTable *submissions; /* id → Submission */
-    GHashTable *watches;     /* run id → Watch */
+    TransferOffer shown;         /* files of the run that it asked for last; 0: none */
+    GHashTable *submissions;     /* id → Submission */
+    GHashTable *watches;         /* run id → Watch */
     guint64 out_sent, out_acked; /* bytes of output that it watches */
 };
 
@@ -116,6 +115,7 @@ struct Member {
     gint64 ends_us;
     gint64 since_us;   /* wall clock */
     gint64 renewed_us; /* monotonic: last sign of life */
+    gint64 worked_us;  /* of work: anything but a PING, and what it was given */
     gint64 lost_at_us; /* monotonic: when its tasks are given away if it does not come back */
     int load_permille;
     gint64 mem_free_bytes;
@@ -203,7 +203,7 @@ void server_drop_revoked(Coordinator *c); /* who may not speak any more is told 
 /* Nothing is sent to a revoked key: FALSE, as for a peer that is gone. */
 gboolean peer_send(Peer *p, MsgKind kind, const void *msg);
 gboolean peer_transfer_send(GBytes *message, gpointer peer); /* a TransferSend */
-void peer_drop(Peer *p); /* forget it; its member stays */
+void peer_drop(Peer *p);                                     /* forget it; its member stays */
 
 /* members.c */
 void member_hello(Peer *p, const MsgHello *m);
@@ -293,8 +293,8 @@ void call_handle(Peer *p, const MsgCall *m);
 void watch_begin(Peer *p, const MsgWatch *m);
 void watch_free(gpointer w);
 void watch_tick(Coordinator *c);
-void watch_received(Peer *p, guint64 bytes);                 /* of all output sent to it */
-void watch_restarted(Coordinator *c, const char *run_id);    /* its output begins anew */
+void watch_received(Peer *p, guint64 bytes);              /* of all output sent to it */
+void watch_restarted(Coordinator *c, const char *run_id); /* its output begins anew */
 void watch_end(Coordinator *c, const char *run_id, int exit_status);
 /* `in_file`: how much at the end of the run's output file says the same. Takes `data`. */
 void watch_event(Coordinator *c, const char *run_id, const char *what, gsize in_file, Value *data);

@@ -16,6 +16,8 @@
 #define RECONNECT_US (5 * G_USEC_PER_SEC)
 #define MAX_PAUSE_US (60 * G_USEC_PER_SEC)
 #define PAUSE_TICK_MS 100
+/* How long a worker that renews its leases may begin nothing. */
+#define IDLING_LEASES 2
 
 void member_free(gpointer member)
 {
@@ -145,7 +147,7 @@ void member_hello(Peer *p, const MsgHello *h)
         m = member_new(c, h, &r);
     m->peer = p;
     m->lost_at_us = 0;
-    m->renewed_us = clock_monotonic_us();
+    m->renewed_us = m->worked_us = clock_monotonic_us();
     p->member = m;
     p->welcomed = TRUE;
     sched_worker_pause(c->sched, m->handle, FALSE);
@@ -298,9 +300,37 @@ static void forgive_own_absence(Coordinator *c, gint64 now_us)
     g_hash_table_iter_init(&it, c->members);
     while (g_hash_table_iter_next(&it, NULL, &m)) {
         ((Member *)m)->renewed_us += away_us;
+        ((Member *)m)->worked_us += away_us;
         if (((Member *)m)->lost_at_us)
             ((Member *)m)->lost_at_us += away_us;
     }
+}
+
+/* It answers, has room, was given something, and does nothing about it. */
+static gboolean is_idling(const Member *m, gint64 now_us)
+{
+    GHashTableIter it;
+    gpointer t;
+    if (!m->peer || now_us - m->worked_us < IDLING_LEASES * m->c->lease_us)
+        return FALSE;
+    g_hash_table_iter_init(&it, m->tasks);
+    while (g_hash_table_iter_next(&it, &t, NULL))
+        if (((Task *)t)->stage != TS_GIVEN)
+            return FALSE;
+    return g_hash_table_size(m->tasks) > 0;
+}
+
+static void take_away(Member *m)
+{
+    log_warning("worker %s begins nothing of what it was given: others get it", m->name);
+    g_autoptr(GList) tasks = g_hash_table_get_keys(m->tasks);
+    for (GList *l = tasks; l; l = l->next) {
+        Task *t = l->data;
+        MsgStop drop = {.task = t->id, .lease = t->lease, .drop = TRUE};
+        peer_send(m->peer, MSG_STOP, &drop);
+        task_unheard_of(t);
+    }
+    member_missed(m);
 }
 
 void members_tick(Coordinator *c, gint64 now_us)
@@ -311,6 +341,8 @@ void members_tick(Coordinator *c, gint64 now_us)
         Member *m = l->data;
         if (m->paused_until_us && now_us >= m->paused_until_us)
             unpause(m);
+        if (is_idling(m, now_us))
+            take_away(m);
         if (m->lost_at_us ? (now_us >= m->lost_at_us || process_gone(m))
                           : now_us - m->renewed_us > c->lease_us) {
             Peer *p = m->peer;

@@ -296,8 +296,11 @@ static void handle(Coordinator *c, GBytes *id, const ZMessage *z, KeyRole role, 
     }
     p->role = role;
     p->seen_us = clock_monotonic_us();
-    if (p->member)
+    if (p->member) {
         p->member->renewed_us = p->seen_us;
+        if (kind != MSG_PING)
+            p->member->worked_us = p->seen_us;
+    }
     if (!handlers[kind].handle || !(handlers[kind].roles & role) ||
             (handlers[kind].needs_member && !p->member)) {
         g_autofree char *why = g_strdup_printf(

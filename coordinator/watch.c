@@ -152,7 +152,8 @@ void watch_begin(Peer *p, const MsgWatch *m)
 }
 
 /* fn(watch) for each of this run (NULL: of all), of whoever. */
-static void each_watch(Coordinator *c, const char *run, void (*fn)(Watch *, gpointer), gpointer data)
+static void each_watch(
+        Coordinator *c, const char *run, void (*fn)(Watch *, gpointer), gpointer data)
 {
     GHashTableIter peers, watches;
     gpointer peer, w;

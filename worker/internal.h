@@ -87,7 +87,7 @@ typedef struct WTask {
     Resolve *resolve; /* while dependencies are brought in */
     gboolean resolved;
     Gather *gather;
-    gint gather_off; /* atomic: nobody wants to know any more */
+    gint gather_off;     /* atomic: nobody wants to know any more */
     GPtrArray *changes;  /* the report's list */
     GPtrArray *children; /* runs that it made: see children.h */
     TransferOffer offer;
@@ -109,7 +109,8 @@ gboolean link_send(Link *l, MsgKind kind, const void *msg);
 gboolean link_transfer_send(GBytes *message, gpointer link); /* a TransferSend */
 Transfer *link_transfer(Link *l);
 gint64 link_lease_us(Link *l);
-gint64 link_unrenewed_us(Link *l); /* age of our leases: since the last PING that was answered was sent */
+gint64 link_unrenewed_us(
+        Link *l); /* age of our leases: since the last PING that was answered was sent */
 void link_tick(Link *l, gint64 now_us);
 
 /* task.c */

@@ -28,12 +28,12 @@ struct Link {
     gboolean reached; /* somebody accepted a connection */
     char *instance;
     gint64 lease_us;
-    gint64 heard_us; /* monotonic: last message, or when we began */
-    gint64 said_us;  /* last PING or HELLO */
-    gint64 ping_us;  /* the last PING */
+    gint64 heard_us;   /* monotonic: last message, or when we began */
+    gint64 said_us;    /* last PING or HELLO */
+    gint64 ping_us;    /* the last PING */
     gint64 renewed_us; /* when that was said which was answered last: leases count from there */
-    gint64 pause_us; /* between tries; grows */
-    char *refusal;   /* why a handshake did not succeed */
+    gint64 pause_us;   /* between tries; grows */
+    char *refusal;     /* why a handshake did not succeed */
     guint64 seq;
 };
 

@@ -296,8 +296,11 @@ static gboolean start_process(WTask *t, GError **error)
     if (!run)
         return FALSE;
     op->deps_done = t->resolved;
-    if (!t->resolved && resolve_takes_long(op))
+    if (!t->resolved && resolve_takes_long(op)) {
+        if (!t->in_place)
+            say_started(t); /* it is at work, however long that takes */
         return resolve_start(t, on_resolved, error);
+    }
     if (!op_prepare_start(op, t->run, FALSE, error))
         return FALSE;
     g_auto(GStrv) env = confine_env(&t->request, t->asks_cpus, &t->taken, t->w->gpus);

@@ -107,8 +107,7 @@ void worker_look(Worker *w)
  * has ended. A result waits to be told: it changes nothing any more. */
 static void enforce_lease(Worker *w)
 {
-    if (!w->in_place || w->inproc ||
-            link_unrenewed_us(w->link) < link_lease_us(w->link) / 10 * 9)
+    if (!w->in_place || w->inproc || link_unrenewed_us(w->link) < link_lease_us(w->link) / 10 * 9)
         return;
     for (guint i = w->tasks->len; i-- > 0;) {
         WTask *t = w->tasks->pdata[i];

@@ -21,7 +21,8 @@
 #define ATTRS ".guild/attrs/"
 
 /* The reference leaves the rows of all batch files (attribute trials of the proto) in every trial,
- * where nothing reads them. From this size on we don't: 10,000 rows in 10,000 runs are gigabytes. */
+ * where nothing reads them. From this size on we don't: 10,000 rows in 10,000 runs are gigabytes.
+ */
 #define KEEP_TRIALS_ATTR (64 * 1024)
 
 typedef struct {
@@ -273,8 +274,8 @@ static gboolean put_link(const Trial *trial, const char *id, GError **error)
     return fs_symlink(target, path, error);
 }
 
-/* The marker comes first and opref last (the link from the batch came before them): at no time is there a run that seems to be something
- * else than pending. */
+/* The marker comes first and opref last (the link from the batch came before them): at no time is
+ * there a run that seems to be something else than pending. */
 static gboolean put_trial(const Trial *trial, const char *id, const Value *flags, GError **error)
 {
     const TrialStager *stager = trial->stager;

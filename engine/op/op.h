@@ -87,9 +87,10 @@ typedef struct Op {
     gint64 random_seed, max_trials;       /* max_trials 0: none */
     char *objective;
 
-    GPtrArray *deps;  /* Dep* */
-    gboolean deps_done; /* op_resolve() was called for the run already, perhaps in another process */
-    Value *run_attrs; /* map: what op_init_run() writes, in order */
+    GPtrArray *deps; /* Dep* */
+    gboolean
+            deps_done; /* op_resolve() was called for the run already, perhaps in another process */
+    Value *run_attrs;  /* map: what op_init_run() writes, in order */
 } Op;
 
 /* NULL and an error of FLAGS_ERROR, OPCMD_ERROR, OP_ERROR or another room's. */

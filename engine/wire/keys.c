@@ -30,7 +30,8 @@ struct KeyRing {
     GPtrArray *entries; /* Entry, as the file said when `seen` was taken */
     GHashTable *by_key; /* public key → Entry */
     struct stat seen;
-    gboolean readable;    gint64 looked_us; /* keyring_allows(): monotonic */
+    gboolean readable;
+    gint64 looked_us; /* keyring_allows(): monotonic */
 };
 
 GQuark keys_error_quark(void)

@@ -126,10 +126,15 @@ class Work(unittest.TestCase):
 
     def test_named_resources_limit_what_runs_at_once(self):
         self.cluster.start_worker("w1", "--have", "license=1", slots=4)
-        self.submit("short", "x=[1,1.1,1.2]", "--request", "license=1")
-        hosts.wait_for(lambda: self.running() == 1, "one trial runs", 15)
-        time.sleep(0.3)
-        self.assertEqual(self.running(), 1)
+        batch = self.submit("short", "x=[0.5,0.6,0.7]", "--request", "license=1")
+        seen = []
+
+        def over():
+            seen.append(self.running())
+            return self.attr(batch, "exit_status")
+
+        self.assertEqual(hosts.wait_for(over, "the batch ends", 30), "0")
+        self.assertEqual(set(seen) - {0}, {1})
 
     def test_gpus_that_nvidia_smi_lists_are_given_out_one_by_one_and_in_parts(self):
         machine = self.cluster.machine("gpus")
@@ -216,11 +221,12 @@ class Work(unittest.TestCase):
                        "the run's place is removed", 10)
 
     def test_a_revoked_worker_delivers_nothing(self):
-        self.cluster.start_worker("w1", slots=1)
+        worker = self.cluster.start_worker("w1", slots=1)
         run = self.submit("short", "x=2")
         self.has_printed(run, "began")
         self.cluster.head.guild("coordinator", "revoke", "w1")
-        time.sleep(3)
+        self.assertNotEqual(worker.wait(10), 0)
+        self.assertIn("its key is not authorized any more", worker.log())
         self.assertIsNone(self.attr(run, "exit_status"))
         self.cluster.start_worker("w2", slots=1)
         self.assertEqual(self.ended(run), "0")
@@ -246,7 +252,7 @@ class Work(unittest.TestCase):
         machine.start("worker", f"tcp://127.0.0.1:{self.cluster.port}", "--key", key, "--slots", "1")
         hosts.wait_for(lambda: "connected" in machine.processes[-1].log(), "it connects", 10)
         run = self.submit("big", "--retries", "20")
-        time.sleep(2)
+        hosts.wait_for(lambda: "No space left" in machine.processes[-1].log(), "its disk is full", 15)
         self.cluster.start_worker("w1", slots=1)
         self.assertEqual(self.ended(run, 30), "0")
 
@@ -271,7 +277,8 @@ class Work(unittest.TestCase):
                     pass
             except OSError:
                 pass
-        time.sleep(4)
+        hosts.wait_for(lambda: "disk is full" in self.cluster.coordinator.log()
+                       or "No space left" in self.cluster.coordinator.log(), "it says so", 20)
         self.assertTrue(self.cluster.coordinator.running(), self.cluster.coordinator.log())
         os.remove(filler)
         self.assertEqual(self.ended(batch, 150), "0", self.cluster.logs())

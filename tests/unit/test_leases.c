@@ -138,6 +138,40 @@ static gboolean recorded_as_ended(const char *home)
     return ended;
 }
 
+/* It renews its leases for ever, and begins nothing. */
+static void test_a_worker_that_never_works_loses_what_it_was_given(void)
+{
+    PeerFixture f;
+    Ended ended;
+    run_fixture_init(&f.base, NULL);
+    CoordinatorOptions o = { .home = f.base.home, .bind = "tcp://127.0.0.1:*", .retries = 3,
+        .lease_us = G_USEC_PER_SEC / 2 };
+    f.c = coordinator_new(&o, NULL, NULL);
+    f.keys = keyring_open(f.base.home, FALSE, NULL);
+    f.zmq = zmq_ctx_new();
+    TestPeer *idler = peer_worker(&f, "w1");
+    g_autoptr(Run) run = add_run(&f, &ended);
+    MsgStart given = await_start(idler);
+    TestPeer *other = peer_worker(&f, "w2");
+    gint64 until_us = clock_monotonic_us() + PEER_WAIT_US;
+    while (!peer_find(other, MSG_START)) {
+        g_assert_cmpint(clock_monotonic_us(), <, until_us);
+        peer_sync(idler); /* both are alive */
+        peer_sync(other);
+        peer_turn();
+    }
+    wire_free(MSG_STOP, peer_await(idler, MSG_STOP));
+    MsgStart again = await_start(other);
+    g_assert_cmpuint(again.task, ==, given.task);
+    say_started(other, &again);
+    g_assert_false(report(idler, given.task, given.lease, 0));
+    g_assert_true(report(other, again.task, again.lease, 0));
+    PEER_WAIT_FOR(ended.times);
+    peer_end(idler);
+    peer_end(other);
+    peer_fixture_clear(&f);
+}
+
 /* In place a task may begin without our hearing of it: when the link was cut first. It was ended
  * with its lease, so there is no exit status and no process, and it is to be run all the same. */
 static void test_a_trial_begun_unheard_of_is_run_again(void)
@@ -454,6 +488,7 @@ int main(int argc, char **argv)
             test_a_coordinator_started_again_takes_back_what_runs);
     g_test_add_func("/leases/mark-without-a-lease",
             test_a_mark_of_a_lease_that_was_never_given_is_not_somebody_elses);
+    g_test_add_func("/leases/never-works", test_a_worker_that_never_works_loses_what_it_was_given);
     g_test_add_func("/leases/begun-unheard-of", test_a_trial_begun_unheard_of_is_run_again);
     g_test_add_func("/leases/another-worker-gets-it", test_what_a_lost_worker_ran_goes_to_another);
     g_test_add_func("/leases/given-up", test_a_task_that_costs_its_worker_is_given_up);
