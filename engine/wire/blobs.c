@@ -89,8 +89,7 @@ gboolean blobs_take(const char *digest, int dirfd, const char *name, gpointer bl
     BlobStore *b = blob_store;
     struct stat st;
     g_autofree char *path = blobs_path(b, digest);
-    if (blobs_shared(b, digest) || stat(path, &st) < 0 ||
-            renameat(AT_FDCWD, path, dirfd, name) < 0)
+    if (blobs_shared(b, digest) || stat(path, &st) < 0 || renameat(AT_FDCWD, path, dirfd, name) < 0)
         return FALSE;
     b->size -= MIN(b->size, (guint64)st.st_size);
     return TRUE;

@@ -21,11 +21,11 @@ int blobs_open_fd(const char *digest, gpointer blob_store, GError **error);
 /* The blob leaves the store and becomes the file `name` in the folder `dirfd`, if nobody else has
  * it pinned and it is on the same file system; also FileListTake. */
 gboolean blobs_take(const char *digest, int dirfd, const char *name, gpointer blob_store);
-/* The blob becomes that file too, without a copy; also FileListTake. Where the file system can share
- * content until it is changed (reflink) the store keeps it; else it has lent it: whoever has the file
- * may change it, so it counts as a blob no more until blobs_recall() has read it again. FALSE, and a
- * copy is needed, if somebody else here or in another process may be about to read it, or asks for
- * it so often that it is better kept. */
+/* The blob becomes that file too, without a copy; also FileListTake. Where file systems can share
+ * content until it is changed (reflink) the store keeps it; else it has lent it: whoever has the
+ * file may change it, so it counts as a blob no more until blobs_recall() has read it again. FALSE,
+ * and a copy is needed, if somebody else here or in another process may be about to read it, or
+ * asks for it so often that it is better kept. */
 gboolean blobs_lend(const char *digest, int dirfd, const char *name, gpointer blob_store);
 /* TRUE if it was lent and is in the store again: it was read, and still is what its digest says. It
  * is copied if the one who has it may still write to it. */

@@ -138,8 +138,8 @@ static int write_content(Build *b, int dirfd, const char *name, const FileEntry 
     return out;
 }
 
-/* The file that is there if it has this content already, as most attributes of a run that comes back
- * have: to read it costs less than to make it. */
+/* The file that is there if it has this content already, as most attributes of a run that comes
+ * back have: to read it costs less than to make it. */
 static int open_same(int dirfd, const char *name, const FileEntry *e)
 {
     char there[FILELIST_INLINE_MAX + 1];
@@ -196,7 +196,8 @@ static gboolean build_entry(Build *b, const FileEntry *e, GError **error)
         leave_folder(b); /* it may be what this entry is about */
     int dirfd = enter_folder(b, e->path);
     if (dirfd < 0)
-        return e->kind == FILE_GONE || filelist_io_error(error, "enter the folder of", root, e->path);
+        return e->kind == FILE_GONE ||
+               filelist_io_error(error, "enter the folder of", root, e->path);
     gboolean ok = TRUE;
     if (e->kind == FILE_GONE) {
         clear_way(dirfd, name);
@@ -209,7 +210,8 @@ static gboolean build_entry(Build *b, const FileEntry *e, GError **error)
             close(fd);
     } else if (e->kind == FILE_LINK) {
         clear_way(dirfd, name);
-        ok = symlinkat(e->target, dirfd, name) == 0 || filelist_io_error(error, "link", root, e->path);
+        ok = symlinkat(e->target, dirfd, name) == 0 ||
+             filelist_io_error(error, "link", root, e->path);
     } else {
         ok = build_file(b, dirfd, name, e, error);
     }

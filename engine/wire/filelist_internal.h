@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two files of file lists share: filelist.c scans and compares, filelist_build.c builds. */
+/* What the two files of file lists share: filelist.c scans and compares, filelist_build.c builds.
+ */
 #pragma once
 
 #include <sys/stat.h>

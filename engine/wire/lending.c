@@ -60,8 +60,8 @@ static gboolean reflink(const char *path, int dirfd, const char *name)
     return ok;
 }
 
-static gboolean move_to_lent(BlobStore *b, const char *path, const char *lent, int dirfd,
-        const char *name)
+static gboolean move_to_lent(
+        BlobStore *b, const char *path, const char *lent, int dirfd, const char *name)
 {
     g_autofree char *dir = g_path_get_dirname(lent);
     if (!fs_mkdirs(dir, NULL) || linkat(AT_FDCWD, path, dirfd, name, 0) < 0)
@@ -149,8 +149,7 @@ gboolean blobs_recall(BlobStore *b, const char *digest, guint64 size)
         if (!free_again)
             g_hash_table_add(b->popular, g_strdup(digest));
         if ((guint64)st.st_size == size)
-            ok = free_again ? take_back(b, fd, lent, digest, size)
-                            : copy_back(b, fd, digest, size);
+            ok = free_again ? take_back(b, fd, lent, digest, size) : copy_back(b, fd, digest, size);
     }
     unlink(lent); /* if it is still there; the run that has it keeps it */
     close(fd);

@@ -11,7 +11,8 @@
 #include "engine/wire/filelist.h"
 #include "engine/wire/wire.h"
 
-/* Sends a packed message to the peer; FALSE if it is gone (what is lost then is asked for again). */
+/* Sends a packed message to the peer; FALSE if it is gone (what is lost then is asked for again).
+ */
 typedef gboolean (*TransferSend)(GBytes *message, gpointer data);
 
 typedef struct Transfer Transfer;

@@ -424,7 +424,8 @@ static void test_what_others_need_is_not_lent(void)
     Loan l;
     loan_init(&l);
     gboolean shares = !loan_lend(&l); /* all may have it then */
-    blobs_recall(l.place.store, l.digest, 6); /* wanted while it is lent: better kept from now on */
+    /* Wanted while it is lent: better kept from now on. */
+    blobs_recall(l.place.store, l.digest, 6);
     g_assert_true(blobs_lend(l.digest, l.run_fd, "popular", l.place.store) == shares);
 
     g_autoptr(BlobStore) again = blobs_open(l.place.dir, 0, NULL); /* another process's */
