@@ -28,7 +28,7 @@ static void encode_map(GString *out, const Value *map)
     value_map_sort(sorted);
     g_string_append_c(out, '{');
     for (gsize i = 0; i < value_map_size(sorted); i++) {
-        g_autoptr(Value) key = value_new_string(value_map_key_at(sorted, i));
+        g_autoptr(Value) key = value_map_key_value(sorted, i);
         g_string_append(out, i ? ", " : "");
         encode(out, key);
         g_string_append(out, ": ");

@@ -13,6 +13,7 @@
 typedef struct {
     char *key;
     Value *item;
+    ValueKind key_kind;
 } MapEntry;
 
 struct Value {
@@ -360,6 +361,44 @@ Value *value_map_at(const Value *map, gsize i)
     return map->u.map.entries[i].item;
 }
 
+ValueKind value_map_key_kind(const Value *map, gsize i)
+{
+    g_assert(value_is_map(map) && i < map->u.map.n);
+    return map->u.map.entries[i].key_kind;
+}
+
+Value *value_map_key_value(const Value *map, gsize i)
+{
+    const MapEntry *e = &map->u.map.entries[i];
+    switch (e->key_kind) {
+    case VALUE_NULL:
+        return value_new_null();
+    case VALUE_BOOL:
+        return value_new_bool(strcmp(e->key, "True") == 0);
+    case VALUE_INT:
+        return value_new_int_text(e->key);
+    case VALUE_FLOAT:
+        return value_new_float(g_ascii_strtod(e->key, NULL));
+    default:
+        return value_new_string(e->key);
+    }
+}
+
+void value_map_set_key_kind(Value *map, const char *key, ValueKind kind)
+{
+    gssize at = map_find(map, key);
+    if (at >= 0)
+        map->u.map.entries[at].key_kind = kind;
+}
+
+/* As value_map_set(), of the kind that the key has in the map that it comes from. */
+static void set_like(Value *map, const MapEntry *from, Value *item)
+{
+    value_map_set(map, from->key, item);
+    if (from->key_kind != VALUE_STRING)
+        value_map_set_key_kind(map, from->key, from->key_kind);
+}
+
 Value *value_map_get(const Value *map, const char *key)
 {
     gssize i = map_find(map, key);
@@ -389,6 +428,7 @@ void value_map_set(Value *map, const char *key, Value *item)
     MapEntry *entry = &map->u.map.entries[map->u.map.n];
     entry->key = g_strdup(key);
     entry->item = item;
+    entry->key_kind = VALUE_STRING;
     if (map->u.map.index)
         g_hash_table_insert(map->u.map.index, entry->key, GSIZE_TO_POINTER(map->u.map.n));
     map->u.map.n++;
@@ -412,7 +452,7 @@ void value_map_update(Value *map, const Value *more)
 {
     gsize n = value_map_size(more);
     for (gsize i = 0; i < n; i++)
-        value_map_set(map, value_map_key_at(more, i), value_ref(value_map_at(more, i)));
+        set_like(map, &more->u.map.entries[i], value_ref(value_map_at(more, i)));
 }
 
 static gint compare_entries(gconstpointer a, gconstpointer b)
@@ -470,7 +510,7 @@ Value *value_copy(const Value *v)
     case VALUE_MAP:
         copy = value_new_map();
         for (gsize i = 0; i < v->u.map.n; i++)
-            value_map_set(copy, v->u.map.entries[i].key, value_copy(v->u.map.entries[i].item));
+            set_like(copy, &v->u.map.entries[i], value_copy(v->u.map.entries[i].item));
         break;
     default: /* scalars don't change */
         return v ? value_ref((Value *)v) : value_new_null();

@@ -95,6 +95,11 @@ void value_list_sort(Value *list, GCompareDataFunc cmp /* gets Value*, Value* */
 /* Maps. `item` is taken over; setting an existing key keeps its place. */
 gsize value_map_size(const Value *map);
 const char *value_map_key_at(const Value *map, gsize i);
+/* Keys are text: of a map read from YAML also those that were numbers, booleans or null, as Python's
+ * str() has them. What they were is kept for writing them again; a new key is a string. */
+ValueKind value_map_key_kind(const Value *map, gsize i);
+Value *value_map_key_value(const Value *map, gsize i); /* new */
+void value_map_set_key_kind(Value *map, const char *key, ValueKind kind);
 Value *value_map_at(const Value *map, gsize i); /* borrowed */
 /* Borrowed; NULL if absent or if map is none. */
 Value *value_map_get(const Value *map, const char *key);

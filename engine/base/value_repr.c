@@ -163,7 +163,10 @@ static void repr_value(GString *out, const Value *v)
         for (gsize i = 0; i < value_map_size(v); i++) {
             if (i)
                 g_string_append(out, ", ");
-            repr_string(out, value_map_key_at(v, i));
+            if (value_map_key_kind(v, i) == VALUE_STRING)
+                repr_string(out, value_map_key_at(v, i));
+            else
+                g_string_append(out, value_map_key_at(v, i));
             g_string_append(out, ": ");
             repr_value(out, value_map_at(v, i));
         }

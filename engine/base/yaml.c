@@ -233,6 +233,8 @@ static gboolean read_entry(Reader *r, Value *map, Value **merged, guint depth, g
     }
     g_autofree char *text = value_str(key);
     value_map_set(map, text, item);
+    if (!value_is_string(key))
+        value_map_set_key_kind(map, text, value_kind(key));
     return TRUE;
 }
 

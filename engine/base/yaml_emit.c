@@ -369,10 +369,22 @@ static gboolean is_simple_key(const char *key)
     return !analyze(key, len).multiline;
 }
 
+static int compare_at(const Value *map, gsize a, gsize b)
+{
+    if (value_map_key_kind(map, a) != VALUE_STRING && value_map_key_kind(map, b) != VALUE_STRING) {
+        g_autoptr(Value) x = value_map_key_value(map, a), y = value_map_key_value(map, b);
+        double d = value_is_number(x) && value_is_number(y)
+                           ? value_get_float(x) - value_get_float(y)
+                           : 0;
+        if (d != 0)
+            return d < 0 ? -1 : 1;
+    }
+    return strcmp(value_map_key_at(map, a), value_map_key_at(map, b));
+}
+
 static int compare_keys(const void *a, const void *b, void *map)
 {
-    return strcmp(
-            value_map_key_at(map, *(const gsize *)a), value_map_key_at(map, *(const gsize *)b));
+    return compare_at(map, *(const gsize *)a, *(const gsize *)b);
 }
 
 /* Positions of the entries in the order of their keys. */
@@ -383,12 +395,24 @@ static gsize *sorted_positions(const Value *map)
     gboolean sorted = TRUE;
     for (gsize i = 0; i < n; i++) {
         order[i] = i;
-        if (i && strcmp(value_map_key_at(map, i - 1), value_map_key_at(map, i)) > 0)
+        if (i && compare_at(map, i - 1, i) > 0)
             sorted = FALSE;
     }
     if (!sorted)
         g_qsort_with_data(order, (gint)n, sizeof *order, compare_keys, (gpointer)map);
     return order;
+}
+
+/* A number or a boolean stays one. */
+static void emit_key(Emitter *e, const Value *map, gsize i, gboolean simple)
+{
+    const char *text = value_map_key_at(map, i);
+    if (value_map_key_kind(map, i) == VALUE_STRING) {
+        emit_string(e, text, strlen(text), FALSE, simple);
+        return;
+    }
+    g_autoptr(Value) key = value_map_key_value(map, i);
+    emit_node(e, key, FALSE);
 }
 
 static void emit_flow_map(Emitter *e, const Value *v)
@@ -408,7 +432,7 @@ static void emit_flow_map(Emitter *e, const Value *v)
         gboolean simple = is_simple_key(key);
         if (!simple)
             write_indicator(e, "?", TRUE);
-        emit_string(e, key, strlen(key), FALSE, simple);
+        emit_key(e, v, order[i], simple);
         if (!simple && e->column > BEST_WIDTH)
             write_indent(e);
         write_indicator(e, ":", !simple);
@@ -445,7 +469,7 @@ static void emit_block_map(Emitter *e, const Value *v)
         gboolean simple = is_simple_key(key);
         if (!simple)
             write_block_indicator(e, "?");
-        emit_string(e, key, strlen(key), FALSE, simple);
+        emit_key(e, v, order[i], simple);
         if (simple) {
             write_indicator(e, ":", FALSE);
         } else {

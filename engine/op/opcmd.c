@@ -308,9 +308,9 @@ static char *encode_env(const Value *val, const Value *cmd_flag)
 
 /* Arguments. */
 
-static gboolean has_arg(GPtrArray *args, const char *arg)
+static gboolean has_arg(GPtrArray *args, guint n, const char *arg)
 {
-    for (guint i = 0; i < args->len; i++)
+    for (guint i = 0; i < n; i++)
         if (strcmp(g_ptr_array_index(args, i), arg) == 0)
             return TRUE;
     return FALSE;
@@ -341,14 +341,15 @@ static void add_split_args(GPtrArray *args, const char *option, const Value *val
     g_ptr_array_add(args, yaml_dump_flow(list));
 }
 
-static void add_flag_args(GPtrArray *args, const char *name, const Value *val, const char *dest,
-        const Value *cmd_flag)
+/* The first n_own of args are the command's own. */
+static void add_flag_args(GPtrArray *args, guint n_own, const char *name, const Value *val,
+        const char *dest, const Value *cmd_flag)
 {
     if (value_truthy(value_map_get(cmd_flag, "arg-skip")))
         return;
     const char *arg_name = value_map_string(cmd_flag, "arg-name", name);
     g_autofree char *option = g_strconcat("--", arg_name, NULL);
-    if (has_arg(args, option)) {
+    if (has_arg(args, n_own, option)) {
         g_autofree char *text = flagval_encode(val);
         log_warning("ignoring flag '%s=%s' because it's shadowed in the operation cmd as %s", name,
                 text, option);
@@ -384,13 +385,15 @@ static void add_all_flag_args(
 {
     g_autoptr(Value) sorted = sorted_map(flag_vals);
     g_autoptr(Value) no_settings = value_new_map();
+    guint n_own = args->len;
     for (gsize i = 0; i < value_map_size(sorted); i++) {
         const char *name = value_map_key_at(sorted, i);
         const Value *cmd_flag = value_map_get(cmd->flags, name);
         if (!cmd_flag && force)
             cmd_flag = no_settings;
         if (cmd_flag)
-            add_flag_args(args, name, value_map_at(sorted, i), cmd->flags_dest, cmd_flag);
+            add_flag_args(
+                    args, n_own, name, value_map_at(sorted, i), cmd->flags_dest, cmd_flag);
     }
 }
 

@@ -127,13 +127,14 @@ static gboolean read_attrs(FlagDef *f, const Value *data, const char *where, GEr
     return TRUE;
 }
 
-/* What no attribute above takes is kept: the reference calls it extra. */
+/* What no attribute above takes is kept: the reference calls it extra, and so the distribution. */
 static Value *extra_attrs(const Value *data)
 {
     static const char *const others[] = {"required", "choices", "allow-other", NULL};
     Value *extra = gf_shallow_copy(data);
     for (gsize i = 0; i < G_N_ELEMENTS(flag_attrs); i++)
-        value_map_remove(extra, flag_attrs[i].name);
+        if (!g_str_equal(flag_attrs[i].name, "distribution"))
+            value_map_remove(extra, flag_attrs[i].name);
     for (int i = 0; others[i]; i++)
         value_map_remove(extra, others[i]);
     return extra;

@@ -158,6 +158,7 @@ static Value *map_each(const Value *map, CoerceFn fn, const char *path, GError *
         if (!v)
             return NULL;
         value_map_set(out, key, v);
+        value_map_set_key_kind(out, key, value_map_key_kind(map, i));
     }
     return g_steal_pointer(&out);
 }

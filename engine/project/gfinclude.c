@@ -232,6 +232,7 @@ static Value *resolve_refs(Value *v, const Value *params)
     if (value_is_map(v)) {
         Value *out = value_new_map();
         value_set_line(out, value_line(v));
+        value_map_update(out, v);
         for (gsize i = 0; i < value_map_size(v); i++)
             value_map_set(out, value_map_key_at(v, i), resolve_refs(value_map_at(v, i), params));
         return out;

@@ -75,6 +75,13 @@ static void globals_get_yaml(void)
     check(op, "{a: '1'}", "x --a '1'");
 }
 
+static void only_the_command_itself_shadows_flags(void)
+{
+    check("{exec: 'x --b 1 ${flag_args}', flags: {a: 1, b: 2}}", "{a: --c, b: 3, c: 4}",
+            "x --b 1 --a --c");
+    check("{exec: 'x ${flag_args}', flags: {a: 1, c: 2}}", "{a: --c, c: 3}", "x --a --c --c 3");
+}
+
 static void encodings_replace_values(void)
 {
     check("{exec: 'x ${flag_args}', flags: {a: {arg-encoding: {true: enabled, false: disabled}}}}",
@@ -130,6 +137,8 @@ int main(int argc, char **argv)
             "/opcmd/flag-arguments-follow-the-definition", flag_arguments_follow_the_definition);
     g_test_add_func("/opcmd/split-arguments-become-several", split_arguments_become_several);
     g_test_add_func("/opcmd/globals-get-yaml", globals_get_yaml);
+    g_test_add_func("/opcmd/only-the-command-itself-shadows-flags",
+            only_the_command_itself_shadows_flags);
     g_test_add_func("/opcmd/encodings-replace-values", encodings_replace_values);
     g_test_add_func("/opcmd/environment-has-encoded-values", environment_has_encoded_values);
     g_test_add_func("/opcmd/environment-has-flags-and-more", environment_has_flags_and_more);

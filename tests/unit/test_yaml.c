@@ -186,6 +186,28 @@ static void test_file(void)
     g_clear_error(&error);
 }
 
+static void keys_stay_what_they_are(void)
+{
+    g_autoptr(GError) error = NULL;
+    const char *text = "{10: a, 2: b, true: c, null: d, 1.5: e, '7': f, x: g}";
+    g_autoptr(Value) read = yaml_parse(text, -1, NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(Value) copied = value_copy(read);
+    g_autoptr(Value) updated = value_new_map();
+    value_map_update(updated, copied);
+    g_assert_cmpstr(value_map_string(updated, "10", NULL), ==, "a");
+    g_assert_cmpstr(value_map_string(updated, "True", NULL), ==, "c");
+    value_map_set_string(updated, "2", "new");
+    g_autofree char *dumped = yaml_dump(updated);
+    g_auto(GStrv) lines = g_strsplit(dumped, "\n", -1);
+    const char *const expected[] = {
+            "1.5: e", "2: new", "10: a", "'7': f", "null: d", "true: c", "x: g"};
+    for (gsize i = 0; i < G_N_ELEMENTS(expected); i++)
+        g_assert_true(g_strv_contains((const char *const *)lines, expected[i]));
+    g_assert_cmpuint(g_strv_length(lines), ==, G_N_ELEMENTS(expected));
+    g_assert_true(strstr(dumped, "\n10: a") > strstr(dumped, "\n2: new"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -200,5 +222,6 @@ int main(int argc, char **argv)
     g_test_add_func("/yaml/alias-copies", test_alias_copies);
     g_test_add_func("/yaml/timestamp", test_timestamp_stays);
     g_test_add_func("/yaml/file", test_file);
+    g_test_add_func("/yaml/keys-stay-what-they-are", keys_stay_what_they_are);
     return g_test_run();
 }

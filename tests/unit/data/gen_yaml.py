@@ -108,9 +108,9 @@ def make_value(rnd, depth=0):
 
 
 def plain(v):
-    """Keys as text, as Value keeps them; dates as text."""
+    """Dates as text."""
     if isinstance(v, dict):
-        return {str(k): plain(x) for k, x in v.items()}
+        return {k if k is None or isinstance(k, (str, int, float)) else str(k): plain(x) for k, x in v.items()}
     if isinstance(v, list):
         return [plain(x) for x in v]
     return v if v is None or isinstance(v, (str, int, float)) else str(v)
