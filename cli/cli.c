@@ -81,6 +81,31 @@ int cli_usage_error(const CliArgs *a, const char *fmt, ...)
     return 2;
 }
 
+static int run_command(const CliCommand *command, const char *path, const char *const *words);
+
+gboolean cli_check_max_args(const CliArgs *a, guint max)
+{
+    guint n = cli_n_positional(a);
+    if (n <= max)
+        return TRUE;
+    g_autofree char *extra = g_strjoinv(" ", (char **)cli_positional(a) + max);
+    cli_usage_error(a, "unexpected extra argument%s '%s'", n - max > 1 ? "s" : "", extra);
+    return FALSE;
+}
+
+/* Options of a group are those of what it does without a command: before one they would be lost. */
+static int run_sub_command(
+        const CliCommand *command, const char *path, const CliArgs *args, const char *const *words)
+{
+    const CliCommand *sub = cli_find_command(command->sub, words[0]);
+    if (!sub)
+        return cli_usage_error(args, "No such command '%s'.", words[0]);
+    if (command->run && cli_has_options(args))
+        return cli_error("options cannot be listed before command ('%s')", words[0]);
+    g_autofree char *sub_path = g_strdup_printf("%s %s", path, words[0]);
+    return run_command(sub, sub_path, words + 1);
+}
+
 /* Runs `command` with words (without its name); path is how the user got there. */
 static int run_command(const CliCommand *command, const char *path, const char *const *words)
 {
@@ -94,10 +119,10 @@ static int run_command(const CliCommand *command, const char *path, const char *
         fputs(text, stdout);
         status = 0;
     } else if (command->sub && words[rest]) {
-        const CliCommand *sub = cli_find_command(command->sub, words[rest]);
-        g_autofree char *sub_path = g_strdup_printf("%s %s", path, words[rest]);
-        status = sub ? run_command(sub, sub_path, words + rest + 1)
-                     : cli_usage_error(args, "No such command '%s'.", words[rest]);
+        status = run_sub_command(command, path, args, words + rest);
+    } else if (!command->hidden && command->args && !*command->args &&
+               !cli_check_max_args(args, 0)) {
+        status = 2;
     } else if (remote_runs_takes(path) && cli_given(args, "remote")) {
         status = remote_runs(args, path, words);
     } else if (command->run) {

@@ -28,6 +28,8 @@ typedef struct CliOption {
     const char *optional_value;
     gboolean hidden;
     const char *at_least;  /* the least that an OPT_INT may be; NULL: any */
+    const char *undoes;    /* key of the flag that this one takes back: of both the last counts */
+    const char *shown;     /* in --help in place of `names`; "": in the row of another option */
 } CliOption;
 #define CLI_OPTIONS_END { 0 }
 
@@ -58,6 +60,8 @@ gint64 cli_int(const CliArgs *a, const char *key, gint64 dflt);
 double cli_float(const CliArgs *a, const char *key, double dflt);
 const char *const *cli_multi(const CliArgs *a, const char *key); /* never NULL; may be empty */
 gboolean cli_given(const CliArgs *a, const char *key);
+/* Given, and not as an empty text, which the reference takes for none. */
+gboolean cli_is_set(const CliArgs *a, const char *key);
 const char *const *cli_positional(const CliArgs *a); /* NULL-terminated */
 guint cli_n_positional(const CliArgs *a);
 const CliCommand *cli_command(const CliArgs *a);
@@ -70,6 +74,9 @@ const char *cli_home(void); /* Guild home, absolute (engine/project/home.h) */
 /* Prints "guild: MESSAGE" on stderr and gives 1, for `return cli_error(...)`. */
 int cli_error(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 int cli_gerror(GError *error /* taken over */);
+/* FALSE with a message (exit status 2) if there are more than `max` arguments. Those of a command
+ * that takes none are refused before it runs. */
+gboolean cli_check_max_args(const CliArgs *a, guint max);
 int cli_usage_error(const CliArgs *a, const char *fmt, ...) G_GNUC_PRINTF(2, 3); /* gives 2 */
 
 /* Parses and runs; the program's main. */

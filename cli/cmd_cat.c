@@ -70,7 +70,7 @@ static int cat(CliArgs *args)
     const char *path_arg = cli_string(args, "path");
     if (path_arg && g_path_is_absolute(path_arg))
         return cli_error(PATH_IS_ABSOLUTE);
-    if (!runs_check_max_args(args, 1))
+    if (!cli_check_max_args(args, 1))
         return 2;
     g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, TRUE))

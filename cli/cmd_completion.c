@@ -125,8 +125,12 @@ static const Shell *wanted_shell(const CliArgs *args, int *status)
     const char *env = g_getenv("SHELL");
     g_autofree char *current = g_path_get_basename(env && *env ? env : "bash");
     const Shell *shell = find_shell(name ? name : current);
-    if (!shell)
-        *status = cli_error("unsupported shell: %s", name ? name : current);
+    if (!shell && name)
+        *status = cli_usage_error(args,
+                "Invalid value for '-s' / '--shell': '%s' is not one of 'bash', 'zsh', 'fish'.",
+                name);
+    else if (!shell)
+        *status = cli_error("unsupported shell: %s", current);
     return shell;
 }
 

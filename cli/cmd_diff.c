@@ -215,7 +215,7 @@ static gboolean check_args(CliArgs *args)
 
 static int diff(CliArgs *args)
 {
-    if (!runs_check_max_args(args, 2))
+    if (!cli_check_max_args(args, 2))
         return 2;
     if (!check_args(args))
         return 1;

@@ -43,8 +43,8 @@ static int no_guildfile(const char *path)
 static int help_run(CliArgs *args)
 {
     GError *error = NULL;
-    if (cli_n_positional(args) > 1)
-        return cli_usage_error(args, "Got unexpected extra argument (%s)", cli_positional(args)[1]);
+    if (!cli_check_max_args(args, 1))
+        return 2;
     const char *given = cli_n_positional(args) ? cli_positional(args)[0] : ".";
     g_autofree char *path = fs_abspath(given, cli_cwd());
     if (!fs_exists(path))

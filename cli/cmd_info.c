@@ -340,7 +340,7 @@ static int info(CliArgs *args)
     g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
-    if (!runs_check_max_args(args, 1))
+    if (!cli_check_max_args(args, 1))
         return 2;
     g_autoptr(Run) run = runs_choice_one(&choice, cli_positional(args)[0]);
     if (!run)

@@ -15,8 +15,8 @@ static const CliOption init_options[] = {
 static int init_run(CliArgs *args)
 {
     g_autoptr(GError) error = NULL;
-    if (cli_n_positional(args) > 1)
-        return cli_usage_error(args, "Got unexpected extra argument (%s)", cli_positional(args)[1]);
+    if (!cli_check_max_args(args, 1))
+        return 2;
     const char *given = cli_n_positional(args) ? cli_positional(args)[0] : ".";
     g_autofree char *dir = fs_abspath(given, cli_cwd());
     g_autofree char *home = g_build_filename(dir, ".guild", NULL);

@@ -26,8 +26,7 @@ static const CliOption ls_options[] = {
         {"full_path", "-f, --full-path", OPT_FLAG, NULL, "Show full paths."},
         {"follow_links", "-L, --follow-links", OPT_FLAG, NULL, "Enter folders that are links."},
         {"no_format", "-n, --no-format", OPT_FLAG, NULL, "Show only the names."},
-        {"human_readable", "-h, --human-readable", OPT_FLAG, NULL, "Accepted; has no effect.",
-                .hidden = TRUE},
+        {"human_readable", "-h, --human-readable", OPT_FLAG, NULL, "Accepted; sizes are always bytes."},
         CLI_OPTIONS_END,
 };
 
@@ -248,7 +247,7 @@ static int ls(CliArgs *args)
     const char *path = cli_string(args, "path");
     if (path && g_path_is_absolute(path))
         return cli_error("PATH must be relative\nTry 'guild ls --help' for more information.");
-    if (!runs_check_max_args(args, 1))
+    if (!cli_check_max_args(args, 1))
         return 2;
     g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, TRUE))

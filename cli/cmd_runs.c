@@ -127,6 +127,7 @@ static const CliOption *const tables[] = {list_options, runs_archive_option, run
 
 static const CliCommand cmd_runs_list = {
         .name = "list",
+        .args = "",
         .summary = "List runs.",
         .help = LIST_HELP,
         .options = tables,

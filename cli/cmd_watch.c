@@ -228,9 +228,8 @@ static int watch(CliArgs *args)
 {
     const char *pid = cli_string(args, "pid");
     const char *run_arg = cli_positional(args)[0];
-    if (cli_n_positional(args) > 1)
-        return cli_usage_error(args, "Got unexpected extra argument (%s)",
-                cli_positional(args)[1]);
+    if (!cli_check_max_args(args, 1))
+        return 2;
     if (pid)
         return has_other_options(args) ? cli_error("--pid may not be used with other options")
                                        : watch_pid_arg(pid);
@@ -256,7 +255,7 @@ static const CliOption *const options[] = { runs_common_filters, runs_remote_opt
 
 const CliCommand cmd_watch = {
         .name = "watch",
-        .args = "[OPTIONS] [RUN]",
+        .args = "[RUN]",
         .summary = "Watch run output.",
         .help = "Shows the output of a run as it comes, until the run ends or Ctrl-C. Without RUN "
                 "it is that of the latest running run.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS

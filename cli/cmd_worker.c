@@ -124,8 +124,8 @@ static int work(CliArgs *args)
     static const WorkerListener listener = {on_ended, on_connected};
     GError *error = NULL;
     log_set_style(cli_flag(args, "json_log") ? LOG_STYLE_JSON : LOG_STYLE_SERVICE);
-    if (cli_n_positional(args) > 1)
-        return cli_usage_error(args, "Got unexpected extra argument (%s)", cli_positional(args)[1]);
+    if (!cli_check_max_args(args, 1))
+        return 2;
     g_autoptr(AccessKey) key = load_key(args, &error);
     g_autoptr(Value) have = key ? have_map(args, &error) : NULL;
     if (!have)

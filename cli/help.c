@@ -88,11 +88,11 @@ static void append_rows(GString *out, const char *title, const GArray *rows)
 
 static gboolean add_option_row(const CliOption *o, gpointer data)
 {
-    if (o->hidden)
+    const char *names = o->shown ? o->shown : o->names;
+    if (o->hidden || !*names)
         return FALSE;
     Row row = {
-            .term = o->metavar ? g_strdup_printf("%s %s", o->names, o->metavar)
-                               : g_strdup(o->names),
+            .term = o->metavar ? g_strdup_printf("%s %s", names, o->metavar) : g_strdup(names),
             .text = g_strdup(o->help),
     };
     g_array_append_val((GArray *) data, row);

@@ -84,6 +84,8 @@ static gboolean takes_value(const CliOption *o)
 
 static void add_given(CliArgs *args, const CliOption *option, const char *value)
 {
+    if (option->undoes)
+        g_hash_table_remove(args->given, option->undoes);
     Given *given = g_hash_table_lookup(args->given, option->key);
     if (!given) {
         given = g_new0(Given, 1);
@@ -276,6 +278,23 @@ gboolean cli_given(const CliArgs *a, const char *key)
 gboolean cli_flag(const CliArgs *a, const char *key)
 {
     return lookup(a, key) != NULL;
+}
+
+gboolean cli_has_options(const CliArgs *args)
+{
+    return g_hash_table_size(args->given) > 0;
+}
+
+static gboolean has_key(const CliOption *o, gpointer key)
+{
+    return strcmp(o->key, key) == 0;
+}
+
+gboolean cli_is_set(const CliArgs *a, const char *key)
+{
+    const CliOption *o = cli_each_option(a->command->options, has_key, (gpointer)key);
+    const char *value = cli_string(a, key);
+    return value && (*value || !o || (o->kind != OPT_STRING && o->kind != OPT_OPTIONAL));
 }
 
 int cli_count(const CliArgs *a, const char *key)

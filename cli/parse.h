@@ -23,4 +23,5 @@ CliArgs *cli_args_parse(const CliCommand *command, const char *path, const char 
         int *rest);
 void cli_args_free(CliArgs *args);
 const char *cli_args_path(const CliArgs *args);
+gboolean cli_has_options(const CliArgs *args); /* any was given, but --help */
 gboolean cli_args_wants_help(const CliArgs *args);

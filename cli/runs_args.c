@@ -30,21 +30,31 @@ const CliOption runs_common_filters[] = {
         CLI_OPTIONS_END,
 };
 
+/* Two switches of one row in --help, as click's `--on / --off`: of both the last counts. */
+#define STATUS_OPTION(letter, word, text)                                                          \
+    {                                                                                              \
+        "status_" word, "-S" letter ", --" word, OPT_FLAG, NULL, text, .undoes = "not_" word,      \
+                .shown = "-S" letter ", --" word " / --not-" word                                  \
+    }
+#define NOT_STATUS_OPTION(word, text)                                                              \
+    {                                                                                              \
+        "not_" word, "--not-" word, OPT_FLAG, NULL, text, .undoes = "status_" word, .shown = ""    \
+    }
+
 const CliOption runs_status_filters[] = {
-        {"status_running", "-Sr, --running", OPT_FLAG, NULL, "Only running runs."},
-        {"status_completed", "-Sc, --completed", OPT_FLAG, NULL, "Only completed runs."},
-        {"status_error", "-Se, --error", OPT_FLAG, NULL, "Only runs that ended with an error."},
-        {"status_terminated", "-St, --terminated", OPT_FLAG, NULL,
-                "Only runs that a user stopped."},
-        {"status_pending", "-Sp, --pending", OPT_FLAG, NULL, "Only pending runs."},
-        {"status_staged", "-Ss, --staged", OPT_FLAG, NULL, "Only staged runs."},
-        {"not_running", "--not-running", OPT_FLAG, NULL, "No running runs."},
-        {"not_completed", "--not-completed", OPT_FLAG, NULL, "No completed runs."},
-        {"not_error", "--not-error", OPT_FLAG, NULL, "No runs that ended with an error."},
-        {"not_terminated", "--not-terminated", OPT_FLAG, NULL, "No runs that a user stopped."},
-        {"not_pending", "--not-pending", OPT_FLAG, NULL, "No pending runs."},
-        {"not_staged", "--not-staged", OPT_FLAG, NULL, "No staged runs."},
-        {"status_chars", "-S", OPT_MULTI, "CHARS", "Status letters of the options above, joined.",
+        STATUS_OPTION("r", "running", "Only running runs."),
+        STATUS_OPTION("c", "completed", "Only completed runs."),
+        STATUS_OPTION("e", "error", "Only runs that ended with an error."),
+        STATUS_OPTION("t", "terminated", "Only runs that a user stopped."),
+        STATUS_OPTION("p", "pending", "Only pending runs."),
+        STATUS_OPTION("s", "staged", "Only staged runs."),
+        NOT_STATUS_OPTION("running", "No running runs."),
+        NOT_STATUS_OPTION("completed", "No completed runs."),
+        NOT_STATUS_OPTION("error", "No runs that ended with an error."),
+        NOT_STATUS_OPTION("terminated", "No runs that a user stopped."),
+        NOT_STATUS_OPTION("pending", "No pending runs."),
+        NOT_STATUS_OPTION("staged", "No staged runs."),
+        {"status_chars", "-S", OPT_STRING, "CHARS", "Status letters of the options above, joined.",
                 .hidden = TRUE},
         CLI_OPTIONS_END,
 };
@@ -107,9 +117,9 @@ static gboolean fill_query(RunsChoice *choice)
         if (cli_flag(args, statuses[i].key))
             q->status[statuses[i].status] = TRUE;
     }
-    for (const char *const *chars = cli_multi(args, "status_chars"); *chars; chars++)
-        if (!apply_status_chars(choice, *chars))
-            return FALSE;
+    const char *chars = cli_string(args, "status_chars");
+    if (chars && !apply_status_chars(choice, chars))
+        return FALSE;
     q->filter = cli_string(args, "filter_expr");
     q->ops = cli_multi(args, "filter_ops");
     q->labels = cli_multi(args, "filter_labels");
@@ -263,7 +273,7 @@ static char *long_name(const char *key)
 gboolean runs_check_incompatible(CliArgs *args, const char *const *pairs)
 {
     for (; *pairs; pairs += 2) {
-        if (!cli_given(args, pairs[0]) || !cli_given(args, pairs[1]))
+        if (!cli_is_set(args, pairs[0]) || !cli_is_set(args, pairs[1]))
             continue;
         g_autofree char *first = long_name(pairs[0]), *second = long_name(pairs[1]);
         cli_error("%s and %s cannot both be specified\nTry '%s --help' for more information.",
@@ -280,21 +290,11 @@ gboolean runs_check_required(CliArgs *args, const char *const *keys)
     for (; *keys; keys++) {
         g_autofree char *name = long_name(*keys);
         g_string_append_printf(names, "%s%s", names->len ? ", " : "", name);
-        given = given || cli_given(args, *keys);
+        given = given || cli_is_set(args, *keys);
     }
     if (!given)
         cli_error("missing one of: %s\nTry `%s --help` for more information.", names->str,
                 cli_args_path(args));
     g_string_free(names, TRUE);
     return given;
-}
-
-gboolean runs_check_max_args(CliArgs *args, guint max)
-{
-    guint n = cli_n_positional(args);
-    if (n <= max)
-        return TRUE;
-    g_autofree char *extra = g_strjoinv(" ", (char **)cli_positional(args) + max);
-    cli_usage_error(args, "unexpected extra argument%s '%s'", n - max > 1 ? "s" : "", extra);
-    return FALSE;
 }

@@ -68,5 +68,3 @@ Run *runs_choice_one(RunsChoice *choice, const char *run_arg);
 gboolean runs_check_incompatible(CliArgs *args, const char *const *pairs);
 /* FALSE with a message unless one of the options was given. */
 gboolean runs_check_required(CliArgs *args, const char *const *keys);
-/* FALSE with a message if there are more than `max` arguments. */
-gboolean runs_check_max_args(CliArgs *args, guint max);

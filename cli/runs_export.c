@@ -11,6 +11,7 @@
 
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/base/utf8_locale.h"
 #include "engine/deps/lazy_archive.h"
 
 /* Copies a tree; with `follow` what links lead to instead of them. */
@@ -180,8 +181,10 @@ static gboolean copy_existing(Zip *zip, const char *path, GError **error)
     while (ok && (r = archive_read_next_header(in, &entry)) == ARCHIVE_OK) {
         char buf[65536];
         la_ssize_t n = 0;
-        g_hash_table_add(zip->names, g_strdup(archive_entry_pathname(entry)));
-        ok = archive_write_header(zip->out, entry) == ARCHIVE_OK;
+        const char *name = archive_entry_pathname(entry);
+        if (name)
+            g_hash_table_add(zip->names, g_strdup(name));
+        ok = name && archive_write_header(zip->out, entry) == ARCHIVE_OK;
         while (ok && (n = archive_read_data(in, buf, sizeof(buf))) > 0)
             ok = archive_write_data(zip->out, buf, (size_t)n) >= 0;
         ok = ok && n == 0;
@@ -220,6 +223,7 @@ static gboolean zip_add_runs(Zip *zip, GPtrArray *runs, gboolean move, gboolean 
 static gboolean write_zip(const char *path, const char *new_path, GPtrArray *runs, gboolean move,
         gboolean follow, GPtrArray *exported, GError **error)
 {
+    g_auto(Utf8Locale) locale G_GNUC_UNUSED = utf8_locale_enter();
     Zip zip = {.out = archive_write_new(),
             .names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
     archive_write_set_format_zip(zip.out);

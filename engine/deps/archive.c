@@ -7,6 +7,7 @@
 
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/base/utf8_locale.h"
 #include "engine/deps/dep.h"
 #include "engine/deps/lazy_archive.h"
 
@@ -303,6 +304,7 @@ char **archive_unpack(const char *path, const char *type, const char *dir, GErro
     char **known = remembered(path, memory);
     if (known)
         return known;
+    g_auto(Utf8Locale) locale G_GNUC_UNUSED = utf8_locale_enter();
     struct archive *in = open_archive(path, type, error);
     if (!in)
         return NULL;

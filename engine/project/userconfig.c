@@ -126,7 +126,10 @@ Value *userconfig_remote(const char *cwd, const char *name, GError **error)
     const Value *remote = value_map_get(value_map_get(config, "remotes"), name);
     if (!remote) {
         g_set_error(error, USERCONFIG_ERROR, USERCONFIG_ERROR_NO_REMOTE,
-                "remote '%s' is not defined in %s - add it under 'remotes'", name, path);
+                "remote '%s' is not defined in %s - add it under 'remotes'\n"
+                "Show remotes by running 'guild remotes' or 'guild remotes --help' for more "
+                "information.",
+                name, path);
         return NULL;
     }
     if (!value_is_map(remote) || !value_map_string(remote, "type", NULL)) {

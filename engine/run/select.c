@@ -235,16 +235,21 @@ typedef struct {
     RunIndex *index;
 } FilteredRun;
 
-static Value *source_attr(gpointer data, const char *name)
-{
-    const FilteredRun *fr = data;
-    return run_index_named_attr(fr->index, fr->run, name);
-}
-
 static Value *source_flag(gpointer data, const char *name)
 {
     const FilteredRun *fr = data;
     return run_attr_item(fr->run, "flags", name);
+}
+
+static Value *source_attr(gpointer data, const char *name)
+{
+    const FilteredRun *fr = data;
+    Value *v = run_index_named_attr(fr->index, fr->run, name);
+    if (v || strcmp(name, "model") != 0)
+        return v;
+    /* `model` is what runs may say about themselves, and else the model of the operation. */
+    g_autoptr(Value) flag = source_flag(data, name);
+    return flag ? NULL : run_index_named_attr(fr->index, fr->run, "op_model");
 }
 
 static Value *source_scalar(gpointer data, const char *key)
