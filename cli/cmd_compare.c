@@ -145,7 +145,7 @@ static gboolean check_args(CliArgs *args)
             "table", "csv", "table", "tool", "csv", "tool", NULL};
     if (!runs_check_incompatible(args, incompatible))
         return FALSE;
-    if (cli_given(args, "strict_cols") && cli_given(args, "cols"))
+    if (cli_is_set(args, "strict_cols") && cli_is_set(args, "cols"))
         cli_error("--cols cannot be used with --strict-cols");
     else if (cli_given(args, "tool"))
         cli_error("unknown compare tool '%s' - use --csv and open the file with it",
@@ -189,7 +189,7 @@ static int compare(CliArgs *args)
             .extra_cols = cli_flag(args, "extra_cols"),
             .all_scalars = cli_flag(args, "all_scalars"),
             .skip_unchanged = cli_flag(args, "skip_unchanged"),
-            .cols = strict ? strict : cli_string(args, "cols"),
+            .cols = strict ? strict : cli_is_set(args, "cols") ? cli_string(args, "cols") : NULL,
             .min_col = cli_string(args, "min_col"),
             .max_col = cli_string(args, "max_col"),
             .limit = cli_int(args, "limit", 0),

@@ -32,11 +32,13 @@ static const CliOption info_options[] = {
         CLI_OPTIONS_END,
 };
 
-/* Attributes that are shown elsewhere or not at all, so not under "attributes". */
-static const char *const core_attrs[] = {"cmd", "deps", "env", "exit_status", "flags", "host", "id",
-        "initialized", "label", "op", "opdef_attrs", "platform", "plugins", "random_seed",
-        "run_params", "sourcecode_digest", "started", "stopped", "user", "user_flags", "vcs_commit",
-        "pip_freeze", "r_sys_info", "r_packages_loaded", NULL};
+/* Attributes that are shown elsewhere or not at all. What else a run has, such as `run-attrs` of its
+ * operation or the `steps` of a pipeline, is shown under its own name. */
+static const char *const core_attrs[] = {"cmd", "comments", "compare", "deps", "env", "exit_status",
+        "flags", "host", "id", "initialized", "label", "marked", "objective", "op", "opdef",
+        "opdef_attrs", "pip_freeze", "platform", "plugins", "r_packages_loaded", "r_sys_info",
+        "random_seed", "resolved_deps", "run_params", "sourcecode_digest", "started", "stopped",
+        "tags", "user", "user_flags", "vcs_commit", NULL};
 
 /* The value of an attribute, or an empty list or map where there is none. */
 static Value *attr_or_empty(Run *run, const char *name, gboolean map)
@@ -48,10 +50,23 @@ static Value *attr_or_empty(Run *run, const char *name, gboolean map)
     return map ? value_new_map() : value_new_list();
 }
 
+static void add_other_attrs(Run *run, gboolean private_attrs, Value *data)
+{
+    g_auto(GStrv) names = run_attr_names(run);
+    for (char **name = names; *name; name++) {
+        if (g_strv_contains(core_attrs, *name) || (**name == '_' && !private_attrs))
+            continue;
+        g_autoptr(Value) v = run_try_attr(run, *name);
+        g_autofree char *text = run_format_attr(v);
+        value_map_set_string(data, *name, text);
+    }
+}
+
 static void add_details(Run *run, gboolean private_attrs, Value *data)
 {
     for (const char *const *name = runs_detail_names; *name; name++)
         value_map_set(data, *name, runs_detail(run, *name, 0));
+    add_other_attrs(run, private_attrs, data);
     if (!private_attrs)
         return;
     const OpRef *ref = run_peek_opref(run);
@@ -167,6 +182,7 @@ static Value *manifest_data(Run *run)
     return data;
 }
 
+/* What the run logged, and the operation's attributes as newer Guilds keep them. */
 static Value *other_attrs(Run *run, gboolean private_attrs)
 {
     g_autoptr(Value) all = value_new_map();

@@ -78,18 +78,13 @@ static void add_opdef_attrs(Op *op)
     const Value *attrs = op->opdef ? op->opdef->run_attrs : NULL;
     if (!value_is_map(attrs))
         return;
-    Value *safe = value_new_map();
     for (gsize i = 0; i < value_map_size(attrs); i++) {
         const char *name = value_map_key_at(attrs, i);
         if (g_strv_contains(core_attrs, name))
             log_warning("Invalid run attribute '%s' (reserved attribute) - ignoring", name);
         else
-            value_map_set(safe, name, value_ref(value_map_at(attrs, i)));
+            value_map_set(op->run_attrs, name, value_ref(value_map_at(attrs, i)));
     }
-    if (value_map_size(safe))
-        value_map_set(op->run_attrs, "opdef_attrs", safe);
-    else
-        value_unref(safe);
 }
 
 void op_init_run_attrs(Op *op, const OpRequest *req)
