@@ -7,6 +7,7 @@
 #include "engine/base/flagval.h"
 #include "engine/base/fs.h"
 #include "engine/base/json.h"
+#include "engine/batch/prevtrials.h"
 #include "engine/batch/trials.h"
 #include "engine/batch/trialstage.h"
 #include "engine/batch/trialtable.h"
@@ -123,65 +124,40 @@ static Value *api_expand(const Value *request, GError **error)
     return trials;
 }
 
-/* Runs that count as trials of a batch: linked from it, of the same source code, or of the same
- * operation as its proto. */
-static gboolean is_trial_of(Run *run, const char *mode, Run *proto)
-{
-    if (!strcmp(mode, "batch"))
-        return TRUE;
-    if (!strcmp(mode, "sourcecode")) {
-        g_autofree char *a = run_attr_text(run, "sourcecode_digest");
-        g_autofree char *b = run_attr_text(proto, "sourcecode_digest");
-        return a && b && *b && !strcmp(a, b);
-    }
-    const OpRef *a = run_peek_opref(run), *b = run_peek_opref(proto);
-    return a && b && opref_equal(a, b);
-}
-
 static Value *api_trials(const Value *request, GError **error)
 {
     g_autoptr(Run) batch = request_run(request, "batch", error);
     g_autoptr(Run) proto = batch ? run_batch_proto(batch) : NULL;
-    const char *mode = value_map_string(request, "mode", "batch");
     if (!batch)
         return NULL;
     if (!proto)
         return bad(error, "the run is no batch");
-    gboolean own = !strcmp(mode, "batch");
-    g_autoptr(RunStore) store =
-            own ? run_store_open_dir(run_dir(batch)) : run_store_open(cli_home(), error);
-    if (!store)
+    g_autoptr(RunStore) store = run_store_open(cli_home(), error);
+    const char *mode = value_map_string(request, "mode", "batch");
+    g_autoptr(PrevTrials) trials =
+            store ? prev_trials_new(batch, mode, run_store_runs_dir(store), error) : NULL;
+    if (!trials)
         return NULL;
-    g_autoptr(GPtrArray) runs = run_store_list(store, RUN_STORE_RUNS);
+    g_autoptr(GPtrArray) runs = prev_trials_more(trials);
     Value *infos = value_new_list();
-    for (guint i = runs->len; i-- > 0;) { /* oldest first */
-        g_autofree char *real = fs_realpath(run_dir(runs->pdata[i]));
-        g_autoptr(Run) run = run_new(real, NULL);
-        if (run_status(run) == RUN_COMPLETED && is_trial_of(run, mode, proto))
-            value_list_append(infos, run_info(run));
-    }
+    for (guint i = 0; i < runs->len; i++)
+        value_list_append(infos, run_info(runs->pdata[i]));
     return infos;
+}
+
+static const char *text_at(const Value *list, gsize i)
+{
+    const Value *v = i < value_list_size(list) ? value_list_at(list, i) : NULL;
+    return value_is_string(v) ? value_get_string(v) : NULL;
 }
 
 /* The value of a scalar given as [PREFIX, TAG, QUALIFIER]; a null PREFIX is any. */
 static Value *scalar_value(const GPtrArray *summaries, const Value *scalar)
 {
-    if (!value_is_list(scalar) || value_list_size(scalar) < 2)
-        return value_new_null();
-    const Value *parts[3] = {NULL};
-    for (gsize i = 0; i < MIN(value_list_size(scalar), 3); i++)
-        parts[i] = value_list_at(scalar, i);
-    for (guint i = 0; i < summaries->len; i++) {
-        const ScalarSummary *s = summaries->pdata[i];
-        if (!value_is_string(parts[1]) || strcmp(s->tag, value_get_string(parts[1])))
-            continue;
-        if (value_is_string(parts[0]) && !g_str_has_prefix(s->prefix, value_get_string(parts[0])))
-            continue;
-        Value *val = scalar_summary_column(
-                s, value_is_string(parts[2]) ? value_get_string(parts[2]) : NULL, FALSE);
-        return val ? val : value_new_null();
-    }
-    return value_new_null();
+    const char *tag = value_is_list(scalar) ? text_at(scalar, 1) : NULL;
+    const ScalarSummary *s = tag ? scalars_find(summaries, text_at(scalar, 0), tag) : NULL;
+    Value *val = s ? scalar_summary_column(s, text_at(scalar, 2), FALSE) : NULL;
+    return val ? val : value_new_null();
 }
 
 static Value *api_scalars(const Value *request, GError **error)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/colspec.h"
+#include "engine/run/colspec.h"
 #include "cli/runs_args.h"
 #include "cli/runs_format.h"
 #include "engine/base/log.h"

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "cli/colspec.h"
+#include "engine/run/colspec.h"
 #include "engine/base/flagval.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"

@@ -89,7 +89,8 @@ int run_test_flags(RunState *s);
 int run_test_sourcecode(RunState *s);
 int run_test_output(RunState *s, const char *path, gboolean scalars);
 
-/* The flag maps of the trials that the batch would begin with; NULL after an error. */
-Value *run_preview_trials(RunState *s, GError **error);
+/* The flag maps of the trials that the batch would begin with; NULL after an error, which says that
+ * `what` ("printing trials") can't be had of an optimizer that learns. */
+Value *run_preview_trials(RunState *s, const char *what, GError **error);
 /* -1 if they can't be told before. */
 gint64 run_count_trials(RunState *s);

@@ -18,14 +18,13 @@ static void print_args(const char *const *args)
 
 /* Trials. */
 
-static Optimizer *new_optimizer(RunState *s, GError **error)
+/* `what`: the use of the list. */
+static Optimizer *new_optimizer(RunState *s, const char *what, GError **error)
 {
     const Op *batch = s->batch_op, *user = s->user_op;
     const OptimizerClass *klass = optimizer_class_find(batch->opref->op_name);
     if (!klass || !klass->can_list) {
-        g_autofree char *name = run_op_desc(batch);
-        g_set_error(error, OP_ERROR, OP_ERROR_CMD,
-                "cannot list trials: %s chooses them while they run", name);
+        g_set_error(error, BATCH_ERROR, BATCH_ERROR_DIMS, "optimizer does not support %s", what);
         return NULL;
     }
     const OptimizerSpec spec = {.flags = user->flag_vals,
@@ -38,9 +37,9 @@ static Optimizer *new_optimizer(RunState *s, GError **error)
     return optimizer_new(klass, &spec, error);
 }
 
-Value *run_preview_trials(RunState *s, GError **error)
+Value *run_preview_trials(RunState *s, const char *what, GError **error)
 {
-    g_autoptr(Optimizer) o = new_optimizer(s, error);
+    g_autoptr(Optimizer) o = new_optimizer(s, what, error);
     if (!o)
         return NULL;
     g_autoptr(Value) trials = value_new_list();
@@ -57,7 +56,7 @@ int run_print_trials(RunState *s)
     if (run_has_own_optimizer(s))
         return run_tmp_batch(s, "PRINT_TRIALS", "1");
     GError *error = NULL;
-    g_autoptr(Value) trials = run_preview_trials(s, &error);
+    g_autoptr(Value) trials = run_preview_trials(s, "printing trials", &error);
     if (!trials)
         return run_print_error(error, NULL, NULL);
     g_autofree char *text = trial_table_text(trials);
@@ -102,7 +101,7 @@ int run_save_trials(RunState *s, const char *path)
     if (run_has_own_optimizer(s))
         return run_tmp_batch(s, "SAVE_TRIALS", absolute);
     GError *error = NULL;
-    g_autoptr(Value) trials = run_preview_trials(s, &error);
+    g_autoptr(Value) trials = run_preview_trials(s, "saving trials", &error);
     g_autofree char *text = trials ? trial_table_for_path(trials, joined, &error) : NULL;
     if (!text || !fs_write(expanded, text, -1, &error))
         return run_print_error(error, NULL, NULL);
@@ -137,7 +136,7 @@ int run_print_cmd(RunState *s)
     if (run_has_own_optimizer(s))
         return run_tmp_batch(s, "PRINT_TRIALS_CMD", "1");
     GError *error = NULL;
-    g_autoptr(Value) trials = run_preview_trials(s, &error);
+    g_autoptr(Value) trials = run_preview_trials(s, "printing trials command", &error);
     for (gsize i = 0; trials && !error && i < value_list_size(trials); i++)
         print_trial_cmd(s, value_list_at(trials, i), &error);
     return error ? run_print_error(error, NULL, NULL) : 0;

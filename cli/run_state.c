@@ -13,7 +13,6 @@
 #include "engine/base/log.h"
 #include "engine/base/text.h"
 #include "engine/batch/batchfile.h"
-#include "engine/batch/optimizer.h"
 #include "engine/op/flags.h"
 #include "engine/project/opspec.h"
 
@@ -110,26 +109,12 @@ static int init_runs(RunState *s)
 
 /* Definitions. */
 
-/* One of the reference's model based optimizers, which are known by name only. */
-static gboolean is_missing_optimizer(const OpDef *opdef)
-{
-    const OpRef *ref = opdef->opref;
-    return ref && g_strcmp0(ref->pkg_type, "builtin") == 0 &&
-           g_strcmp0(ref->model_name, "skopt") == 0 && !optimizer_class_find(ref->op_name);
-}
-
 static OpDef *find_opdef(const char *opspec, Run *for_run, int *status)
 {
     g_autoptr(GError) error = NULL;
     OpDef *opdef = opdef_for_opspec(opspec, cli_cwd(), &error);
     if (!opdef)
         *status = run_print_error(g_steal_pointer(&error), opspec, for_run);
-    else if (is_missing_optimizer(opdef)) {
-        *status = cli_error("optimizer '%s' is not available in this version\n"
-                            "Use 'random', '+', or an operation of your own.",
-                opspec);
-        g_clear_pointer(&opdef, opdef_unref);
-    }
     return opdef;
 }
 

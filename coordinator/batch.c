@@ -236,6 +236,13 @@ static void stage_later(Job *j, const Value *flags, const char *why)
     g_source_attach(j->staging, j->c->context);
 }
 
+static void say_note(Job *j)
+{
+    const char *note = feed_note(j->feed);
+    if (note)
+        job_say(j, LOG_INFO, "%s", note);
+}
+
 static gboolean make_trial(Job *j, const Value *flags)
 {
     g_autoptr(GError) error = NULL;
@@ -273,8 +280,11 @@ static gboolean ask_one(Job *j)
     OptimizerState state = OPTIMIZER_READY;
     g_autoptr(GError) error = NULL;
     g_autoptr(Value) flags = g_steal_pointer(&j->stuck);
-    if (!flags)
+    if (!flags) {
         flags = feed_ask(j->feed, &state, &error);
+        if (state == OPTIMIZER_READY)
+            say_note(j);
+    }
     switch (state) {
     case OPTIMIZER_READY:
         return make_trial(j, flags);

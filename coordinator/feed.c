@@ -8,22 +8,23 @@
 #include "engine/base/fs.h"
 #include "engine/base/text.h"
 #include "engine/batch/trialstage.h"
-#include "engine/run/scalars.h"
 
 struct Feed {
     Optimizer *optimizer;
     TrialStager *stager;
-    char *objective;
+    char *runs_dir;
+    Objective *objective; /* NULL: it does not learn */
 };
 
 Feed *feed_new(Run *batch_run, const char *runs_dir, GError **error)
 {
     Feed *f = g_new0(Feed, 1);
-    int sign;
+    f->runs_dir = g_strdup(runs_dir);
     g_autofree char *objective = run_attr_text(batch_run, "objective");
-    f->objective = optimizer_objective(objective, &sign);
-    f->optimizer = optimizer_for_run(batch_run, error);
-    if (f->optimizer)
+    f->optimizer = optimizer_for_run(batch_run, runs_dir, error);
+    if (f->optimizer && feed_learns(f))
+        f->objective = objective_new(objective, error);
+    if (f->optimizer && (f->objective || !feed_learns(f)))
         f->stager = trial_stager_new(batch_run, runs_dir, error);
     if (!f->stager) {
         feed_free(f);
@@ -38,13 +39,24 @@ void feed_free(Feed *f)
         return;
     optimizer_free(f->optimizer);
     trial_stager_free(f->stager);
-    g_free(f->objective);
+    objective_free(f->objective);
+    g_free(f->runs_dir);
     g_free(f);
+}
+
+void feed_think_apart(Feed *f, GMainContext *context, void (*wake)(gpointer data), gpointer data)
+{
+    optimizer_think_apart(f->optimizer, context, wake, data);
 }
 
 Value *feed_ask(Feed *f, OptimizerState *state, GError **error)
 {
     return optimizer_ask(f->optimizer, state, error);
+}
+
+const char *feed_note(Feed *f)
+{
+    return optimizer_note(f->optimizer);
 }
 
 Run *feed_stage(Feed *f, const Value *flags, GError **error)
@@ -54,49 +66,35 @@ Run *feed_stage(Feed *f, const Value *flags, GError **error)
 
 gboolean feed_learns(Feed *f)
 {
-    return !optimizer_class(f->optimizer)->can_list;
+    return optimizer_class(f->optimizer)->tell != NULL;
 }
 gint64 feed_count(Feed *f)
 {
     return optimizer_count(f->optimizer);
 }
 
-static void read_objective(Feed *f, Run *trial, TrialResult *r)
-{
-    g_autoptr(GPtrArray) scalars = scalars_read(run_dir(trial));
-    for (guint i = 0; i < scalars->len; i++) {
-        ScalarSummary *s = scalars->pdata[i];
-        g_autofree char *key = scalar_key(s->prefix, s->tag);
-        if (strcmp(key, f->objective) && strcmp(s->tag, f->objective))
-            continue;
-        r->has_objective = TRUE;
-        r->objective = s->last_val;
-        return;
-    }
-}
-
 void feed_tell(Feed *f, Run *trial, gboolean completed)
 {
-    if (!optimizer_class(f->optimizer)->tell)
+    if (!feed_learns(f))
         return;
-    TrialResult r = {.completed = completed};
-    if (completed)
-        read_objective(f, trial, &r);
+    TrialResult r;
+    objective_result(f->objective, trial, completed, &r);
     g_autoptr(Value) flags = run_try_attr(trial, "flags");
     optimizer_tell(f->optimizer, flags, &r);
 }
 
-void feed_seek(Feed *f, guint n)
+void feed_restore(Feed *f, GPtrArray *tasks)
 {
-    if (n == 0 || optimizer_seek(f->optimizer, n))
+    if (!feed_learns(f)) {
+        optimizer_seek(f->optimizer, tasks->len);
         return;
-    /* It can't be set to a place, but it can be brought there: what it answers now was asked
-     * before. */
-    for (guint i = 0; i < n; i++) {
-        OptimizerState state;
-        g_autoptr(Value) flags = optimizer_ask(f->optimizer, &state, NULL);
-        if (state != OPTIMIZER_READY)
-            return;
+    }
+    for (guint i = 0; i < tasks->len; i++) {
+        const QueueTask *q = tasks->pdata[i];
+        g_autofree char *dir = g_build_filename(f->runs_dir, q->run, NULL);
+        g_autoptr(Run) trial = run_new(dir, q->run);
+        g_autoptr(Value) flags = run_try_attr(trial, "flags");
+        optimizer_asked(f->optimizer, flags);
     }
 }
 

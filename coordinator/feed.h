@@ -11,15 +11,20 @@ typedef struct Feed Feed;
 Feed *feed_new(Run *batch_run, const char *runs_dir, GError **error);
 void feed_free(Feed *f);
 
+/* optimizer_think_apart(). */
+void feed_think_apart(Feed *f, GMainContext *context, void (*wake)(gpointer data), gpointer data);
 Value *feed_ask(Feed *f, OptimizerState *state, GError **error);
+/* What to tell the user about the last answer, or NULL. */
+const char *feed_note(Feed *f);
 Run *feed_stage(Feed *f, const Value *flags, GError **error);
 void feed_tell(Feed *f, Run *trial, gboolean completed);
 /* Answers depend on results: don't ask ahead. */
 gboolean feed_learns(Feed *f);
 gint64 feed_count(Feed *f); /* -1: not known */
 
-/* After a restart: the first `n` trials were asked for before. */
-void feed_seek(Feed *f, guint n);
+/* After a restart: these trials (QueueTask*, in the order in which they were asked for) were given
+ * before. Then feed_tell() for each that has ended. */
+void feed_restore(Feed *f, GPtrArray *tasks);
 /* Removes trials of the batch that the queue does not know (`tasks`: QueueTask*): they were being
  * made when it crashed, and are made again. */
 void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks);

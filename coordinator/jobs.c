@@ -84,6 +84,11 @@ static gboolean read_needs(Job *j, const Value *asked, GError **error)
     return request_from_value(j->request, &j->needs, error);
 }
 
+static void on_thought(gpointer job)
+{
+    job_pump(job);
+}
+
 static Job *job_new(Coordinator *c, guint64 id, Run *run, const JobOptions *o, GError **error)
 {
     g_autoptr(Run) proto = run_batch_proto(run);
@@ -112,6 +117,8 @@ static Job *job_new(Coordinator *c, guint64 id, Run *run, const JobOptions *o, G
         job_free(j);
         return NULL;
     }
+    if (j->feed)
+        feed_think_apart(j->feed, c->context, on_thought, j);
     g_hash_table_insert(c->jobs, &j->id, j);
     g_hash_table_insert(c->runs, g_strdup(run_id(run)), j);
     return j;
@@ -311,7 +318,7 @@ static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
         batch_lock(j, NULL);
         reopen_output(j);
         arm_deadline(j);
-        feed_seek(j->feed, tasks->len);
+        feed_restore(j->feed, tasks);
         feed_sweep(j->feed, run, tasks);
     } else {
         j->asked_all = TRUE;

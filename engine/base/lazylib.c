@@ -18,6 +18,26 @@ static gpointer handle_for(const char *soname)
     return handle;
 }
 
+gboolean lazy_load(const char *soname, GError **error)
+{
+    g_mutex_lock(&lock);
+    gpointer handle = handle_for(soname);
+    if (!handle)
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT,
+                "cannot use %s: %s\nInstall the package that has it.", soname, dlerror());
+    g_mutex_unlock(&lock);
+    return handle != NULL;
+}
+
+gpointer lazy_find(const char *soname, const char *name)
+{
+    g_mutex_lock(&lock);
+    gpointer handle = handle_for(soname);
+    gpointer symbol = handle ? dlsym(handle, name) : NULL;
+    g_mutex_unlock(&lock);
+    return symbol;
+}
+
 gpointer lazy_symbol(const char *soname, const char *name)
 {
     g_mutex_lock(&lock);

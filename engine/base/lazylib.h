@@ -18,6 +18,11 @@
  * would end it at its start were it linked. */
 gpointer lazy_symbol(const char *soname, const char *name);
 
+/* For whom can do without: FALSE, with what to install, if the library can't be loaded; */
+gboolean lazy_load(const char *soname, GError **error);
+/* and a function that the library or one below it may have, or NULL. */
+gpointer lazy_find(const char *soname, const char *name);
+
 #define LAZY(soname, fn)                                                                           \
     (*({                                                                                           \
         static __typeof__(&fn) lazy_fn_;                                                           \

@@ -151,6 +151,33 @@ GPtrArray *dims_for_flags(const Value *flags, GError **error)
     return g_steal_pointer(&dims);
 }
 
+/* "a=1, b=null": all flags, as the message about them lists them. */
+static char *list_flags(const Value *flags)
+{
+    g_autoptr(Value) sorted = value_new_map();
+    value_map_update(sorted, flags);
+    value_map_sort(sorted);
+    GString *out = g_string_new(NULL);
+    for (gsize i = 0; i < value_map_size(sorted); i++) {
+        g_autofree char *text = flagval_format(value_map_at(sorted, i), 0);
+        g_string_append_printf(out, "%s%s=%s", i ? ", " : "", value_map_key_at(sorted, i), text);
+    }
+    return g_string_free(out, FALSE);
+}
+
+GPtrArray *dims_to_search(const Value *flags, GError **error)
+{
+    g_autoptr(GPtrArray) dims = dims_for_flags(flags, error);
+    if (!dims || dims->len)
+        return g_steal_pointer(&dims);
+    g_autofree char *desc = list_flags(flags);
+    g_set_error(error, BATCH_ERROR, BATCH_ERROR_DIMS,
+            "flags for batch (%s) do not contain any search dimensions\n"
+            "Try specifying a range for one or more flags as NAME=[MIN:MAX].",
+            desc);
+    return NULL;
+}
+
 /* The finaliser of SplitMix64 (Steele, Lea, Flood 2014). */
 static guint64 mix(guint64 x)
 {

@@ -16,7 +16,7 @@
 GQuark batch_error_quark(void);
 typedef enum {
     BATCH_ERROR_ARGS, /* "invalid function args in 'x=uniform[2:1]': ..." */
-    BATCH_ERROR_DIMS, /* unknown function or nothing to search; the reference logs it as an error */
+    BATCH_ERROR_DIMS, /* no search: unknown function, no dimension, bad objective; logged as an error */
     BATCH_ERROR_FILE, /* a batch file */
     BATCH_ERROR_OPTIONS, /* an optimizer's own flags, an unknown optimizer */
     BATCH_ERROR_RUN,     /* not a batch run, or its proto is unreadable */
@@ -43,6 +43,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Dim, dim_free)
 
 /* All dimensions among the flags, by name. Array of Dim* with free function. */
 GPtrArray *dims_for_flags(const Value *flags, GError **error);
+/* The same; none at all is BATCH_ERROR_DIMS too. */
+GPtrArray *dims_to_search(const Value *flags, GError **error);
 
 /* The value in trial `trial` of a batch with that seed: the same for the same arguments. New. */
 Value *dim_sample(const Dim *dim, guint64 seed, guint64 trial);

@@ -1,15 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Optimizers by name, and those whose trials depend on no result: the grid and random search. */
+/* Optimizers by name, how they are asked, and those whose trials depend on no result: the grid and random search. */
 #include "engine/batch/optimizer.h"
 
 #include <string.h>
 
-#include "engine/base/flagval.h"
+#include "engine/batch/smbo.h"
+#include "engine/batch/thinker.h"
 #include "engine/batch/trials.h"
+
+/* A result that came while the class was thinking. */
+typedef struct {
+    Value *flags;
+    TrialResult result;
+    char *run;
+} Late;
 
 struct Optimizer {
     const OptimizerClass *klass;
     gpointer state;
+    Thinker *thinker; /* NULL: thinking is done in optimizer_ask() */
+    void (*wake)(gpointer data);
+    gpointer wake_data;
+    gboolean has_thought; /* for the next answer */
+    GQueue late;
 };
 
 /* The grid, `+` */
@@ -57,33 +70,11 @@ static void random_free_state(gpointer self)
     g_free(r);
 }
 
-/* "a=1, b=null": all flags, as the message about them lists them. */
-static char *list_flags(const Value *flags)
-{
-    g_autoptr(Value) sorted = value_new_map();
-    value_map_update(sorted, flags);
-    value_map_sort(sorted);
-    GString *out = g_string_new(NULL);
-    for (gsize i = 0; i < value_map_size(sorted); i++) {
-        g_autofree char *text = flagval_format(value_map_at(sorted, i), 0);
-        g_string_append_printf(out, "%s%s=%s", i ? ", " : "", value_map_key_at(sorted, i), text);
-    }
-    return g_string_free(out, FALSE);
-}
-
 static gpointer random_new_state(const OptimizerSpec *spec, GError **error)
 {
-    g_autoptr(GPtrArray) dims = dims_for_flags(spec->flags, error);
+    g_autoptr(GPtrArray) dims = dims_to_search(spec->flags, error);
     if (!dims)
         return NULL;
-    if (!dims->len) {
-        g_autofree char *desc = list_flags(spec->flags);
-        g_set_error(error, BATCH_ERROR, BATCH_ERROR_DIMS,
-                "flags for batch (%s) do not contain any search dimensions\n"
-                "Try specifying a range for one or more flags as NAME=[MIN:MAX].",
-                desc);
-        return NULL;
-    }
     RandomSearch *r = g_new0(RandomSearch, 1);
     r->flags = value_copy(spec->flags);
     r->dims = g_steal_pointer(&dims);
@@ -125,30 +116,31 @@ static void random_seek(gpointer self, gint64 index)
 
 static const char *const random_aliases[] = {"skopt:random", NULL};
 
-static const OptimizerClass classes[] = {
-        {.name = "+",
-                .can_list = TRUE,
-                .new_state = grid_new_state,
-                .ask = grid_ask,
-                .count = grid_count,
-                .seek = grid_seek,
-                .free_state = grid_free_state},
-        {.name = "random",
-                .aliases = random_aliases,
-                .can_list = TRUE,
-                .new_state = random_new_state,
-                .ask = random_ask,
-                .count = random_count,
-                .seek = random_seek,
-                .free_state = random_free_state},
-};
+static const OptimizerClass grid = {.name = "+",
+        .can_list = TRUE,
+        .new_state = grid_new_state,
+        .ask = grid_ask,
+        .count = grid_count,
+        .seek = grid_seek,
+        .free_state = grid_free_state};
+static const OptimizerClass random_search = {.name = "random",
+        .aliases = random_aliases,
+        .can_list = TRUE,
+        .new_state = random_new_state,
+        .ask = random_ask,
+        .count = random_count,
+        .seek = random_seek,
+        .free_state = random_free_state};
+
+static const OptimizerClass *const classes[] = {
+        &grid, &random_search, &smbo_gp, &smbo_forest, &smbo_gbrt};
 
 const OptimizerClass *optimizer_class_find(const char *name)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(classes); i++)
-        if (strcmp(classes[i].name, name) == 0 ||
-                (classes[i].aliases && g_strv_contains(classes[i].aliases, name)))
-            return &classes[i];
+        if (strcmp(classes[i]->name, name) == 0 ||
+                (classes[i]->aliases && g_strv_contains(classes[i]->aliases, name)))
+            return classes[i];
     return NULL;
 }
 
@@ -163,10 +155,22 @@ Optimizer *optimizer_new(const OptimizerClass *klass, const OptimizerSpec *spec,
     return o;
 }
 
+static void late_free(gpointer data)
+{
+    Late *late = data;
+    value_unref(late->flags);
+    g_free(late->run);
+    g_free(late);
+}
+
 void optimizer_free(Optimizer *o)
 {
     if (!o)
         return;
+    if (o->klass->cancel)
+        o->klass->cancel(o->state);
+    thinker_free(o->thinker);
+    g_queue_clear_full(&o->late, late_free);
     o->klass->free_state(o->state);
     g_free(o);
 }
@@ -176,15 +180,84 @@ const OptimizerClass *optimizer_class(const Optimizer *o)
     return o->klass;
 }
 
+static void on_thought(gpointer data)
+{
+    Optimizer *o = data;
+    o->has_thought = TRUE;
+    o->wake(o->wake_data);
+}
+
+void optimizer_think_apart(
+        Optimizer *o, GMainContext *context, void (*wake)(gpointer data), gpointer data)
+{
+    if (!o->klass->think)
+        return;
+    o->wake = wake;
+    o->wake_data = data;
+    o->thinker = thinker_new(context, on_thought, o);
+}
+
+/* FALSE: the answer needs a thought that is not there yet. */
+static gboolean think(Optimizer *o)
+{
+    if (o->has_thought || !o->klass->think)
+        return TRUE;
+    if (!o->klass->prepare(o->state))
+        return TRUE;
+    if (o->thinker)
+        thinker_start(o->thinker, o->klass->think, o->state);
+    else
+        o->klass->think(o->state);
+    return !o->thinker;
+}
+
+static void tell_late(Optimizer *o)
+{
+    for (Late *late; (late = g_queue_pop_head(&o->late));) {
+        o->klass->tell(o->state, late->flags, &late->result);
+        late_free(late);
+    }
+}
+
 Value *optimizer_ask(Optimizer *o, OptimizerState *state, GError **error)
 {
-    return o->klass->ask(o->state, state, error);
+    *state = OPTIMIZER_WAIT;
+    if (o->thinker && thinker_busy(o->thinker))
+        return NULL;
+    if (!o->has_thought)
+        tell_late(o);
+    if (!think(o))
+        return NULL;
+    o->has_thought = FALSE;
+    Value *flags = o->klass->ask(o->state, state, error);
+    tell_late(o);
+    return flags;
+}
+
+const char *optimizer_note(Optimizer *o)
+{
+    return o->klass->note ? o->klass->note(o->state) : NULL;
 }
 
 void optimizer_tell(Optimizer *o, const Value *flags, const TrialResult *result)
 {
-    if (o->klass->tell)
+    if (!o->klass->tell)
+        return;
+    if (!o->has_thought && !(o->thinker && thinker_busy(o->thinker))) {
         o->klass->tell(o->state, flags, result);
+        return;
+    }
+    Late *late = g_new0(Late, 1);
+    late->flags = value_ref((Value *)flags);
+    late->result = *result;
+    late->result.run = late->run = g_strdup(result->run);
+    g_queue_push_tail(&o->late, late);
+}
+
+void optimizer_asked(Optimizer *o, const Value *flags)
+{
+    if (o->klass->asked)
+        o->klass->asked(o->state, flags);
 }
 
 gint64 optimizer_count(Optimizer *o)
@@ -199,15 +272,6 @@ gboolean optimizer_seek(Optimizer *o, gint64 index)
     return o->klass->seek != NULL;
 }
 
-char *optimizer_objective(const char *objective, int *sign)
-{
-    gboolean negative = objective && *objective == '-';
-    *sign = negative ? -1 : 1;
-    if (!objective || !*objective)
-        objective = OPTIMIZER_DEFAULT_OBJECTIVE;
-    return g_strdup(objective + negative);
-}
-
 /* The built-in optimizer that the run's operation is, or NULL. A user's own operation may be called
  * "random" too. */
 static const OptimizerClass *class_for_run(Run *batch_run)
@@ -220,7 +284,7 @@ static const OptimizerClass *class_for_run(Run *batch_run)
     return optimizer_class_find(name);
 }
 
-Optimizer *optimizer_for_run(Run *batch_run, GError **error)
+Optimizer *optimizer_for_run(Run *batch_run, const char *runs_dir, GError **error)
 {
     g_autoptr(Run) proto = run_batch_proto(batch_run);
     if (!proto) {
@@ -252,6 +316,8 @@ Optimizer *optimizer_for_run(Run *batch_run, GError **error)
             .seed = (guint64)run_attr_int(batch_run, "random_seed", 0),
             .max_trials = run_attr_int(batch_run, "max_trials", 0),
             .objective = objective,
+            .batch_run = batch_run,
+            .runs_dir = runs_dir,
     };
     return optimizer_new(klass, &spec, error);
 }

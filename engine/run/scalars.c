@@ -299,6 +299,16 @@ Value *scalar_summary_column(const ScalarSummary *s, const char *qualifier, gboo
     return strcmp(qualifier, "count") ? NULL : value_new_int(s->count);
 }
 
+const ScalarSummary *scalars_find(const GPtrArray *summaries, const char *prefix, const char *tag)
+{
+    for (guint i = 0; i < summaries->len; i++) {
+        const ScalarSummary *s = summaries->pdata[i];
+        if (strcmp(s->tag, tag) == 0 && (!prefix || g_str_has_prefix(s->prefix, prefix)))
+            return s;
+    }
+    return NULL;
+}
+
 char *scalar_key(const char *prefix, const char *tag)
 {
     if (!prefix || !*prefix || !strcmp(prefix, ".guild"))

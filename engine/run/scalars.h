@@ -48,6 +48,9 @@ Value *scalar_summary_value(const ScalarSummary *s);
 Value *scalars_attrs_of(const GPtrArray *sources);
 Value *scalars_read_attrs(const char *run_dir);
 
+/* The summary of that tag, with a prefix that begins so (NULL: any); NULL if there is none. Of
+ * several it is the first. */
+const ScalarSummary *scalars_find(const GPtrArray *summaries, const char *prefix, const char *tag);
 /* The column of a summary that `QUALIFIER TAG` and `TAG step` mean: qualifier "first", "last",
  * "min", "max", "avg", "total", "count" or NULL for last; with `step` the step of that value. A new
  * float or int; NULL for a pair that means nothing (step of an average). */

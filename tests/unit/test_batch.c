@@ -263,18 +263,26 @@ static void test_random_errors(void)
             "flags for batch (n=null, x=1, y=a) do not contain any search dimensions\n"
             "Try specifying a range for one or more flags as NAME=[MIN:MAX].");
     g_clear_error(&error);
-    g_assert_null(optimizer_class_find("gp"));
+    g_assert_null(optimizer_class_find("tpe"));
+}
+
+static void check_objective(const char *text, const char *name, const char *problem)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Objective) o = objective_new(text, &error);
+    g_assert_cmpstr(o ? objective_name(o) : NULL, ==, name);
+    g_assert_cmpstr(error ? error->message : NULL, ==, problem);
 }
 
 static void test_objective(void)
 {
-    int sign;
-    g_autofree char *a = optimizer_objective("-acc", &sign);
-    g_assert_cmpstr(a, ==, "acc");
-    g_assert_cmpint(sign, ==, -1);
-    g_autofree char *b = optimizer_objective(NULL, &sign);
-    g_assert_cmpstr(b, ==, "loss");
-    g_assert_cmpint(sign, ==, 1);
+    check_objective(NULL, "loss", NULL);
+    check_objective("-acc", "acc", NULL);
+    check_objective("-max eval#acc", "eval#acc", NULL);
+    check_objective("a, b", NULL, "invalid objective 'a, b': too many columns");
+    check_objective("=x", NULL, "invalid objective '=x': not a scalar");
+    check_objective("-the quick brown fox", NULL,
+            "invalid objective 'the quick brown fox': unexpected token 'quick', line 1, pos 11");
 }
 
 static void check_file(const char *text, const char *format, const char *expected)
@@ -380,7 +388,7 @@ static void test_stage(void)
     g_autofree char *runs = g_build_filename(home, "runs", NULL);
     g_autoptr(TrialStager) stager = trial_stager_new(batch, runs, NULL);
     g_assert_nonnull(stager);
-    g_autoptr(Optimizer) o = optimizer_for_run(batch, NULL);
+    g_autoptr(Optimizer) o = optimizer_for_run(batch, runs, NULL);
     g_assert_cmpint(optimizer_count(o), ==, 2);
     OptimizerState state;
     g_autoptr(Value) flags = optimizer_ask(o, &state, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See colspec.h. */
-#include "cli/colspec.h"
+#include "engine/run/colspec.h"
 
 #include <string.h>
 
