@@ -6,7 +6,10 @@
 
 /* From here on outward the tails' series are exact enough (relative error below 1e-4). */
 #define FAR (-12.0)
-#define MIN_STD 1e-12
+/* Below this there is nothing to hope for that is not known: without it a model that is too sure of
+ * itself (trees) would be asked about the same place for ever. */
+#define MIN_STD 1e-9
+#define HOPELESS 1e300
 
 static double log_density(double z)
 {
@@ -47,7 +50,9 @@ static double confidence_bound(const Acq *a, double mean, double std, double *dm
  *   log PI = log P(z),                d/dz = p / P */
 static double improvement(const Acq *a, double mean, double std, double *dm, double *ds)
 {
-    std = MAX(std, MIN_STD);
+    *dm = *ds = 0;
+    if (!(std > MIN_STD))
+        return HOPELESS;
     double z = (a->best - a->xi - mean) / std;
     double log_p = log_probability(z), log_d = log_density(z);
     if (a->kind == ACQ_PI) {

@@ -15,9 +15,10 @@
 #define BATCH_ERROR batch_error_quark()
 GQuark batch_error_quark(void);
 typedef enum {
-    BATCH_ERROR_ARGS, /* "invalid function args in 'x=uniform[2:1]': ..." */
-    BATCH_ERROR_DIMS, /* no search: unknown function, no dimension, bad objective; logged as an error */
-    BATCH_ERROR_FILE, /* a batch file */
+    BATCH_ERROR_ARGS,    /* "invalid function args in 'x=uniform[2:1]': ..." */
+    BATCH_ERROR_DIMS,    /* no search: unknown function, no dimension, bad objective; logged as an
+                            error */
+    BATCH_ERROR_FILE,    /* a batch file */
     BATCH_ERROR_OPTIONS, /* an optimizer's own flags, an unknown optimizer */
     BATCH_ERROR_RUN,     /* not a batch run, or its proto is unreadable */
 } BatchError;

@@ -30,8 +30,7 @@ gboolean gp_ready(GError **error)
     if (!lazy_load(LAPACKE_SONAME, error) || !lazy_load(NLOPT_SONAME, error))
         return FALSE;
     /* The cores belong to the trials. */
-    void (*set_threads)(int) =
-            (void (*)(int))lazy_find(LAPACKE_SONAME, "openblas_set_num_threads");
+    void (*set_threads)(int) = (void (*)(int))lazy_find(LAPACKE_SONAME, "openblas_set_num_threads");
     if (set_threads)
         set_threads(1);
     return TRUE;
@@ -87,7 +86,7 @@ static double matern(double s)
 static double *kernel_matrix(const GpData *data, double amplitude, const double *scale)
 {
     gsize n = data->n, d = data->dims;
-    double *K = g_new(double, n * n);
+    double *K = g_new(double, n *n);
     for (gsize j = 0; j < n; j++) {
         K[j + j * n] = amplitude;
         for (gsize i = j + 1; i < n; i++)
@@ -100,7 +99,7 @@ static double *kernel_matrix(const GpData *data, double amplitude, const double 
 /* A new lower Cholesky factor of K + noise I; NULL if there is none. */
 static double *factor(const double *K, gsize n, double amplitude, double noise)
 {
-    double *L = g_new(double, n * n);
+    double *L = g_new(double, n *n);
     for (double jitter = JITTER; jitter <= MAX_JITTER; jitter *= 10) {
         memcpy(L, K, n * n * sizeof *L);
         for (gsize i = 0; i < n; i++)
@@ -213,7 +212,7 @@ static double std_of(double variance)
 void gp_predict(const Gp *gp, const double *x, gsize m, double *mean, double *std)
 {
     gsize n = gp->n, d = gp->dims;
-    g_autofree double *k = g_new(double, n * m + 1);
+    g_autofree double *k = g_new(double, n *m + 1);
     for (gsize j = 0; j < m; j++) {
         mean[j] = 0;
         for (gsize i = 0; i < n; i++) {

@@ -15,8 +15,8 @@ typedef struct {
     double *best_x;
 } Descent;
 
-/* NLopt stops at a value that is no number, and at a line search that fails it keeps the last point,
- * so the best is remembered here. */
+/* NLopt stops at a value that is no number, and at a line search that fails it keeps the last
+ * point, so the best is remembered here. */
 static double evaluate(unsigned n, const double *x, double *grad, void *data)
 {
     Descent *d = data;

@@ -21,13 +21,12 @@ Objective *objective_new(const char *text, GError **error)
     text += negative;
     g_autoptr(GError) problem = NULL;
     g_autoptr(GPtrArray) columns = colspec_parse(text, &problem);
-    const char *why = problem                ? problem->message
-                      : columns->len > 1     ? "too many columns"
+    const char *why = problem                                                  ? problem->message
+                      : columns->len > 1                                       ? "too many columns"
                       : ((ColSpec *)columns->pdata[0])->kind != COLSPEC_SCALAR ? "not a scalar"
-                                             : NULL;
+                                                                               : NULL;
     if (why) {
-        g_set_error(
-                error, BATCH_ERROR, BATCH_ERROR_DIMS, "invalid objective '%s': %s", text, why);
+        g_set_error(error, BATCH_ERROR, BATCH_ERROR_DIMS, "invalid objective '%s': %s", text, why);
         return NULL;
     }
     Objective *o = g_new0(Objective, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Optimizers by name, how they are asked, and those whose trials depend on no result: the grid and random search. */
+/* Optimizers by name, how they are asked, and those whose trials depend on no result: the grid and
+ * random search. */
 #include "engine/batch/optimizer.h"
 
 #include <string.h>

@@ -83,8 +83,7 @@ GPtrArray *prev_trials_more(PrevTrials *p)
     for (guint i = 0; i < all->len; i++) {
         g_autofree char *real = fs_realpath(run_dir(all->pdata[i]));
         g_autoptr(Run) run = real ? run_new(real, NULL) : NULL;
-        if (!run || g_hash_table_contains(p->seen, run_id(run)) ||
-                run_status(run) != RUN_COMPLETED)
+        if (!run || g_hash_table_contains(p->seen, run_id(run)) || run_status(run) != RUN_COMPLETED)
             continue;
         g_hash_table_add(p->seen, g_strdup(run_id(run)));
         if (is_wanted(p, run))

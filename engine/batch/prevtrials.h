@@ -14,8 +14,7 @@ typedef struct PrevTrials PrevTrials;
 
 /* `runs_dir`: HOME/runs. BATCH_ERROR_DIMS if the proto has no source code digest to compare with,
  * BATCH_ERROR_OPTIONS if there is no such mode. */
-PrevTrials *prev_trials_new(
-        Run *batch_run, const char *mode, const char *runs_dir, GError **error);
+PrevTrials *prev_trials_new(Run *batch_run, const char *mode, const char *runs_dir, GError **error);
 void prev_trials_free(PrevTrials *p);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrevTrials, prev_trials_free)
 

@@ -32,8 +32,8 @@ typedef struct {
     SuggestOptions options;
     guint64 seed;
     gint64 count, next, random_starts;
-    GPtrArray *known; /* Known*, in the order in which they were told */
-    GHashTable *runs; /* ids of those that have one */
+    GPtrArray *known;   /* Known*, in the order in which they were told */
+    GHashTable *runs;   /* ids of those that have one */
     GPtrArray *pending; /* double*: being tried */
     gint64 n_completed;
     gboolean has_objective; /* of any */
@@ -136,8 +136,7 @@ static gboolean read_options(Smbo *s, const OptimizerSpec *spec, GError **error)
     return TRUE;
 }
 
-static Smbo *new_state(
-        const OptimizerSpec *spec, const SurrogateClass *model, GError **error)
+static Smbo *new_state(const OptimizerSpec *spec, const SurrogateClass *model, GError **error)
 {
     g_autoptr(GPtrArray) dims = dims_to_search(spec->flags, error);
     g_autoptr(Objective) objective = dims ? objective_new(spec->objective, error) : NULL;
@@ -416,9 +415,7 @@ static const char *const gbrt_aliases[] = {"skopt:gbrt", NULL};
 
 const OptimizerClass smbo_gp = {
         .name = "gp", .aliases = gp_aliases, .new_state = gp_new_state, SMBO_FUNCTIONS};
-const OptimizerClass smbo_forest = {.name = "forest",
-        .aliases = forest_aliases,
-        .new_state = forest_new_state,
-        SMBO_FUNCTIONS};
+const OptimizerClass smbo_forest = {
+        .name = "forest", .aliases = forest_aliases, .new_state = forest_new_state, SMBO_FUNCTIONS};
 const OptimizerClass smbo_gbrt = {
         .name = "gbrt", .aliases = gbrt_aliases, .new_state = gbrt_new_state, SMBO_FUNCTIONS};

@@ -26,8 +26,7 @@ static gint64 dim_size(const Dim *d)
     if (d->kind == DIM_CHOICE)
         return (gint64)n_choices(d);
     gint64 span;
-    gboolean endless =
-            __builtin_sub_overflow(d->int_high, d->int_low, &span) || span == G_MAXINT64;
+    gboolean endless = __builtin_sub_overflow(d->int_high, d->int_low, &span) || span == G_MAXINT64;
     return endless ? G_MAXINT64 : span + 1;
 }
 

@@ -11,14 +11,14 @@
 enum {
     MAX_CANDIDATES = 10000,
     MIN_CANDIDATES = 500,
-    BLOCK = 256,   /* candidates looked at together */
+    BLOCK = 256,     /* candidates looked at together */
     BEST_POINTS = 3, /* whose surroundings are looked at more closely */
     NEAR_EACH = 100, /* candidates near each of them */
-    REFINED = 5,   /* of the candidates */
-    ROUNDS = 3,    /* of steps and descents */
+    REFINED = 5,     /* of the candidates */
+    ROUNDS = 3,      /* of steps and descents */
     DESCENT_EVALS = 40,
 };
-/* Multiplications for all candidates of a suggestion: about a second. */
+/* Steps of arithmetic for all candidates of a suggestion: less than a second. */
 #define BUDGET 4e8
 
 /* A result this many times as far from the median as the best one is, on the other side, is as bad
@@ -79,8 +79,8 @@ static double *standardize(const double *y, gsize n, double *unit)
     return out;
 }
 
-static gpointer fit(Search *s, const double *x, const double *y, gsize n, gsize n_pending,
-        double noise)
+static gpointer fit(
+        Search *s, const double *x, const double *y, gsize n, gsize n_pending, double noise)
 {
     const Space *space = s->in->space;
     SurrogateInput in = {x, y, n, n_pending, space->n, space->is_choice, noise, s->cancel, &s->rng};
@@ -92,7 +92,7 @@ static void fit_time(Search *s)
 {
     const SuggestInput *in = s->in;
     gsize dims = in->space->n, n = 0;
-    g_autofree double *x = g_new(double, in->n * dims), *y = g_new(double, in->n);
+    g_autofree double *x = g_new(double, in->n *dims), *y = g_new(double, in->n);
     for (gsize i = 0; in->seconds && i < in->n; i++) {
         if (!(in->seconds[i] > 0))
             continue;
@@ -189,6 +189,8 @@ static gsize best_results(const Search *s, gsize *best)
     return n;
 }
 
+/* Not for trees: what they predict is flat around a point, and a choice among equals would stay
+ * there. */
 static void add_near_best(Search *s, Candidates *c)
 {
     static const double widths[] = {0.2, 0.05, 0.01};
@@ -197,8 +199,8 @@ static void add_near_best(Search *s, Candidates *c)
     gsize n = best_results(s, best);
     for (gsize i = 0; i < n; i++)
         for (gsize j = 0; j < NEAR_EACH; j++)
-            space_perturb(space, s->in->x + best[i] * space->n,
-                    widths[j % G_N_ELEMENTS(widths)], &s->rng, c->x + c->n++ * space->n);
+            space_perturb(space, s->in->x + best[i] * space->n, widths[j % G_N_ELEMENTS(widths)],
+                    &s->rng, c->x + c->n++ * space->n);
 }
 
 static void make_candidates(Search *s, Candidates *c)

@@ -13,7 +13,6 @@
 struct Forest {
     GPtrArray *trees;
     gboolean *is_choice;
-    gsize dims;
 };
 
 Forest *forest_fit(const TreeData *data, guint n_trees, gsize min_leaf, Rng *rng)
@@ -21,7 +20,6 @@ Forest *forest_fit(const TreeData *data, guint n_trees, gsize min_leaf, Rng *rng
     Forest *f = g_new0(Forest, 1);
     f->trees = g_ptr_array_new_with_free_func((GDestroyNotify)tree_free);
     f->is_choice = g_memdup2(data->is_choice, data->dims * sizeof *data->is_choice);
-    f->dims = data->dims;
     TreeData own = *data;
     own.is_choice = f->is_choice;
     TreeRules rules = {rng, min_leaf, G_MAXUINT};
@@ -37,11 +35,6 @@ void forest_free(Forest *f)
     g_ptr_array_unref(f->trees);
     g_free(f->is_choice);
     g_free(f);
-}
-
-gsize forest_dims(const Forest *f)
-{
-    return f->dims;
 }
 
 void forest_predict(const Forest *f, const double *x, double *mean, double *std)

@@ -2,8 +2,8 @@
 /* Regression with many trees; numbers only. Two kinds: extremely randomized trees (Geurts, Ernst,
  * Wehenkel 2006), whose standard deviation is that of the leaves' and between the trees' (Hutter et
  * al. 2014, 4.3.2), and gradient boosting of a quantile (Friedman 2001, with Hastie's leaves for
- * the absolute loss). Both as scikit-learn's regressors do it. Points are rows of `dims` numbers; in
- * a dimension of choices a node asks for one of the values. */
+ * the absolute loss). Both as scikit-learn's regressors do it. Points are rows of `dims` numbers;
+ * in a dimension of choices a node asks for one of the values. */
 #pragma once
 
 #include <glib.h>
@@ -23,7 +23,6 @@ typedef struct Forest Forest;
 Forest *forest_fit(const TreeData *data, guint n_trees, gsize min_leaf, Rng *rng);
 void forest_free(Forest *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Forest, forest_free)
-gsize forest_dims(const Forest *f);
 void forest_predict(const Forest *f, const double *x, double *mean, double *std);
 
 typedef struct Boost Boost;

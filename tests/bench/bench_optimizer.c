@@ -73,7 +73,8 @@ static const struct {
                 "{a1: '[0.0:1.0]', a2: '[0.0:1.0]', a3: '[0.0:1.0]', a4: '[0.0:1.0]', "
                 "a5: '[0.0:1.0]', a6: '[0.0:1.0]'}"},
         {"mixed", mixed, 0, 0,
-                "{rate: 'loguniform[1e-5:1.0]', layers: '[1:10]', act: [tanh, gelu, relu, sigmoid], "
+                "{rate: 'loguniform[1e-5:1.0]', layers: '[1:10]', act: [tanh, gelu, relu, "
+                "sigmoid], "
                 "dropout: '[0.0:0.8]'}"},
 };
 
@@ -102,8 +103,8 @@ int main(int argc, char **argv)
     int which = find_function(argv[2]);
     gint64 trials = atoll(argv[3]), pending = argc > 5 ? atoll(argv[5]) : 1;
     g_autoptr(Value) flags = yaml_parse(functions[which].flags, -1, NULL, NULL);
-    g_autoptr(Value) options = yaml_parse(
-            argc > 6 ? argv[6] : "{random-starts: 3}", -1, NULL, NULL);
+    g_autoptr(Value) options =
+            yaml_parse(argc > 6 ? argv[6] : "{random-starts: 3}", -1, NULL, NULL);
     OptimizerSpec spec = {.flags = flags,
             .options = options,
             .seed = (guint64)atoll(argv[4]),
