@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild _api`: what our Python package asks the program: one JSON request on stdin, one JSON
- * answer on stdout. It is how optimizers written in Python (guild.batch_util) read runs, make
- * trials and get their results without a YAML parser or an event file reader of their own. Each
- * verb is one row of the table at the end; an answer {"error": TEXT} says why not. */
+/* `guild _api`: what our Python package asks the program, for as long as its process lives: one JSON
+ * request a line on stdin, {"verb": TEXT, "args": MAP}, and one JSON answer a line on stdout,
+ * {"result": ...} or {"error": TEXT}. It is how optimizers written in Python (guild.batch_util) read
+ * runs, make trials and get their results without a YAML parser or an event file reader of their own.
+ * Each verb is one row of the table at the end. The end of stdin ends it.
+ *
+ * Why an own optimizer is not asked and told as ours are (engine/batch/optimizer.h): in the
+ * reference's contract its process is the batch run's own, and leads. It calls run_trial() where and
+ * when it likes, also from several threads, which returns when the trial has ended or raises
+ * SystemExit; what it and its trials print is the batch run's output in the order in which it is
+ * printed; and it may start other runs than trials. Nobody could ask such a program for "the next
+ * trial": between two calls it may be anywhere, and hyperopt's fmin, the reference's example, calls
+ * its objective from inside its own loop. So requests go from it to us. A trial is not run in this
+ * process but by a `guild run --restart` of its own, which is what the terminal, its signals, `-j`
+ * threads and `--remote` need. */
 #include "cli/commands.h"
 #include "engine/base/flagval.h"
 #include "engine/base/fs.h"
@@ -15,6 +26,7 @@
 #include "engine/run/scalars.h"
 #include "engine/run/store.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -256,41 +268,53 @@ static Value *answer(const char *verb, const Value *request, GError **error)
     return bad(error, "no such request");
 }
 
-static char *read_stdin(void)
+/* The next line, without its end, or NULL at the end or where it is too long to be a request. */
+static char *read_line(void)
 {
-    GString *text = g_string_new(NULL);
-    char buf[65536];
-    size_t n;
-    while ((n = fread(buf, 1, sizeof buf, stdin)) > 0 && text->len + n <= MAX_REQUEST)
-        g_string_append_len(text, buf, (gssize)n);
-    return g_string_free(text, FALSE);
+    g_autoptr(GString) text = g_string_new(NULL);
+    int c;
+    while ((c = getc_unlocked(stdin)) != EOF && c != '\n' && text->len < MAX_REQUEST)
+        g_string_append_c(text, (char)c);
+    return c == '\n' ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
+}
+
+static char *reply_to(const char *line)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Value) request = json_parse(line, -1, "request", &error);
+    const Value *args = value_map_get(request, "args");
+    g_autoptr(Value) result = NULL;
+    if (request && value_is_map(args))
+        result = answer(value_map_string(request, "verb", ""), args, &error);
+    g_autoptr(Value) reply = value_new_map();
+    if (result)
+        value_map_set(reply, "result", g_steal_pointer(&result));
+    else
+        value_map_set_string(reply, "error", error ? error->message : "no request");
+    return json_dump(reply, 0, FALSE);
 }
 
 static int api_main(CliArgs *args)
 {
-    const char *const *words = cli_positional(args);
-    g_autofree char *text = read_stdin();
-    g_autoptr(GError) error = NULL;
-    g_autoptr(Value) request = json_parse(*text ? text : "{}", -1, "request", &error);
-    g_autoptr(Value) result = request ? answer(words[0] ? words[0] : "", request, &error) : NULL;
-    Value *reply = value_new_map();
-    if (result)
-        value_map_set(reply, "result", value_ref(result));
-    else
-        value_map_set_string(reply, "error", error ? error->message : "no answer");
-    g_autofree char *json = json_dump(reply, 0, FALSE);
-    value_unref(reply);
-    puts(json);
-    return result ? 0 : 1;
+    /* Ctrl-C is for the process that asks, and for trials; it may want to know how they ended. */
+    signal(SIGINT, SIG_IGN);
+    for (char *line; (line = read_line());) {
+        g_autofree char *reply = reply_to(line);
+        g_free(line);
+        puts(reply);
+        if (fflush(stdout) != 0)
+            break; /* nobody listens */
+    }
+    return 0;
 }
 
 static const CliOption *const no_options[] = {NULL};
 
 const CliCommand cmd_api = {
         .name = "_api",
-        .args = "VERB",
-        .summary = "Answer a request of the Python package.",
-        .help = "Reads a JSON request and writes a JSON answer.",
+        .args = "",
+        .summary = "Answer requests of the Python package.",
+        .help = "Reads JSON requests, one a line, and writes JSON answers.",
         .options = no_options,
         .run = api_main,
         .hidden = TRUE,

@@ -107,7 +107,12 @@ def fail_on_trial_error(batch_run):
 def init_trial_run(batch_run, trial_flag_vals, run_dir=None):
     """A new pending run of the batch with these flags."""
     return runlib.Run(
-        _bridge.request("trial", batch=batch_run.dir, flags=trial_flag_vals, dir=run_dir)
+        _bridge.request(
+            "trial",
+            batch=batch_run.dir,
+            flags=trial_flag_vals,
+            dir=run_dir and os.path.abspath(run_dir),
+        )
     )
 
 
