@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `guild _api`: what our Python package asks the program, for as long as its process lives: one JSON
- * request a line on stdin, {"verb": TEXT, "args": MAP}, and one JSON answer a line on stdout,
- * {"result": ...} or {"error": TEXT}. It is how optimizers written in Python (guild.batch_util) read
- * runs, make trials and get their results without a YAML parser or an event file reader of their own.
- * Each verb is one row of the table at the end. The end of stdin ends it.
+/* `guild _api`: what our Python package asks the program, for as long as its process lives: one
+ * JSON request a line on stdin, {"verb": TEXT, "args": MAP}, and one JSON answer a line on stdout,
+ * {"result": ...} or {"error": TEXT}. It is how optimizers written in Python (guild.batch_util)
+ * read runs, make trials and get their results without a YAML parser or an event file reader of
+ * their own. Each verb is one row of the table at the end. The end of stdin ends it.
  *
  * Why an own optimizer is not asked and told as ours are (engine/batch/optimizer.h): in the
- * reference's contract its process is the batch run's own, and leads. It calls run_trial() where and
- * when it likes, also from several threads, which returns when the trial has ended or raises
+ * reference's contract its process is the batch run's own, and leads. It calls run_trial() where
+ * and when it likes, also from several threads, which returns when the trial has ended or raises
  * SystemExit; what it and its trials print is the batch run's output in the order in which it is
  * printed; and it may start other runs than trials. Nobody could ask such a program for "the next
  * trial": between two calls it may be anywhere, and hyperopt's fmin, the reference's example, calls

@@ -4,8 +4,8 @@
  *
  * Points that are being tried have no result yet. A Gaussian process takes its own mean for it (the
  * "kriging believer": nothing is learned, but there is nothing left to learn at that place). Trees
- * take the mean of all results (a "constant liar"): they know no smaller uncertainty near a point,
- * so they have to be told that nothing special is there. */
+ * take the mean of all results (a "constant liar": nothing special is there), and doubt less near
+ * them (surrogate.c). */
 #pragma once
 
 #include <glib.h>
