@@ -21,6 +21,17 @@ class Layout(unittest.TestCase):
             with self.subTest(path), open(path, encoding="utf-8") as f:
                 ast.parse(f.read(), path, feature_version=(3, 7))
 
+    def test_what_projects_call_is_documented(self):
+        for name in ("_api", "batch_util", "flag_util", "run", "summary", "util"):
+            path = os.path.join(PACKAGE, name + ".py")
+            with open(path, encoding="utf-8") as f:
+                tree = ast.parse(f.read(), path)
+            classes = [n for n in tree.body if isinstance(n, ast.ClassDef)]
+            for node in tree.body + [m for c in classes for m in c.body]:
+                if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                    with self.subTest(module=name, name=node.name):
+                        self.assertTrue(ast.get_docstring(node))
+
     def test_running_an_operation_imports_only_what_it_needs(self):
         heavy = {"yaml", "json", "argparse", "subprocess", "logging", "inspect", "ast"}
         code = "import sys; before = set(sys.modules); import guild.op_main; print(*set(sys.modules) - before)"

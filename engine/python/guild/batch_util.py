@@ -49,6 +49,9 @@ class CurrentRunNotBatchError(Exception):
 
 
 class InvalidFlagFunctionArgs(Exception):
+    """A flag function was given arguments that it does not take: `function_name` (str), `function_args` (tuple of
+    values), `flag_name` (str); its text says what is wrong."""
+
     def __init__(self, name, args, flag_name, msg):
         super().__init__(msg)
         self.function_name = name
@@ -67,6 +70,8 @@ def _log(level, msg):
 
 
 def init_logging():
+    """Logging as guild's own: to stderr, from the level $LOG_LEVEL (int as of the module logging; default 30), in
+    the format $LOG_FORMAT (default "LEVEL: [NAME] MESSAGE")."""
     logging.basicConfig(
         level=int(os.environ.get("LOG_LEVEL") or logging.WARNING),
         format=os.environ.get("LOG_FORMAT") or "%(levelname)s: [%(name)s] %(message)s",
@@ -77,6 +82,7 @@ def init_logging():
 
 
 def batch_run():
+    """The batch (guild.run.Run) that this process is of. CurrentRunNotBatchError outside one."""
     run = runlib.current_run()
     if not run:
         raise CurrentRunNotBatchError("no current run")
@@ -86,11 +92,14 @@ def batch_run():
 
 
 def is_batch(run):
+    """Does `run` (guild.run.Run) make trials? A bool."""
     return os.path.exists(run.guild_path("proto"))
 
 
 def objective_scalar(batch_run, default=None):
-    """Name of the scalar and what to multiply it with so that less is better."""
+    """What the trials of `batch_run` (guild.run.Run) are measured by: (name, factor). `name` (str) is a scalar as
+    `guild compare` names them; multiplied with `factor` (1 or -1) less is better. `default` (str or None, "-" in
+    front for a maximum) counts where the user asked for nothing; else it is "loss"."""
     objective = batch_run.get("objective") or default or DEFAULT_OBJECTIVE
     if objective[0] == "-":
         return objective[1:], -1
@@ -98,6 +107,7 @@ def objective_scalar(batch_run, default=None):
 
 
 def fail_on_trial_error(batch_run):
+    """Is `batch_run` (guild.run.Run) to end with the first trial that fails? A bool, or None if nobody said."""
     return (batch_run.get("run_params") or {}).get("fail_on_trial_error")
 
 
@@ -105,7 +115,9 @@ def fail_on_trial_error(batch_run):
 
 
 def init_trial_run(batch_run, trial_flag_vals, run_dir=None):
-    """A new pending run of the batch with these flags."""
+    """A new pending run (guild.run.Run) of the batch `batch_run` (guild.run.Run) with the flags `trial_flag_vals`
+    (dict of str to value), in the new directory `run_dir` (str; None: in the home, linked from the batch).
+    Errors: guild._bridge.BridgeError if it can't be made."""
     return runlib.Run(
         _bridge.request(
             "trial",
@@ -124,7 +136,8 @@ def _remote():
 
 
 def start_trial_run(run, stage=False):
-    """Runs (or stages) a trial and waits for it; SystemExit if it fails."""
+    """Runs the pending `run` (guild.run.Run) where the batch's trials are to run, or only stages it (`stage`, bool),
+    and waits for its end. Errors: SystemExit with its exit status if that is not 0."""
     flags = {name: val for name, val in (run.get("flags") or {}).items() if val is not None}
     desc = ", ".join(flag_util.flag_assigns(flags))
     verb = "Staging" if stage else "Running"
@@ -157,13 +170,16 @@ def _call(args):
 
 
 def run_trial(batch_run, flag_vals):
+    """init_trial_run() and start_trial_run() in one: the run (guild.run.Run), completed. Errors: as of these."""
     run = init_trial_run(batch_run, flag_vals)
     start_trial_run(run)
     return run
 
 
 def handle_trials(batch_run, trials):
-    """Runs all trials (or prints or saves them, where the user asks for that)."""
+    """Runs all `trials` (list of dict: the flags of each), as many at a time as --jobs says, or prints or saves
+    them where the user asks for that. Errors: SystemExit where the batch is to end; OSError where they can't be
+    saved."""
     if os.environ.get("PRINT_TRIALS_CMD") == "1":
         _print_trials_cmd(batch_run, trials)
     elif os.environ.get("PRINT_TRIALS") == "1":
@@ -228,7 +244,8 @@ def _exit_params(e):
 
 
 def handle_trial_system_exit(e, batch_run, trial_run):
-    """Says how a trial ended; ends the batch if it was interrupted or must not go on."""
+    """Logs how `trial_run` (guild.run.Run) ended, by `e` (SystemExit). Errors: SystemExit if it was interrupted, or
+    failed and `batch_run` (guild.run.Run) is not to go on after that."""
     msg, code = _exit_params(e)
     if code == 0:
         if msg:
@@ -250,6 +267,7 @@ def handle_trial_system_exit(e, batch_run, trial_run):
 
 
 def handle_system_exit(e):
+    """Ends the process as `e` (SystemExit) says, a message first: its code is a number, a text, or (text, number)."""
     msg, code = _exit_params(e)
     if msg:
         sys.stderr.write(f"guild: {msg}\n")
@@ -257,7 +275,8 @@ def handle_system_exit(e):
 
 
 def stop_trials_on_sigterm(batch_run):
-    """SIGTERM stops the trials that run, starts no more, and ends this process."""
+    """From here on SIGTERM stops the trials that run (SIGKILL after 30 seconds), starts no more, and ends this
+    process. `batch_run` is not used; the reference's function of this name takes it."""
 
     def handler(_signum, _frame):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -287,11 +306,15 @@ def _terminate():
 
 
 def expand_flags(flag_vals, random_seed=None):
-    """All combinations of the values in lists, functions drawn from."""
+    """All combinations of `flag_vals` (dict of str to value): a list stands for each of its items, a function
+    (`uniform[0:1]`, a str) for a value drawn from it by `random_seed` (int or None: 0). Gives a list of dict.
+    Errors: guild._bridge.BridgeError for a function that can't be drawn from."""
     return _bridge.request("expand", flags=flag_vals, seed=random_seed or 0)
 
 
 def expanded_batch_trials(batch_run, random_seed=None):
+    """The trials that the flags and batch files of `batch_run` (guild.run.Run) make: a list of dict, flags of each.
+    `random_seed` and errors: as of expand_flags()."""
     proto = batch_run.batch_proto
     flag_vals = proto.get("flags") or {}
     trials = proto.get("trials")
@@ -301,6 +324,8 @@ def expanded_batch_trials(batch_run, random_seed=None):
 
 
 def expand_trial_flags(trials, flag_vals, user_flag_vals, random_seed=None):
+    """expand_flags() of each of `trials` (list of dict, rows of batch files) over the defaults `flag_vals` and
+    under what the user gave, `user_flag_vals` (dict of str to value each). Gives a list of dict."""
     return _bridge.request(
         "expand",
         flags=flag_vals,
@@ -311,6 +336,8 @@ def expand_trial_flags(trials, flag_vals, user_flag_vals, random_seed=None):
 
 
 def sample_trials(trials, count=None, random_seed=None):
+    """At most `count` (int; None: 20) of `trials` (list), drawn by `random_seed` (int or None: another each time)
+    without repetition, in their order."""
     count = count or DEFAULT_MAX_TRIALS
     if len(trials) <= count:
         return trials
@@ -319,6 +346,7 @@ def sample_trials(trials, count=None, random_seed=None):
 
 
 def invalid_flag_function_args_error(e):
+    """Raises SystemExit with the message for the user of `e` (InvalidFlagFunctionArgs)."""
     args = ":".join(str(arg) for arg in e.function_args)
     raise SystemExit(
         f"invalid function args in '{e.flag_name}={e.function_name}[{args}]': {e}"
@@ -329,7 +357,9 @@ def invalid_flag_function_args_error(e):
 
 
 def trial_runs(batch_run, prev_trials_mode=PREV_TRIALS_BATCH):
-    """Completed runs, oldest first: the batch's own, or all of its source code or operation."""
+    """Completed runs that count as previous trials of `batch_run` (guild.run.Run), oldest first: a list of
+    guild.run.Run. `prev_trials_mode` (str): "batch" (its own), "sourcecode" (all of the same source code) or
+    "operation" (all of the same operation). Errors: ValueError for another mode."""
     modes = (PREV_TRIALS_BATCH, PREV_TRIALS_SOURCECODE, PREV_TRIALS_OPERATION)
     if prev_trials_mode not in modes:
         raise ValueError(f"unsupported value for prev_trials_mode: {prev_trials_mode!r}")
@@ -338,11 +368,15 @@ def trial_runs(batch_run, prev_trials_mode=PREV_TRIALS_BATCH):
 
 
 def trial_results(batch_run, scalars, prev_trials_mode=PREV_TRIALS_BATCH):
-    """Pairs of flags and scalar values; each scalar is (PREFIX or None, TAG, QUALIFIER or None)."""
+    """Flags and results of trial_runs(batch_run, prev_trials_mode). `scalars` is a list of (prefix, tag,
+    qualifier): `prefix` (str or None) is the path of the event file in the run, `tag` (str) the scalar's name,
+    `qualifier` (str or None: "last") one of "first", "last", "min", "max", "avg", "total". Gives a list of (flags,
+    values): a dict of str to value, and a list of float or None, one for each of `scalars`."""
     return trial_results_for_runs(trial_runs(batch_run, prev_trials_mode), scalars)
 
 
 def trial_results_for_runs(runs, scalars):
+    """trial_results() of the given `runs` (list of guild.run.Run)."""
     rows = _bridge.request(
         "scalars",
         dirs=[run.dir for run in runs],
