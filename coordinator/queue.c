@@ -32,8 +32,8 @@ static const char *const statements[N_STATEMENTS] = {
         [S_PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
         /* What a task is stays the same; to replace its row would move it in its index too. */
         [S_PUT_TASK] =
-                "INSERT INTO task VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT (id) DO UPDATE"
-                " SET state = ?5, lease = ?6, attempt = ?7, failures = ?8, worker = ?9",
+                ("INSERT INTO task VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT (id) DO UPDATE"
+                 " SET state = ?5, lease = ?6, attempt = ?7, failures = ?8, worker = ?9"),
         [S_DELETE_JOB] = "DELETE FROM job WHERE id = ?",
         [S_DELETE_TASKS] = "DELETE FROM task WHERE job = ?",
 };
