@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A command's connection: see remote_client.h. Each request runs a main context of our own until
  * its answer is there. */
-#include "cli/remote_client.h"
+#include "cli/remote_client_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,51 +17,13 @@
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
 #include "engine/project/userconfig.h"
-#include "engine/wire/keys.h"
-#include "engine/wire/transfer.h"
-#include "engine/wire/zsource.h"
 
 #define CONNECT_MS 5000
 /* Output that is watched is acknowledged so often: see coordinator/watch.c. */
 #define ACKNOWLEDGE_BYTES (512 * 1024)
 #define HELLO_MS 4000
-#define ANSWER_MS 90000
 /* How long a lost coordinator is waited for while a run is watched. */
 #define LOST_MS (10 * 60 * 1000)
-
-struct RemoteClient {
-    char *name, *host, *address;
-    int port;
-    AccessKey *key;
-    GMainContext *context;
-    void *zmq;
-    ZSource *z;
-    ZMonitor *monitor;
-    Transfer *xfer;
-    BlobStore *blobs;
-    gboolean welcomed, read_only;
-    char *refused; /* what it, or the handshake, said */
-    guint64 next_id;
-    /* what is waited for */
-    guint64 waiting_id;
-    gboolean answered;
-    Value *result;
-    char *error;
-    GString *out, *err;
-    int command_status;
-    GPtrArray *files;
-    gboolean files_complete;
-    /* watching */
-    char *watched;
-    const RemoteWatcher *watcher;
-    gpointer watcher_data;
-    guint64 seen;     /* of the run's output: where to go on after a loss */
-    guint64 received; /* output since WELCOME, and how much of that was said to be */
-    guint64 acknowledged;
-    char *end_status;
-    gboolean ended, interrupted;
-    int exit_status;
-};
 
 GQuark remote_error_quark(void)
 {
@@ -170,16 +132,16 @@ static gboolean reach(RemoteClient *c, GError **error)
 
 /* ---- messages ---- */
 
-static gboolean transfer_send(GBytes *message, gpointer client)
+gboolean remote_transfer_send(GBytes *message, gpointer client)
 {
     const RemoteClient *c = client;
     return zsource_send(c->z, NULL, message) == ZSEND_OK;
 }
 
-static void send_msg(RemoteClient *c, MsgKind kind, const void *msg)
+void remote_send(RemoteClient *c, MsgKind kind, const void *msg)
 {
     g_autoptr(GBytes) message = wire_pack(kind, msg);
-    transfer_send(message, c);
+    remote_transfer_send(message, c);
 }
 
 static void say_hello(RemoteClient *c)
@@ -191,7 +153,7 @@ static void say_hello(RemoteClient *c)
             .name = name,
             .software = (char *)"guild",
             .pid = (int)getpid()};
-    send_msg(c, MSG_HELLO, &m);
+    remote_send(c, MSG_HELLO, &m);
 }
 
 static void send_watch(RemoteClient *c)
@@ -200,7 +162,7 @@ static void send_watch(RemoteClient *c)
             .offset = c->seen,
             .output = c->watcher->output != NULL,
             .events = TRUE};
-    send_msg(c, MSG_WATCH, &m);
+    remote_send(c, MSG_WATCH, &m);
 }
 
 static void on_welcome(RemoteClient *c, const MsgWelcome *m)
@@ -279,7 +241,7 @@ static void on_output(RemoteClient *c, const MsgOutput *m)
         return;
     c->acknowledged = c->received;
     MsgPing ping = {.seq = c->received};
-    send_msg(c, MSG_PING, &ping);
+    remote_send(c, MSG_PING, &ping);
 }
 
 static void on_refused(RemoteClient *c, const MsgRefused *m)
@@ -341,7 +303,7 @@ static gboolean on_time(gpointer flag)
 }
 
 /* Turns the loop until *done, a refusal, or the time is up (FALSE). */
-static gboolean turn_until(RemoteClient *c, const gboolean *done, guint ms)
+gboolean remote_turn_until(RemoteClient *c, const gboolean *done, guint ms)
 {
     gboolean late = FALSE;
     GSource *timer = g_timeout_source_new(ms);
@@ -354,7 +316,7 @@ static gboolean turn_until(RemoteClient *c, const gboolean *done, guint ms)
     return *done;
 }
 
-static gboolean not_answered(RemoteClient *c, GError **error)
+gboolean remote_not_answered(RemoteClient *c, GError **error)
 {
     if (c->refused)
         g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED,
@@ -394,16 +356,16 @@ static gboolean connect_to(RemoteClient *c, GError **error)
     c->blobs = blobs_open(cli_home(), 0, error);
     if (!c->blobs)
         return FALSE;
-    c->xfer = transfer_new(c->blobs, transfer_send, c);
+    c->xfer = transfer_new(c->blobs, remote_transfer_send, c);
     if (zmq_connect(socket, c->address) < 0) {
         g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONNECT, "cannot connect to %s: %s",
                 c->address, zmq_strerror(zmq_errno()));
         return FALSE;
     }
-    if (turn_until(c, &c->welcomed, HELLO_MS))
+    if (remote_turn_until(c, &c->welcomed, HELLO_MS))
         return TRUE;
     if (c->refused)
-        return not_answered(c, error);
+        return remote_not_answered(c, error);
     g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED,
             "%s:%d (remote '%s') does not accept the key: it is for another coordinator, or what "
             "listens there is none",
@@ -456,7 +418,7 @@ void remote_close(RemoteClient *c)
 
 /* ---- requests ---- */
 
-static void expect(RemoteClient *c)
+void remote_expect(RemoteClient *c)
 {
     c->waiting_id = ++c->next_id;
     c->answered = FALSE;
@@ -468,10 +430,10 @@ static void expect(RemoteClient *c)
     g_string_truncate(c->err, 0);
 }
 
-static gboolean await(RemoteClient *c, guint ms, GError **error)
+gboolean remote_await(RemoteClient *c, guint ms, GError **error)
 {
-    if (!turn_until(c, &c->answered, ms))
-        return not_answered(c, error);
+    if (!remote_turn_until(c, &c->answered, ms))
+        return remote_not_answered(c, error);
     if (!c->error)
         return TRUE;
     g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED, "remote '%s': %s", c->name, c->error);
@@ -480,10 +442,10 @@ static gboolean await(RemoteClient *c, guint ms, GError **error)
 
 Value *remote_call(RemoteClient *c, const char *method, const Value *args, GError **error)
 {
-    expect(c);
+    remote_expect(c);
     MsgCall m = {c->waiting_id, (char *)method, (Value *)args};
-    send_msg(c, MSG_CALL, &m);
-    if (!await(c, ANSWER_MS, error))
+    remote_send(c, MSG_CALL, &m);
+    if (!remote_await(c, ANSWER_MS, error))
         return NULL;
     return c->result ? value_ref(c->result) : value_new_null();
 }
@@ -511,54 +473,6 @@ void remote_output_free(RemoteOutput *o)
     g_free(o);
 }
 
-/* ENV is the environment of this machine, and may hold secrets. */
-static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)
-{
-    return strcmp(rel, ".guild/LOCK") != 0 && strcmp(rel, ".guild/ENV") != 0;
-}
-
-gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError **error)
-{
-    if (c->read_only) {
-        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED,
-                "the key of remote '%s' may only read", c->name);
-        return FALSE;
-    }
-    g_autoptr(GPtrArray) files = filelist_scan(
-            run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL, NULL, error);
-    if (!files)
-        return FALSE;
-    expect(c);
-    TransferOffer offer = transfer_offer(c->xfer, run_dir(run), files);
-    g_autoptr(Value) options = value_new_map();
-    value_map_set(options, "output", value_new_bool(o->output));
-    value_map_set(options, "stage_trials", value_new_bool(o->stage_trials));
-    value_map_set(options, "replace", value_new_bool(o->replace));
-    if (!value_is_null(o->sync))
-        value_map_set(options, "sync", value_ref(o->sync));
-    MsgSubmit m = {.id = c->waiting_id,
-            .run = (char *)run_id(run),
-            .priority = o->priority,
-            .retries = o->retries,
-            .retry_failed = o->retry_failed,
-            .user = (char *)g_get_user_name(),
-            .request = o->request,
-            .options = options,
-            .start = o->start};
-    MsgFiles head = {.id = c->waiting_id};
-    send_msg(c, MSG_SUBMIT, &m);
-    transfer_send_files(transfer_send, c, &head, files);
-    /* As long as something is fetched of us, it lives. */
-    gboolean ok = FALSE;
-    for (guint64 before = G_MAXUINT64;
-            !ok && before != transfer_bytes_out(c->xfer) && !c->refused;) {
-        before = transfer_bytes_out(c->xfer);
-        ok = turn_until(c, &c->answered, ANSWER_MS);
-    }
-    transfer_withdraw(c->xfer, offer);
-    return ok ? await(c, 0, error) : not_answered(c, error);
-}
-
 /* ---- watching ---- */
 
 static gboolean on_interrupt(gpointer client)
@@ -581,11 +495,11 @@ int remote_watch(RemoteClient *c, const char *run, guint64 offset, const RemoteW
     while (!c->ended && !c->interrupted) {
         gboolean stop = FALSE;
         if (c->welcomed)
-            turn_until(c, &c->ended, 10000);
+            remote_turn_until(c, &c->ended, 10000);
         else
-            stop = !turn_until(c, &c->welcomed, LOST_MS) && !c->interrupted;
+            stop = !remote_turn_until(c, &c->welcomed, LOST_MS) && !c->interrupted;
         if (stop || c->refused) {
-            not_answered(c, error);
+            remote_not_answered(c, error);
             break;
         }
     }
@@ -599,117 +513,4 @@ int remote_watch(RemoteClient *c, const char *run, guint64 offset, const RemoteW
 const char *remote_end_status(RemoteClient *c)
 {
     return c->end_status;
-}
-
-/* ---- pulling ---- */
-
-typedef struct {
-    gboolean done;
-    GError *error;
-} Fetched;
-
-static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
-{
-    Fetched *f = data;
-    f->done = TRUE;
-    f->error = error ? g_error_copy(error) : NULL;
-}
-
-/* What is known of a run, without its bulk. */
-static gboolean is_knowledge(const char *path)
-{
-    return (g_str_has_prefix(path, ".guild/") || !strcmp(path, ".guild")) &&
-           !g_str_has_prefix(path, ".guild/sourcecode") &&
-           !g_str_has_prefix(path, ".guild/output") &&
-           !g_str_has_prefix(path, ".guild/proto/.guild/sourcecode") &&
-           !g_str_has_prefix(path, ".guild/attempts");
-}
-
-/* Leaves what need not travel out of the list: what is here already. */
-static void leave_known(GPtrArray *files, const char *dir, gboolean only_guild)
-{
-    g_autoptr(GPtrArray) here =
-            fs_is_dir(dir) ? filelist_scan(dir, FILELIST_PLAIN, NULL, NULL, NULL, NULL) : NULL;
-    for (guint i = files->len; i-- > 0;) {
-        FileEntry *e = files->pdata[i];
-        FileEntry *ours = here ? filelist_find(here, e->path) : NULL;
-        if ((only_guild && !is_knowledge(e->path)) ||
-                (ours && e->kind == FILE_REGULAR && file_entry_same(ours, e)))
-            g_ptr_array_remove_index(files, i);
-    }
-}
-
-static void leave_out(GPtrArray *files, const char *path)
-{
-    for (guint i = files->len; i-- > 0;)
-        if (!strcmp(((FileEntry *)files->pdata[i])->path, path))
-            g_ptr_array_remove_index(files, i);
-}
-
-static gboolean fetch(RemoteClient *c, GPtrArray *files, GError **error)
-{
-    Fetched f = {0};
-    TransferWant want = transfer_want(c->xfer, files, on_fetched, &f);
-    for (guint64 before = G_MAXUINT64;
-            !f.done && before != transfer_bytes_in(c->xfer) && !c->refused;) {
-        before = transfer_bytes_in(c->xfer);
-        turn_until(c, &f.done, ANSWER_MS);
-    }
-    if (!f.done) {
-        transfer_cancel(c->xfer, want);
-        return not_answered(c, error);
-    }
-    if (f.error)
-        g_propagate_error(error, f.error);
-    return !f.error;
-}
-
-/* What says who executes a run means that machine's workers, not ours: here a run that is not over
- * there yet is marked with the remote's name, for `guild sync`. */
-static void note_state(const RemoteClient *c, const char *dir, const char *status)
-{
-    static const char *const waiting[] = {"pending", "staged", NULL};
-    g_autoptr(Run) run = run_new(dir, NULL);
-    g_autofree char *remote = run_guild_path(run, "LOCK.remote");
-    if (g_strv_contains(waiting, status))
-        return; /* as it was here */
-    run_clear_marker(run, "PENDING");
-    run_clear_marker(run, "STAGED");
-    if (!strcmp(status, "running"))
-        fs_write(remote, c->name, -1, NULL);
-    else
-        fs_remove(remote, NULL);
-}
-
-gboolean remote_pull(
-        RemoteClient *c, const char *run, const char *runs_dir, gboolean only_guild, GError **error)
-{
-    g_autoptr(Value) args = value_new_map();
-    value_map_set_string(args, "run", run);
-    g_autoptr(Value) result = remote_call(c, "files", args, error);
-    if (!result)
-        return FALSE;
-    if (!turn_until(c, &c->files_complete, ANSWER_MS))
-        return not_answered(c, error);
-    const char *id = value_map_string(result, "run", "");
-    if (!fs_is_safe_rel(id) || strchr(id, '/')) {
-        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED, "remote '%s' gave an unsafe run id",
-                c->name);
-        return FALSE;
-    }
-    g_autofree char *dir = g_build_filename(runs_dir, id, NULL);
-    g_autoptr(GPtrArray) files = g_steal_pointer(&c->files);
-    leave_known(files, dir, only_guild);
-    leave_out(files, ".guild/LOCK");
-    leave_out(files, ".guild/LOCK.remote");
-    /* Without it no directory is a run: one that could not be brought whole is not shown. */
-    filelist_put_last(files, ".guild/opref");
-    if (!fetch(c, files, error))
-        return FALSE;
-    gboolean ok = fs_mkdirs(dir, error) && filelist_build_taking(dir, files, blobs_open_fd,
-                                                   blobs_take, c->blobs, NULL, error);
-    transfer_release(c->xfer, files);
-    if (ok)
-        note_state(c, dir, value_map_string(result, "status", ""));
-    return ok;
 }

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs that cross: sent to a coordinator, and brought home. Content goes by digest, both ways, and
+ * only what the other side lacks. */
+#include <string.h>
+
+#include "cli/remote_client_internal.h"
+#include "engine/base/fs.h"
+
+/* ---- there ---- */
+
+/* ENV is the environment of this machine, and may hold secrets. */
+static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)
+{
+    return strcmp(rel, ".guild/LOCK") != 0 && strcmp(rel, ".guild/ENV") != 0;
+}
+
+gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError **error)
+{
+    if (c->read_only) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED,
+                "the key of remote '%s' may only read", c->name);
+        return FALSE;
+    }
+    g_autoptr(GPtrArray) files = filelist_scan(
+            run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL, NULL, error);
+    if (!files)
+        return FALSE;
+    remote_expect(c);
+    TransferOffer offer = transfer_offer(c->xfer, run_dir(run), files);
+    g_autoptr(Value) options = value_new_map();
+    value_map_set(options, "output", value_new_bool(o->output));
+    value_map_set(options, "stage_trials", value_new_bool(o->stage_trials));
+    value_map_set(options, "replace", value_new_bool(o->replace));
+    if (!value_is_null(o->sync))
+        value_map_set(options, "sync", value_ref(o->sync));
+    MsgSubmit m = {.id = c->waiting_id,
+            .run = (char *)run_id(run),
+            .priority = o->priority,
+            .retries = o->retries,
+            .retry_failed = o->retry_failed,
+            .user = (char *)g_get_user_name(),
+            .request = o->request,
+            .options = options,
+            .start = o->start};
+    MsgFiles head = {.id = c->waiting_id};
+    remote_send(c, MSG_SUBMIT, &m);
+    transfer_send_files(remote_transfer_send, c, &head, files);
+    /* As long as something is fetched of us, it lives. */
+    gboolean ok = FALSE;
+    for (guint64 before = G_MAXUINT64;
+            !ok && before != transfer_bytes_out(c->xfer) && !c->refused;) {
+        before = transfer_bytes_out(c->xfer);
+        ok = remote_turn_until(c, &c->answered, ANSWER_MS);
+    }
+    transfer_withdraw(c->xfer, offer);
+    return ok ? remote_await(c, 0, error) : remote_not_answered(c, error);
+}
+
+/* ---- and back ---- */
+
+typedef struct {
+    gboolean done;
+    GError *error;
+} Fetched;
+
+static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
+{
+    Fetched *f = data;
+    f->done = TRUE;
+    f->error = error ? g_error_copy(error) : NULL;
+}
+
+/* What is known of a run, without its bulk. */
+static gboolean is_knowledge(const char *path)
+{
+    return (g_str_has_prefix(path, ".guild/") || !strcmp(path, ".guild")) &&
+           !g_str_has_prefix(path, ".guild/sourcecode") &&
+           !g_str_has_prefix(path, ".guild/output") &&
+           !g_str_has_prefix(path, ".guild/proto/.guild/sourcecode") &&
+           !g_str_has_prefix(path, ".guild/attempts");
+}
+
+/* Leaves what need not travel out of the list: what is here already. */
+static void leave_known(GPtrArray *files, const char *dir, gboolean only_guild)
+{
+    g_autoptr(GPtrArray) here =
+            fs_is_dir(dir) ? filelist_scan(dir, FILELIST_PLAIN, NULL, NULL, NULL, NULL) : NULL;
+    for (guint i = files->len; i-- > 0;) {
+        FileEntry *e = files->pdata[i];
+        FileEntry *ours = here ? filelist_find(here, e->path) : NULL;
+        if ((only_guild && !is_knowledge(e->path)) ||
+                (ours && e->kind == FILE_REGULAR && file_entry_same(ours, e)))
+            g_ptr_array_remove_index(files, i);
+    }
+}
+
+static void leave_out(GPtrArray *files, const char *path)
+{
+    for (guint i = files->len; i-- > 0;)
+        if (!strcmp(((FileEntry *)files->pdata[i])->path, path))
+            g_ptr_array_remove_index(files, i);
+}
+
+static gboolean fetch(RemoteClient *c, GPtrArray *files, GError **error)
+{
+    Fetched f = {0};
+    TransferWant want = transfer_want(c->xfer, files, on_fetched, &f);
+    for (guint64 before = G_MAXUINT64;
+            !f.done && before != transfer_bytes_in(c->xfer) && !c->refused;) {
+        before = transfer_bytes_in(c->xfer);
+        remote_turn_until(c, &f.done, ANSWER_MS);
+    }
+    if (!f.done) {
+        transfer_cancel(c->xfer, want);
+        return remote_not_answered(c, error);
+    }
+    if (f.error)
+        g_propagate_error(error, f.error);
+    return !f.error;
+}
+
+/* What says who executes a run means that machine's workers, not ours: here a run that is not over
+ * there yet is marked with the remote's name, for `guild sync`. */
+static void note_state(const RemoteClient *c, const char *dir, const char *status)
+{
+    static const char *const waiting[] = {"pending", "staged", NULL};
+    g_autoptr(Run) run = run_new(dir, NULL);
+    g_autofree char *remote = run_guild_path(run, "LOCK.remote");
+    if (g_strv_contains(waiting, status))
+        return; /* as it was here */
+    run_clear_marker(run, "PENDING");
+    run_clear_marker(run, "STAGED");
+    if (!strcmp(status, "running"))
+        fs_write(remote, c->name, -1, NULL);
+    else
+        fs_remove(remote, NULL);
+}
+
+gboolean remote_pull(
+        RemoteClient *c, const char *run, const char *runs_dir, gboolean only_guild, GError **error)
+{
+    g_autoptr(Value) args = value_new_map();
+    value_map_set_string(args, "run", run);
+    g_autoptr(Value) result = remote_call(c, "files", args, error);
+    if (!result)
+        return FALSE;
+    if (!remote_turn_until(c, &c->files_complete, ANSWER_MS))
+        return remote_not_answered(c, error);
+    const char *id = value_map_string(result, "run", "");
+    if (!fs_is_safe_rel(id) || strchr(id, '/')) {
+        g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED, "remote '%s' gave an unsafe run id",
+                c->name);
+        return FALSE;
+    }
+    g_autofree char *dir = g_build_filename(runs_dir, id, NULL);
+    g_autoptr(GPtrArray) files = g_steal_pointer(&c->files);
+    leave_known(files, dir, only_guild);
+    leave_out(files, ".guild/LOCK");
+    leave_out(files, ".guild/LOCK.remote");
+    /* Without it no directory is a run: one that could not be brought whole is not shown. */
+    filelist_put_last(files, ".guild/opref");
+    if (!fetch(c, files, error))
+        return FALSE;
+    gboolean ok = fs_mkdirs(dir, error) && filelist_build_taking(dir, files, blobs_open_fd,
+                                                   blobs_take, c->blobs, NULL, error);
+    transfer_release(c->xfer, files);
+    if (ok)
+        note_state(c, dir, value_map_string(result, "status", ""));
+    return ok;
+}
