@@ -11,6 +11,7 @@
 
 #include "engine/base/digest.h"
 #include "engine/base/fs.h"
+#include "engine/base/log.h"
 
 FileEntry *file_entry_new(const char *path, FileKind kind)
 {
@@ -301,6 +302,19 @@ static gint compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Names travel as UTF-8. One that is none can't, and is not left out in silence. */
+static gboolean can_travel(const Scan *s, const char *rel, const char *name)
+{
+    if (!strcmp(name, ".") || !strcmp(name, ".."))
+        return FALSE;
+    if (g_utf8_validate(name, -1, NULL))
+        return TRUE;
+    g_autofree char *shown = g_filename_display_name(name);
+    log_warning("%s%s%s/%s stays where it is: its name is not UTF-8", s->root, *rel ? "/" : "", rel,
+            shown);
+    return FALSE;
+}
+
 /* Takes over dirfd. */
 static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error)
 {
@@ -312,8 +326,7 @@ static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error)
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     struct dirent *d;
     while ((d = readdir(dir)))
-        if (strcmp(d->d_name, ".") && strcmp(d->d_name, "..") &&
-                g_utf8_validate(d->d_name, -1, NULL))
+        if (can_travel(s, rel, d->d_name))
             g_ptr_array_add(names, g_strdup(d->d_name));
     g_ptr_array_sort(names, compare_names);
     gboolean ok = TRUE;
