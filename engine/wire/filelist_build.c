@@ -151,7 +151,7 @@ static int open_same(int dirfd, const char *name, const FileEntry *e)
         return -1;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
             read(fd, there, sizeof there) == (gssize)e->size &&
-            !memcmp(there, g_bytes_get_data(e->data, NULL), e->size))
+            (!e->size || !memcmp(there, g_bytes_get_data(e->data, NULL), e->size)))
         return fd;
     close(fd);
     return -1;
