@@ -9,27 +9,49 @@
 
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/base/yaml.h"
 #include "engine/project/userconfig.h"
 
 #define GIT_NOT_A_REPOSITORY 128
+#define NOTE ".guild/vcs"
 
-/* TRUE if git itself could find a repository for `dir`. */
-static gboolean may_be_repository(const char *dir)
+/* The folder at or above `dir` that decides: with a note (see vcs_write_note) or with `.git`. NULL
+ * if there is none. */
+static char *find_repository(const char *dir, gboolean *noted)
 {
-    if (g_getenv("GIT_DIR"))
-        return TRUE;
-    g_autofree char *cur = fs_abspath(dir, NULL);
+    char *cur = fs_abspath(dir, NULL);
+    *noted = FALSE;
     while (TRUE) {
+        g_autofree char *note = g_build_filename(cur, NOTE, NULL);
         g_autofree char *git = g_build_filename(cur, ".git", NULL);
-        if (fs_lexists(git))
-            return TRUE;
+        *noted = fs_lexists(note);
+        if (*noted || fs_lexists(git))
+            return cur;
         char *parent = g_path_get_dirname(cur);
         gboolean top = strcmp(parent, cur) == 0;
         g_free(cur);
         cur = parent;
         if (top)
-            return FALSE;
+            break;
     }
+    g_free(cur);
+    return NULL;
+}
+
+/* TRUE if git itself could find a repository for `dir`. Else *note is what was noted of it, and
+ * *note_dir where; or NULL. */
+static gboolean may_be_repository(const char *dir, Value **note, char **note_dir)
+{
+    gboolean noted;
+    g_autofree char *found = find_repository(dir, &noted);
+    *note = NULL;
+    *note_dir = NULL;
+    if (!noted)
+        return found || g_getenv("GIT_DIR");
+    g_autofree char *path = g_build_filename(found, NOTE, NULL);
+    *note = yaml_parse_file(path, NULL);
+    *note_dir = g_steal_pointer(&found);
+    return FALSE;
 }
 
 static char *git_executable(void)
@@ -75,8 +97,10 @@ char *vcs_commit(const char *dir)
     g_autofree char *log = NULL;
     g_autofree char *changes = NULL;
     int status;
-    if (!may_be_repository(dir))
-        return NULL;
+    g_autoptr(Value) note = NULL;
+    g_autofree char *note_dir = NULL;
+    if (!may_be_repository(dir, &note, &note_dir))
+        return g_strdup(value_map_string(note, "commit", NULL));
     GitResult r = run_git(dir, log_args, &log, &status);
     if (r == GIT_FAILED && status != GIT_NOT_A_REPOSITORY)
         warn_unreadable(status, log);
@@ -127,10 +151,49 @@ static void warn_git_missing(void)
                 "To disable this warning, set 'NO_WARN_GIT_MISSING=1'\n");
 }
 
+/* The noted paths as seen from `dir`; NULL if the project is in no repository. */
+static char **noted_ignored(const Value *note, const char *note_dir, const char *dir)
+{
+    const Value *paths = value_map_get(note, "ignored");
+    if (!value_is_list(paths))
+        return NULL;
+    g_autofree char *full = fs_abspath(dir, NULL);
+    g_autofree char *below = fs_relpath(full, note_dir);
+    g_autofree char *prefix = strcmp(below, ".") ? g_strconcat(below, "/", NULL) : g_strdup("");
+    g_autoptr(GStrvBuilder) seen = g_strv_builder_new();
+    for (gsize i = 0; i < value_list_size(paths); i++) {
+        g_autofree char *path = value_str(value_list_at(paths, i));
+        if (g_str_has_prefix(path, prefix) && path[strlen(prefix)])
+            g_strv_builder_add(seen, path + strlen(prefix));
+    }
+    return g_strv_builder_end(seen);
+}
+
+gboolean vcs_write_note(const char *copy, const char *dir, GError **error)
+{
+    g_autoptr(Value) note = value_new_map();
+    g_autofree char *commit = vcs_commit(dir);
+    g_auto(GStrv) ignored = vcs_ignored(dir);
+    value_map_set_string(note, "commit", commit);
+    Value *paths = ignored ? value_new_list() : value_new_null();
+    for (char **path = ignored; path && *path; path++) {
+        g_autofree char *full = g_build_filename(copy, *path, NULL);
+        if (fs_exists(full))
+            value_list_append(paths, value_new_string(*path));
+    }
+    value_map_set(note, "ignored", paths);
+    g_autofree char *text = yaml_dump(note);
+    g_autofree char *path = g_build_filename(copy, NOTE, NULL);
+    g_autofree char *folder = g_path_get_dirname(path);
+    return fs_mkdirs(folder, error) && fs_write(path, text, -1, error);
+}
+
 char **vcs_ignored(const char *dir)
 {
-    if (!may_be_repository(dir))
-        return NULL;
+    g_autoptr(Value) note = NULL;
+    g_autofree char *note_dir = NULL;
+    if (!may_be_repository(dir, &note, &note_dir))
+        return noted_ignored(note, note_dir, dir);
     g_autoptr(GPtrArray) args = g_ptr_array_new();
     g_ptr_array_add(args, "ls-files");
     g_ptr_array_add(args, "-ioc");

@@ -14,3 +14,7 @@ char *vcs_commit(const char *dir);
 /* Relative paths of files and directories that git ignores below `dir`, with the patterns of
  * `.guildignore`; NULL if `dir` is in no git repository. */
 char **vcs_ignored(const char *dir);
+
+/* `copy` has files of the project `dir` and goes to another machine: notes in it, in `.guild/vcs`,
+ * what git says of the project, which the two above then answer there and below. */
+gboolean vcs_write_note(const char *copy, const char *dir, GError **error);

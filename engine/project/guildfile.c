@@ -242,6 +242,9 @@ static gboolean expand_include(
         if (!included)
             return FALSE;
         value_list_extend(out, included->data);
+        g_ptr_array_add(g->included, g_strdup(included->src));
+        for (guint k = 0; k < included->included->len; k++)
+            g_ptr_array_add(g->included, g_strdup(included->included->pdata[k]));
     }
     return TRUE;
 }
@@ -271,6 +274,7 @@ static Guildfile *for_data(
     g->src = g_strdup(src);
     g->dir = g_strdup(dir);
     g->models = g_ptr_array_new_with_free_func(modeldef_free);
+    g->included = g_ptr_array_new_with_free_func(g_free);
     g->data = gf_coerce_document(data, src, error);
     if (!g->data || !expand_includes(g, including, error) || !add_items(g, error))
         return NULL;
@@ -376,6 +380,7 @@ void guildfile_unref(Guildfile *g)
     g_free(g->src);
     g_free(g->dir);
     g_ptr_array_unref(g->models);
+    g_ptr_array_unref(g->included);
     value_unref(g->package);
     value_unref(g->data);
     g_free(g);

@@ -32,6 +32,7 @@ struct Guildfile {
     GPtrArray *models; /* ModelDef*, in the file's order */
     Value *package;    /* map of the `package` item, or NULL */
     Value *data;       /* list of items, coerced; for $include and extends */
+    GPtrArray *included; /* char*: paths of the files that it includes, and that those do */
     gint refs;
 };
 

@@ -440,6 +440,61 @@ void run_delete_lock(Run *run)
     run_clear_marker(run, "LOCK");
 }
 
+char *run_neighbour(Run *run, const char *rel)
+{
+    g_autofree char *link = g_build_filename(run->dir, rel, NULL);
+    if (!fs_is_link(link))
+        return NULL;
+    g_autofree char *target = fs_read_link(link, NULL);
+    g_autofree char *folder = g_path_get_dirname(link);
+    g_autofree char *joined = fs_join(folder, target ? target : "");
+    g_autofree char *path = fs_normpath(joined);
+    g_autofree char *beside = g_path_get_dirname(path);
+    g_autofree char *runs = g_path_get_dirname(run->dir);
+    return strcmp(beside, runs) || !strcmp(path, run->dir) ? NULL : g_path_get_basename(path);
+}
+
+typedef struct Neighbours {
+    Run *run;
+    GPtrArray *names, *links;
+} Neighbours;
+
+static gboolean add_neighbour(
+        const char *root, const char *rel, const struct stat *st, gpointer data)
+{
+    Neighbours *n = data;
+    char *name = S_ISLNK(st->st_mode) ? run_neighbour(n->run, rel) : NULL;
+    if (name) {
+        g_ptr_array_add(n->names, name);
+        g_ptr_array_add(n->links, g_build_filename(root, rel, NULL));
+    }
+    return strcmp(rel, ".guild") != 0;
+}
+
+static void find_neighbours(Run *run, GPtrArray *names, GPtrArray *links)
+{
+    Neighbours n = {run, names, links};
+    fs_walk(run->dir, FALSE, add_neighbour, &n, NULL);
+}
+
+char **run_neighbours(Run *run)
+{
+    GPtrArray *names = g_ptr_array_new();
+    g_autoptr(GPtrArray) links = g_ptr_array_new_with_free_func(g_free);
+    find_neighbours(run, names, links);
+    g_ptr_array_add(names, NULL);
+    return (char **)g_ptr_array_free(names, FALSE);
+}
+
+void run_unlink_neighbours(Run *run)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) links = g_ptr_array_new_with_free_func(g_free);
+    find_neighbours(run, names, links);
+    for (guint i = 0; i < links->len; i++)
+        fs_remove(links->pdata[i], NULL);
+}
+
 Run *run_batch_proto(Run *run)
 {
     if (!run_may_have(run, RUN_HAS_PROTO))

@@ -102,6 +102,15 @@ void run_delete_lock(Run *run);
  * New reference. */
 Run *run_batch_proto(Run *run);
 
+/* Name of the run beside this one that the link `rel` in it leads to (not of that to whose file it
+ * does); it need not be there. Newly allocated, or NULL. */
+char *run_neighbour(Run *run, const char *rel);
+/* Names of all runs beside this one that links in it lead to: the trials of a batch,
+ * the runs of steps. Newly allocated strv. */
+char **run_neighbours(Run *run);
+/* Removes those links. The runs stay. */
+void run_unlink_neighbours(Run *run);
+
 /* What the index knows of a run, so that reading costs less I/O. Any write through the Run drops
  * it. */
 typedef enum {
