@@ -7,6 +7,7 @@
 #include "cli/opmode.h"
 #include "cli/run_check.h"
 #include "cli/steps.h"
+#include "cli/steps_project.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 
@@ -47,6 +48,16 @@ static char **step_env(const Step *step, Run *parent)
     return env;
 }
 
+/* Where the steps' operations are: what the run brought along, or the project that it is of. */
+static char *project_dir(Run *parent)
+{
+    g_autofree char *own = steps_project_dir(parent);
+    if (fs_is_dir(own))
+        return g_steal_pointer(&own);
+    const char *dir = g_getenv("PROJECT_DIR");
+    return g_strdup(dir && *dir ? dir : g_getenv("CMD_DIR"));
+}
+
 static int run_step(const Step *step, Run *parent, const char *dir)
 {
     guint shown = 0;
@@ -60,9 +71,7 @@ static int run_step(const Step *step, Run *parent, const char *dir)
     for (guint i = 0; args[i]; i++)
         g_ptr_array_add(argv, args[i]);
     g_ptr_array_add(argv, NULL);
-    const char *cwd = g_getenv("PROJECT_DIR");
-    if (!cwd || !*cwd)
-        cwd = g_getenv("CMD_DIR");
+    g_autofree char *cwd = project_dir(parent);
     g_auto(GStrv) env = step_env(step, parent);
     GError *error = NULL;
     int sig = 0;

@@ -8,10 +8,12 @@
 
 /* ---- there ---- */
 
-/* ENV is the environment of this machine, and may hold secrets. */
-static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)
+/* ENV is the environment of this machine, and may hold secrets. Links to the runs that the steps
+ * of `run` (or NULL) made when it was started before stay here: they will make others. */
+static gboolean goes_out(const char *rel, gboolean is_dir, gpointer run)
 {
-    return strcmp(rel, ".guild/LOCK") != 0 && strcmp(rel, ".guild/ENV") != 0;
+    g_autofree char *made = run && !is_dir ? run_neighbour(run, rel) : NULL;
+    return !made && strcmp(rel, ".guild/LOCK") != 0 && strcmp(rel, ".guild/ENV") != 0;
 }
 
 gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError **error)
@@ -21,8 +23,9 @@ gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError 
                 "the key of remote '%s' may only read", c->name);
         return FALSE;
     }
-    g_autoptr(GPtrArray) files = filelist_scan(
-            run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL, NULL, error);
+    Run *starts_steps = o->start && run_has_attr(run, "steps") ? run : NULL;
+    g_autoptr(GPtrArray) files = filelist_scan(run_dir(run),
+            FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, starts_steps, NULL, error);
     if (!files)
         return FALSE;
     remote_expect(c);

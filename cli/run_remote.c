@@ -8,6 +8,7 @@
 #include "cli/progress.h"
 #include "cli/remote_client.h"
 #include "cli/run.h"
+#include "cli/steps_project.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 #include "engine/deps/resolve.h"
@@ -58,10 +59,24 @@ static Run *make_batch(RunState *s, const char *dir, GError **error)
 {
     g_autoptr(Run) run = run_init_batch(s, dir, error);
     g_autoptr(Run) proto = run ? run_batch_proto(run) : NULL;
-    if (!proto || !bring_dependencies(s, proto, error) || !run_set_marker(run, "STAGED", error))
+    if (!proto || !bring_dependencies(s, proto, error) ||
+            !steps_bring_project(proto, cli_home(), error) ||
+            !run_set_marker(run, "STAGED", error))
         return NULL;
     run_clear_marker(proto, "PENDING");
     return g_steal_pointer(&run);
+}
+
+/* What steps need. */
+static gboolean bring_project(RunState *s, Run *run, GError **error)
+{
+    if (!run_has_attr(run, "steps"))
+        return TRUE;
+    g_autofree char *dir = steps_project_dir(run);
+    if (run_flag(s->args, "force_sourcecode") && !fs_remove_tree(dir, error))
+        return FALSE;
+    s->linked_project = !fs_is_dir(dir);
+    return steps_bring_project(run, cli_home(), error);
 }
 
 static Run *make_single(RunState *s, const char *dir, GError **error)
@@ -69,7 +84,7 @@ static Run *make_single(RunState *s, const char *dir, GError **error)
     g_free(s->user_op->run_dir);
     s->user_op->run_dir = g_strdup(dir);
     g_autoptr(Run) run = op_stage(s->user_op, run_flag(s->args, "force_deps"), error);
-    if (!run)
+    if (!run || !bring_project(s, run, error))
         return NULL;
     /* What it printed before it was started again would be shown again. */
     static const char *const old[] = {"output", "output.index"};
@@ -133,7 +148,8 @@ static int watch(RunState *s, RemoteClient *c, Run *run, GError **error)
     return status;
 }
 
-/* A run of our own home that was started there comes back to its place. */
+/* A run of our own home that was started there comes back to its place, and the runs that it made
+ * come with it. */
 static gboolean bring_back(RunState *s, RemoteClient *c, Run *run, GError **error)
 {
     g_autofree char *parent = g_path_get_dirname(run_dir(run));
@@ -141,7 +157,17 @@ static gboolean bring_back(RunState *s, RemoteClient *c, Run *run, GError **erro
     fs_remove(lock, NULL);
     run_clear_marker(run, "STAGED");
     run_clear_marker(run, "PENDING");
-    return remote_pull(c, run_id(run), parent, FALSE, error);
+    g_autoptr(Value) args = value_new_map();
+    Value *wanted = value_new_list();
+    value_list_append(wanted, value_new_string(run_id(run)));
+    value_map_set(args, "runs", wanted);
+    g_autoptr(Value) ids = remote_call(c, "runs", args, error);
+    for (gsize i = 0; ids && i < value_list_size(ids); i++) {
+        g_autofree char *id = value_str(value_list_at(ids, i));
+        if (!remote_pull(c, id, parent, FALSE, error))
+            return FALSE;
+    }
+    return ids != NULL;
 }
 
 /* A run of our home is started there, so its results belong here. */
@@ -154,7 +180,12 @@ static int submit_and_watch(RunState *s, RemoteClient *c, Run *run)
 {
     GError *error = NULL;
     g_autofree char *desc = run_op_desc(s->batch_op ? s->batch_op : s->user_op);
-    if (!submit(s, c, run, &error))
+    gboolean ok = submit(s, c, run, &error);
+    if (s->linked_project) { /* it has been sent; here its files are where they were */
+        g_autofree char *project = steps_project_dir(run);
+        fs_remove_tree(project, NULL);
+    }
+    if (!ok)
         return cli_gerror(error);
     if (run_flag(s->args, "stage")) {
         printf("%s staged on %s as %s\n"
@@ -163,6 +194,8 @@ static int submit_and_watch(RunState *s, RemoteClient *c, Run *run)
         return 0;
     }
     if (is_ours(s)) {
+        if (run_has_attr(run, "steps"))
+            run_unlink_neighbours(run); /* those that are made now come back with it */
         g_autofree char *lock = run_guild_path(run, "LOCK.remote");
         fs_write(lock, remote_name(c), -1, NULL);
     }

@@ -297,21 +297,10 @@ static int execute(RunState *s, Op *op, Run *run, Alone *alone)
     return run_print_error(error, NULL, NULL);
 }
 
-/* An optimizer that is a process stays here and sends its trials (guild.batch_util does). Steps would
- * need the project where they run. */
-static gboolean is_for_remote(RunState *s, int *status)
+/* An optimizer that is a process stays here and sends its trials (guild.batch_util does). */
+static gboolean is_for_remote(const RunState *s)
 {
-    const char *remote = run_string(s->args, "remote");
-    if (!remote || run_has_own_optimizer(s))
-        return FALSE;
-    const OpDef *opdef = s->user_op->opdef;
-    if (opdef && value_truthy(opdef->steps)) {
-        g_autofree char *desc = run_op_desc(s->user_op);
-        *status = cli_error("operation %s has steps, which run on this machine: leave out --remote, or "
-                            "write '--remote %s' in the steps",
-                desc, remote);
-    }
-    return TRUE;
+    return run_string(s->args, "remote") && !run_has_own_optimizer(s);
 }
 
 /* What the run asks of this machine, also when its definition is gone; an empty map if nothing. */
@@ -344,8 +333,8 @@ int run_start(RunState *s)
 {
     int status = 0;
     GError *error = NULL;
-    if (is_for_remote(s, &status))
-        return status ? status : run_remotely(s);
+    if (is_for_remote(s))
+        return run_remotely(s);
     if (s->restart_run && is_busy(s->restart_run))
         return cli_error("cannot restart run %s because it's running\n"
                          "Use 'guild stop %s' to stop it first and try again.",

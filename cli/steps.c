@@ -314,7 +314,7 @@ static char *run_spec_of(const Value *data, GError **error)
 
 typedef struct ParentInfo {
     Value *flags, *params;
-    OpRef *opref;
+    const OpRef *opref;
 } ParentInfo;
 
 static gboolean init_step(Step *step, const Value *data, const char *run_spec, const CliArgs *args,
@@ -388,10 +388,10 @@ static void name_links(GPtrArray *steps)
     }
 }
 
-GPtrArray *steps_for_run(Run *parent, GError **error)
+GPtrArray *steps_for_data(
+        const Value *data, Value *flags, Value *params, const OpRef *opref, GError **error)
 {
     g_autoptr(GPtrArray) steps = g_ptr_array_new_with_free_func(step_free);
-    g_autoptr(Value) data = run_try_attr(parent, "steps");
     if (!value_truthy(data))
         return g_steal_pointer(&steps);
     if (!value_is_list(data)) {
@@ -399,10 +399,7 @@ GPtrArray *steps_for_run(Run *parent, GError **error)
         invalid(error, "invalid steps data %s: expected list", repr);
         return NULL;
     }
-    g_autoptr(Value) flags = run_try_attr(parent, "flags");
-    g_autoptr(Value) params = run_try_attr(parent, "run_params");
-    g_autoptr(OpRef) opref = run_opref(parent, NULL);
-    ParentInfo info = {flags, params, opref};
+    const ParentInfo info = {flags, params, opref};
     for (gsize i = 0; i < value_list_size(data); i++) {
         Step *step = step_new(value_list_at(data, i), &info, error);
         if (!step)
@@ -411,6 +408,15 @@ GPtrArray *steps_for_run(Run *parent, GError **error)
     }
     name_links(steps);
     return g_steal_pointer(&steps);
+}
+
+GPtrArray *steps_for_run(Run *parent, GError **error)
+{
+    g_autoptr(Value) data = run_try_attr(parent, "steps");
+    g_autoptr(Value) flags = run_try_attr(parent, "flags");
+    g_autoptr(Value) params = run_try_attr(parent, "run_params");
+    g_autoptr(OpRef) opref = run_opref(parent, NULL);
+    return steps_for_data(data, flags, params, opref, error);
 }
 
 /* ---- arguments ---- */

@@ -23,6 +23,11 @@ typedef struct Step {
  * ("train", "train_2"). Errors are the whole text for the user. */
 GPtrArray *steps_for_run(Run *parent, GError **error);
 
+/* The same for steps that are no run's yet: `data` as the operation has it, with the flags,
+ * parameters (may be NULL) and name of what will be their parent. */
+GPtrArray *steps_for_data(
+        const Value *data, Value *flags, Value *params, const OpRef *opref, GError **error);
+
 /* Arguments after `guild run -y` that run the step into `step_run_dir`: a restart if that exists.
  * NULL-terminated. `*shown` is where the part that is told to the user begins. */
 char **step_run_args(const Step *step, Run *parent, const char *step_run_dir, guint *shown);

@@ -69,6 +69,9 @@ gboolean attempt_begin(Task *t, Run *run, GError **error)
         return FALSE;
     /* From here on this attribute says that this attempt ended: attempt_has_ended(). */
     run_del_attr(run, "exit_status");
+    /* Steps that came with their project: each attempt makes the runs of its steps anew. */
+    if (run_has_marker(run, "project"))
+        run_unlink_neighbours(run);
     if (t->attempt > 1) {
         keep_output(run, t->attempt - 1);
         watch_restarted(t->job->c, t->run_id);

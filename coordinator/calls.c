@@ -260,15 +260,16 @@ static void call_runs(Peer *p, guint64 id, const Value *args)
     g_autoptr(GHashTable) listed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (gsize i = 0; i < value_list_size(list); i++)
         g_hash_table_add(listed, value_str(value_list_at(list, i)));
-    /* A batch brings its trials. */
-    for (gsize i = 0, n = value_list_size(list); i < n; i++) {
+    /* A batch brings its trials, steps bring their runs, and those theirs. */
+    for (gsize i = 0; i < value_list_size(list); i++) {
         g_autofree char *dir = g_build_filename(
                 run_store_runs_dir(p->c->store), value_get_string(value_list_at(list, i)), NULL);
-        g_autofree char *proto = g_build_filename(dir, ".guild", "proto", NULL);
-        g_auto(GStrv) names = fs_is_dir(proto) ? fs_list(dir, NULL) : NULL;
+        g_autoptr(Run) run = run_new(dir, NULL);
+        gboolean makes_runs = run_has_marker(run, "proto") || run_has_attr(run, "steps");
+        g_auto(GStrv) names = makes_runs ? run_neighbours(run) : NULL;
         for (char **name = names; name && *name; name++) {
-            g_autofree char *trial = g_build_filename(run_store_runs_dir(p->c->store), *name, NULL);
-            if (strlen(*name) == 32 && text_is_hex(*name) && fs_is_dir(trial) &&
+            g_autofree char *made = g_build_filename(run_store_runs_dir(p->c->store), *name, NULL);
+            if (strlen(*name) == 32 && text_is_hex(*name) && fs_is_dir(made) &&
                     g_hash_table_add(listed, g_strdup(*name)))
                 value_list_append(list, value_new_string(*name));
         }

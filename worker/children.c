@@ -57,6 +57,24 @@ static void make_relative(WTask *t, const char *dir, GPtrArray *files)
     }
 }
 
+/* Operations of the project that the run brought along are called after the project itself: the
+ * folder here is gone tomorrow. */
+static void rename_project(WTask *t, Run *child)
+{
+    g_autofree char *here = run_guild_path(t->run, "project");
+    gsize n = strlen(here);
+    g_autoptr(OpRef) ref = child ? run_opref(child, NULL) : NULL;
+    const OpRef *own = run_peek_opref(t->run);
+    if (!ref || !own || strncmp(ref->pkg_name, here, n) ||
+            (ref->pkg_name[n] && ref->pkg_name[n] != '/'))
+        return;
+    g_autofree char *project = g_path_get_dirname(own->pkg_name);
+    char *name = g_strconcat(project, ref->pkg_name + n, NULL);
+    g_free(ref->pkg_name);
+    ref->pkg_name = name;
+    run_write_opref(child, ref, NULL);
+}
+
 static gboolean is_sent(const char *rel, gboolean is_dir, gpointer data)
 {
     return strcmp(rel, ".guild/LOCK") != 0;
@@ -98,6 +116,10 @@ gboolean children_add(WTask *t, GPtrArray *changes, GError **error)
         g_autofree char *dir = g_build_filename(runs, *id, NULL);
         if (!strcmp(*id, t->run_id) || !fs_is_dir(dir) || fs_is_link(dir))
             continue;
+        g_autoptr(Run) child = run_new(dir, *id);
+        g_autoptr(Run) proto = run_batch_proto(child);
+        rename_project(t, child);
+        rename_project(t, proto);
         g_autoptr(GPtrArray) files =
                 filelist_scan(dir, FILELIST_INLINE, is_sent, NULL, NULL, error);
         if (!files)
