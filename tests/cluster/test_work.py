@@ -169,7 +169,9 @@ class Work(unittest.TestCase):
         return next(job["left"] for job in jobs if job["run"] == run)
 
     def test_a_run_that_removes_its_own_directory_ends_in_error_once(self):
-        self.client.write("guild.yml", "gone: {exec: \"sh -c 'rm -rf $PWD'\"}\n")
+        # Again, if something was written there (its lock) while it was being removed.
+        self.client.write("gone.sh", "while [ -e \"$RUN_DIR/.guild\" ]; do rm -rf \"$RUN_DIR\"; done\n")
+        self.client.write("guild.yml", "gone: {exec: sh gone.sh}\n")
         self.cluster.start_worker("w1", slots=1)
         run = self.submit("gone")
         hosts.wait_for(lambda: self.attr(run, "error"), "it ends", 15)
