@@ -17,6 +17,9 @@
 /* Half of what the reference gives them, so that all is over within five seconds. */
 #define CHILDREN_GRACE_S 2
 #define KILL_TIMEOUT_S 5
+/* For the end of a run to be recorded by the guild that ran it, if that is still there. */
+#define RECORD_TIMEOUT_US G_USEC_PER_SEC
+#define RECORD_POLL_US 5000
 
 /* Waits until `pid` has ended or the time is up. */
 static void wait_for(pid_t pid, gint64 until_us)
@@ -77,6 +80,16 @@ static int stop_tree(ProcTree *tree, gboolean force, gint64 timeout_s)
     return status;
 }
 
+/* Until then the run looks as if it had failed: its process is gone and nobody says how it ended. Who
+ * is to say so is not known, so the run is looked at. */
+static void wait_for_record(Run *listed)
+{
+    g_autoptr(Run) run = run_new(run_dir(listed), run_id(listed)); /* as it is, not as it was listed */
+    gint64 until_us = clock_monotonic_us() + RECORD_TIMEOUT_US;
+    while (run_pid(run) > 0 && !run_has_attr(run, "exit_status") && clock_monotonic_us() < until_us)
+        g_usleep(RECORD_POLL_US);
+}
+
 int runs_stop_one(Run *run, gboolean force, gint64 timeout_s)
 {
     pid_t pid = run_pid(run);
@@ -89,5 +102,8 @@ int runs_stop_one(Run *run, gboolean force, gint64 timeout_s)
         return cli_error("cannot stop run %s (pid %d): %s", run_id(run), (int)pid,
                 g_strerror(errno));
     ProcTree tree = { .root = pid, .run_dir = run_dir(run) };
-    return stop_tree(&tree, force, timeout_s);
+    int status = stop_tree(&tree, force, timeout_s);
+    if (!status)
+        wait_for_record(run);
+    return status;
 }
