@@ -196,8 +196,10 @@ ZSend zsource_send(ZSource *z, GBytes *peer, GBytes *body)
         return send_result();
     /* The edge on ZMQ_FD may have been used up by this send: prepare, which reads ZMQ_EVENTS, must
      * run before the loop sleeps. It does, if we are inside the loop; from outside, wake it. */
-    if (readable(z))
-        g_main_context_wakeup(g_source_get_context(&z->source));
+    GMainContext *context = g_source_get_context(&z->source);
+    gboolean inside = g_main_depth() > 0 && g_main_context_is_owner(context);
+    if (!inside && readable(z))
+        g_main_context_wakeup(context);
     return ZSEND_OK;
 }
 
