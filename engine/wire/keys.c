@@ -29,9 +29,10 @@ struct KeyRing {
     char *token;
     GPtrArray *entries; /* Entry, as the file said when `seen` was taken */
     GHashTable *by_key; /* public key → Entry */
-    struct stat seen;
+    int fd;           /* the file that was read, kept open; -1: none */
+    struct stat seen; /* it, when it was read */
     gboolean readable;
-    gint64 looked_us; /* keyring_allows(): monotonic */
+    gint64 looked_us; /* at its name; monotonic */
 };
 
 GQuark keys_error_quark(void)
@@ -209,6 +210,8 @@ void keyring_free(KeyRing *r)
     explicit_bzero(r->server_secret, sizeof r->server_secret);
     g_clear_pointer(&r->by_key, g_hash_table_unref);
     g_clear_pointer(&r->entries, g_ptr_array_unref);
+    if (r->fd >= 0)
+        close(r->fd);
     g_free(r->token);
     g_free(r->dir);
     g_free(r);
@@ -245,8 +248,13 @@ static void read_entries(KeyRing *r)
     g_autofree char *path = ring_path(r, "authorized");
     g_autoptr(Value) list = NULL;
     struct stat st = {0};
-    r->readable = stat(path, &st) == 0 && (list = yaml_parse_file(path, NULL)) != NULL;
+    if (r->fd >= 0)
+        close(r->fd);
+    r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    r->readable = r->fd >= 0 && fstat(r->fd, &st) == 0 &&
+                  (list = yaml_parse_file(path, NULL)) != NULL;
     r->seen = st;
+    r->looked_us = clock_monotonic_us();
     g_hash_table_remove_all(r->by_key);
     g_ptr_array_set_size(r->entries, 0);
     for (gsize i = 0; value_is_list(list) && i < value_list_size(list); i++) {
@@ -283,16 +291,27 @@ static gboolean write_entries(KeyRing *r, GError **error)
     return fs_write_atomic(path, whole, -1, 0600, error);
 }
 
-/* An atomic rewrite changes the inode, so no change hides within one tick of the clock. */
+static gboolean is_as_seen(const KeyRing *r, const struct stat *st)
+{
+    return st->st_nlink > 0 && st->st_ino == r->seen.st_ino && st->st_size == r->seen.st_size &&
+           st->st_mtim.tv_sec == r->seen.st_mtim.tv_sec &&
+           st->st_mtim.tv_nsec == r->seen.st_mtim.tv_nsec;
+}
+
+/* Asked for each message. Our commands rewrite the file atomically: the one that we hold open then
+ * has no name any more, which costs no walk along its path to see. A file that was moved away by
+ * hand is seen by its name within a millisecond. */
 static void refresh(KeyRing *r)
 {
-    g_autofree char *path = ring_path(r, "authorized");
-    struct stat st = {0};
-    if (stat(path, &st) < 0)
-        memset(&st, 0, sizeof st);
-    if (st.st_ino != r->seen.st_ino || st.st_size != r->seen.st_size ||
-            st.st_mtim.tv_sec != r->seen.st_mtim.tv_sec ||
-            st.st_mtim.tv_nsec != r->seen.st_mtim.tv_nsec || !r->readable)
+    struct stat st;
+    gint64 now_us = clock_monotonic_us();
+    gboolean same = r->readable && fstat(r->fd, &st) == 0 && is_as_seen(r, &st);
+    if (same && now_us - r->looked_us >= 1000) {
+        g_autofree char *path = ring_path(r, "authorized");
+        same = stat(path, &st) == 0 && is_as_seen(r, &st);
+        r->looked_us = now_us;
+    }
+    if (!same)
         read_entries(r);
 }
 
@@ -366,6 +385,7 @@ KeyRing *keyring_open(const char *home, gboolean create, GError **error)
 {
     g_autoptr(KeyRing) r = g_new0(KeyRing, 1);
     r->dir = g_build_filename(home, "coordinator", NULL);
+    r->fd = -1;
     r->entries = g_ptr_array_new_with_free_func(entry_free);
     r->by_key = g_hash_table_new(g_str_hash, g_str_equal);
     if (create) {
@@ -400,11 +420,7 @@ const char *keyring_token(KeyRing *r)
 
 gboolean keyring_allows(KeyRing *r, const char *public_key)
 {
-    gint64 now_us = clock_monotonic_us();
-    if (now_us - r->looked_us >= 1000) {
-        r->looked_us = now_us;
-        refresh(r);
-    }
+    refresh(r);
     return g_hash_table_contains(r->by_key, public_key);
 }
 

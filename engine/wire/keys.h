@@ -59,10 +59,9 @@ const char *keyring_server_public(KeyRing *r);
 const char *keyring_server_secret(KeyRing *r);
 const char *keyring_token(KeyRing *r);
 /* The role of a public key (Z85) as the `authorized` file says NOW: the file is looked at on every
- * call (one stat). *name (may be NULL) is its name, valid until the next call. */
+ * call (one fstat of the open file, and its name once in a millisecond). *name (may be NULL) is its name, valid until the next call. */
 KeyRole keyring_role(KeyRing *r, const char *public_key, const char **name);
-/* May a peer with this key still be told anything? Asked for each message that is sent, so the file
- * is looked at no oftener than once in a millisecond. */
+/* May a peer with this key still be told anything? As keyring_role(). */
 gboolean keyring_allows(KeyRing *r, const char *public_key);
 /* Makes a pair, enters its public half, gives the access file's content. */
 AccessKey *keyring_authorize(KeyRing *r, KeyRole role, const char *name, GError **error);
