@@ -63,10 +63,16 @@ static gboolean claim(Task *t, Run *run, GError **error)
     return t->member->in_place ? may_start(run, error) : mark_remote(t, run, error);
 }
 
+/* Nothing of it need be put right or marked: it has no past, and its worker, in the same home, looks
+ * under the lock whether somebody else has begun it. */
+static gboolean is_untouched(const Task *t)
+{
+    return t->attempt == 1 && (t->job->c->local || (t->fresh && t->member->in_place));
+}
+
 gboolean attempt_begin(Task *t, Run *run, GError **error)
 {
-    /* Made here just now, and its worker, which looks again, can't be lost without us. */
-    if (t->job->c->local && t->attempt == 1)
+    if (is_untouched(t))
         return TRUE;
     if (!claim(t, run, error))
         return FALSE;

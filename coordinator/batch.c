@@ -267,6 +267,7 @@ static gboolean make_trial(Job *j, const Value *flags)
         return TRUE; /* stays pending, for whoever starts it */
     Task *t = job_task_new(j, run_id(trial));
     t->index = index;
+    t->fresh = TRUE;
     t->desc = run_flags_desc(flags);
     task_enqueue_durably(t);
     return TRUE;
