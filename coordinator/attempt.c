@@ -104,10 +104,10 @@ static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)
     return !g_strv_contains(stays, rel);
 }
 
-GPtrArray *attempt_files(Task *t, Run *run, GError **error)
+GPtrArray *attempt_files(Coordinator *c, const char *dir, FileListFlags flags, GError **error)
 {
-    return filelist_scan(run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL,
-            t->job->c->digests, error);
+    return filelist_scan(dir, flags | FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL,
+            c->digests, error);
 }
 
 void attempt_skipped(Task *t, Run *run, const char *why)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "coordinator/internal.h"
+#include "coordinator/beside.h"
 #include "coordinator/command.h"
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
@@ -213,17 +214,8 @@ static void call_drain(Peer *p, guint64 id, const Value *args)
 
 /* The files of a run, for `pull`: the list follows as FILES under the call's id. They are offered
  * until the client asks for another run's: however many it asks for, one list is kept. */
-static void call_files(Peer *p, guint64 id, const Value *args)
+static void show_files(Peer *p, guint64 id, Run *run, GPtrArray *files)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(Run) run = run_store_find(p->c->store, value_map_string(args, "run", ""), &error);
-    g_autoptr(GPtrArray) files =
-            run ? filelist_scan(run_dir(run), FILELIST_INLINE, NULL, NULL, p->c->digests, &error)
-                : NULL;
-    if (!files) {
-        reply(p, id, NULL, error->message);
-        return;
-    }
     if (p->shown)
         transfer_withdraw(p->xfer, p->shown);
     p->shown = transfer_offer(p->xfer, run_dir(run), files);
@@ -233,6 +225,62 @@ static void call_files(Peer *p, guint64 id, const Value *args)
     reply(p, id, v, NULL);
     MsgFiles head = {.id = id};
     transfer_send_files(peer_transfer_send, p, &head, files);
+}
+
+/* Of a large run they take long to read. */
+typedef struct {
+    Coordinator *c;
+    GBytes *peer;
+    guint64 id;
+    Run *run;
+    GPtrArray *files;
+    GError *error;
+} Listing;
+
+static void listing_free(gpointer listing)
+{
+    Listing *l = listing;
+    g_bytes_unref(l->peer);
+    run_unref(l->run);
+    g_clear_pointer(&l->files, g_ptr_array_unref);
+    g_clear_error(&l->error);
+    g_free(l);
+}
+
+static void list_files(gpointer listing)
+{
+    Listing *l = listing;
+    l->files =
+            filelist_scan(run_dir(l->run), FILELIST_INLINE, NULL, NULL, l->c->digests, &l->error);
+}
+
+static void on_listed(gpointer listing)
+{
+    Listing *l = listing;
+    Peer *p = l->c->closing ? NULL : g_hash_table_lookup(l->c->peers, l->peer);
+    if (p && l->files)
+        show_files(p, l->id, l->run, l->files);
+    else if (p)
+        reply(p, l->id, NULL, l->error->message);
+}
+
+static void call_files(Peer *p, guint64 id, const Value *args)
+{
+    Coordinator *c = p->c;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Run) run = run_store_find(c->store, value_map_string(args, "run", ""), &error);
+    g_autoptr(GPtrArray) files = run ? filelist_scan(run_dir(run), FILELIST_INLINE | FILELIST_BRIEF,
+                                               NULL, NULL, c->digests, &error)
+                                     : NULL;
+    if (files) {
+        show_files(p, id, run, files);
+    } else if (run && g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN)) {
+        Listing *l = g_new0(Listing, 1);
+        *l = (Listing){c, g_bytes_ref(p->id), id, run_ref(run), NULL, NULL};
+        beside_start(c, list_files, on_listed, listing_free, l);
+    } else {
+        reply(p, id, NULL, error->message);
+    }
 }
 
 /* Ids of the runs that the arguments of `pull` mean; none: all. */

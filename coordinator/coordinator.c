@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "coordinator/beside.h"
 #include "coordinator/internal.h"
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
@@ -213,6 +214,8 @@ void coordinator_free(Coordinator *c)
     alloc_free(c->alloc);
     if (c->queue)
         queue_flush(c->queue, NULL);
+    beside_end(c);
+    g_clear_pointer(&c->submitting, g_hash_table_unref);
     g_hash_table_unref(c->jobs);
     server_close(c);
     g_hash_table_unref(c->members);

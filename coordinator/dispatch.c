@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "coordinator/beside.h"
 #include "coordinator/internal.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -33,6 +34,7 @@ void task_store(Task *t, TaskState state)
 void task_free(gpointer task)
 {
     Task *t = task;
+    result_orphan(t);
     result_abandon(t);
     for (int i = 0; i < 2; i++)
         if (t->line[i])
@@ -147,6 +149,10 @@ void task_lost(Task *t, const char *why)
 {
     Coordinator *c = t->job->c;
     int limit = t->job->retries >= 0 ? t->job->retries : c->retries;
+    if (t->placing) { /* its result came in time, and will be recorded */
+        task_unref_member(t);
+        return;
+    }
     result_abandon(t);
     if (result_recover(t))
         return;
@@ -209,7 +215,7 @@ void task_again(Task *t)
 
 /* ---- handing out ---- */
 
-static gboolean send_start(Task *t, Run *run, GError **error)
+static gboolean send_start(Task *t, Run *run, GPtrArray *files)
 {
     Member *m = t->member;
     MsgStart start = {.task = t->id,
@@ -229,9 +235,6 @@ static gboolean send_start(Task *t, Run *run, GError **error)
         peer_send(m->peer, MSG_START, &start);
         return TRUE;
     }
-    g_autoptr(GPtrArray) files = attempt_files(t, run, error);
-    if (!files)
-        return FALSE;
     t->offer = transfer_offer(m->peer->xfer, run_dir(run), files);
     peer_send(m->peer, MSG_START, &start);
     MsgFiles head = {.task = t->id, .lease = t->lease};
@@ -239,20 +242,94 @@ static gboolean send_start(Task *t, Run *run, GError **error)
     return TRUE;
 }
 
+/* A long look through what a worker needs. */
+typedef struct {
+    Coordinator *c;
+    guint64 task, lease;
+    char *dir;
+    GPtrArray *files;
+    GError *error;
+} Reading;
+
+static void reading_free(gpointer reading)
+{
+    Reading *r = reading;
+    g_clear_pointer(&r->files, g_ptr_array_unref);
+    g_clear_error(&r->error);
+    g_free(r->dir);
+    g_free(r);
+}
+
+static void read_files(gpointer reading)
+{
+    Reading *r = reading;
+    r->files = attempt_files(r->c, r->dir, FILELIST_PLAIN, &r->error);
+}
+
+static void on_read(gpointer reading);
+
+static void read_beside(Task *t, Run *run)
+{
+    Reading *r = g_new0(Reading, 1);
+    *r = (Reading){t->job->c, t->id, t->lease, g_strdup(run_dir(run)), NULL, NULL};
+    t->reading = TRUE;
+    beside_start(r->c, read_files, on_read, reading_free, r);
+}
+
+/* Everything the worker needs goes to it now, or soon. */
+static gboolean send_out(Task *t, Run *run, GError **error)
+{
+    if (t->member->in_place)
+        return send_start(t, run, NULL);
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GPtrArray) files = attempt_files(t->job->c, run_dir(run), FILELIST_BRIEF, &err);
+    if (files)
+        return send_start(t, run, files);
+    if (!g_error_matches(err, G_FILE_ERROR, G_FILE_ERROR_AGAIN)) {
+        g_propagate_error(error, g_steal_pointer(&err));
+        return FALSE;
+    }
+    read_beside(t, run);
+    return TRUE;
+}
+
 /* What can't be handed out ends in error, and says why. */
-static void hand_out(Task *t)
+static void not_handed_out(Task *t, Run *run, const GError *error)
 {
     Coordinator *c = t->job->c;
-    g_autoptr(Run) run = task_run(t);
-    g_autoptr(GError) error = NULL;
-    if (attempt_begin(t, run, &error) && send_start(t, run, &error))
-        return;
     if (coordinator_is_full(c)) {
         log_error("run %s waits: %s", t->run_id, error->message);
         dispatch_hold(c);
         task_returned(t);
     } else {
         attempt_failed(t, run, error);
+    }
+}
+
+static void hand_out(Task *t)
+{
+    g_autoptr(Run) run = task_run(t);
+    g_autoptr(GError) error = NULL;
+    if (!attempt_begin(t, run, &error) || !send_out(t, run, &error))
+        not_handed_out(t, run, error);
+}
+
+/* It may have been stopped, or its worker have gone, meanwhile. */
+static void on_read(gpointer reading)
+{
+    Reading *r = reading;
+    Task *t = g_hash_table_lookup(r->c->tasks, &r->task);
+    if (!t || t->lease != r->lease || t->stage != TS_GIVEN || r->c->closing)
+        return;
+    t->reading = FALSE;
+    g_autoptr(Run) run = task_run(t);
+    if (t->job->stopping || t->stop_asked) {
+        t->job->stopping ? task_returned(t) : task_end(t, TASK_NOT_RUN, NULL);
+    } else if (!r->files) {
+        not_handed_out(t, run, r->error);
+    } else if (t->member && t->member->peer) {
+        t->member->worked_us = clock_monotonic_us();
+        send_start(t, run, r->files);
     }
 }
 
@@ -279,6 +356,7 @@ static void give(Coordinator *c, Task *t, Member *m)
 {
     t->member = m;
     t->stage = TS_GIVEN;
+    t->reading = FALSE;
     t->lease = queue_next_id(c->queue);
     t->attempt++;
     if (!g_hash_table_size(m->tasks))

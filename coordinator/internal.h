@@ -7,6 +7,7 @@
  * between attempts at it results.c      what workers report, and results into run directories
  *   batch.c        jobs: asking for trials (feed.c), staging, telling, ending
  *   jobs.c         how jobs begin, and begin again after a restart
+ *   beside.c       long work on threads
  *   submit.c       run directories that clients send
  *   calls.c        questions and orders of clients; command.c runs commands for them
  *   watch.c        who listens to which run
@@ -19,6 +20,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/queue.h"
 #include "coordinator/scheduler.h"
+#include "engine/base/digest.h"
 #include "engine/exec/scalars_out.h"
 #include "engine/run/output.h"
 #include "engine/run/store.h"
@@ -73,8 +75,10 @@ struct Coordinator {
     void (*closed)(gpointer);
     gpointer closed_data;
 
-    guint n_watches;   /* of all clients */
-    guint64 n_dropped; /* frames that were no messages */
+    GHashTable *beside;     /* work on threads; beside.h. NULL: there was none yet */
+    GHashTable *submitting; /* ids of runs that are built; NULL: there was none yet */
+    guint n_watches;        /* of all clients */
+    guint64 n_dropped;      /* frames that were no messages */
     guint64 n_finished, n_failed, n_lost;
     Metrics *metrics;
     Alloc *alloc; /* NULL: local */
@@ -153,10 +157,13 @@ struct Task {
     TransferOffer offer;
     RunOutput *output;
     guint64 output_size;
-    GString *line[2]; /* what it printed of a line, for its batch's watchers; of each stream */
-    GPtrArray *files; /* FileEntry coming in */
+    Sha256 *output_sum; /* of that */
+    GString *line[2];   /* what it printed of a line, for its batch's watchers; of each stream */
+    GPtrArray *files;   /* FileEntry coming in */
     TransferWant want;
-    MsgDone *done; /* the report whose files are on their way */
+    MsgDone *done;           /* the report whose files are on their way */
+    struct Placing *placing; /* they are here, and a thread puts them in their place */
+    gboolean reading;        /* what its worker needs is looked through on a thread */
 };
 
 typedef struct Feed Feed; /* where a batch's trials come from; feed.h */
@@ -190,8 +197,8 @@ struct Job {
     GHashTable *tasks; /* Task set: those not ended */
     GSource *staging;  /* idle */
     GSource *ending;
-    GSource *deadline; /* --stop-after */
-    RunOutput *output; /* the batch run's own */
+    GSource *deadline;   /* --stop-after */
+    RunOutput *output;   /* the batch run's own */
     ScalarsOut *scalars; /* found in it */
     gboolean ended;
 };
@@ -246,6 +253,7 @@ void result_done(Peer *p, const MsgDone *m);
 void result_returned(Peer *p, const MsgReturned *m);
 void result_abandon(Task *t); /* what was on its way */
 void result_retry(Task *t);   /* the same, to come once more */
+void result_orphan(Task *t);  /* the task is freed while its result is put in its place */
 /* What is left of a task whose worker is lost: TRUE if its result came before that, and is recorded
  * now. */
 gboolean result_recover(Task *t);
@@ -253,7 +261,10 @@ Task *task_of_lease(Peer *p, guint64 id, guint64 lease);
 
 /* attempt.c: a run directory before and between attempts */
 gboolean attempt_begin(Task *t, Run *run, GError **error);
-GPtrArray *attempt_files(Task *t, Run *run, GError **error); /* what another machine needs */
+/* What another machine needs; with FILELIST_BRIEF G_FILE_ERROR_AGAIN if it is long. From any
+ * thread.
+ */
+GPtrArray *attempt_files(Coordinator *c, const char *dir, FileListFlags flags, GError **error);
 gboolean attempt_has_ended(Run *run); /* its result is here whole: what says so comes last */
 void attempt_failed(Task *t, Run *run, const GError *error); /* it can't be given out: ends */
 void attempt_skipped(Task *t, Run *run, const char *why);    /* it is somebody else's, or over */

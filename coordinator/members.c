@@ -91,6 +91,11 @@ static GPtrArray *take_back(Member *m, GPtrArray *held)
         Task *t = g_hash_table_lookup(c->tasks, &h->task);
         if (t && t->lease == h->lease && t->member == m)
             continue; /* we never gave it up */
+        if (t && t->lease == h->lease && t->placing && !t->member) {
+            t->member = m; /* it hears when its result is in its place */
+            g_hash_table_add(m->tasks, t);
+            continue;
+        }
         if (t && t->lease == h->lease && t->stage == TS_QUEUED && !t->job->stopping) {
             if (!t->handle)
                 task_enqueue(t); /* it waited for this worker since we were started */
@@ -315,7 +320,7 @@ static gboolean is_idling(const Member *m, gint64 now_us)
         return FALSE;
     g_hash_table_iter_init(&it, m->tasks);
     while (g_hash_table_iter_next(&it, &t, NULL))
-        if (((Task *)t)->stage != TS_GIVEN)
+        if (((Task *)t)->stage != TS_GIVEN || ((Task *)t)->reading)
             return FALSE;
     return g_hash_table_size(m->tasks) > 0;
 }

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "coordinator/beside.h"
 #include "coordinator/internal.h"
 #include "engine/base/clock.h"
 #include "engine/base/digest.h"
@@ -23,9 +25,12 @@ Task *task_of_lease(Peer *p, guint64 id, guint64 lease)
 
 void result_abandon(Task *t)
 {
+    if (t->placing)
+        return; /* all of it is here: nothing of its worker is needed any more */
     if (t->output)
         run_output_close(g_steal_pointer(&t->output));
     t->output_size = 0;
+    g_clear_pointer(&t->output_sum, sha256_free);
     g_clear_pointer(&t->files, g_ptr_array_unref);
     if (t->done)
         wire_free(MSG_DONE, g_steal_pointer(&t->done));
@@ -109,6 +114,9 @@ void result_output(Peer *p, const MsgOutput *m)
             t->output = run_output_open(run, NULL, NULL, NULL);
         if (t->output)
             run_output_write(t->output, (RunStream)m->stream, data, n, NULL);
+        if (!t->output_sum)
+            t->output_sum = sha256_new();
+        sha256_update(t->output_sum, data, n);
         t->output_size += n;
     }
     watch_output(p->c, t, m->stream, data, n);
@@ -194,19 +202,22 @@ static void record(Task *t, Run *run, const MsgDone *m)
     }
 }
 
+/* `p` NULL: its worker is not there, and hears when it is back. */
 static void finish(Peer *p, Task *t, const MsgDone *m)
 {
+    Coordinator *c = t->job->c;
     g_autoptr(Run) run = task_run(t);
     guint64 id = t->id, lease = t->lease;
     if (m->cause == DONE_SKIPPED) {
-        p->c->n_finished++;
+        c->n_finished++;
         attempt_skipped(t, run, m->error ? m->error : "it was started elsewhere");
     } else {
-        if (!p->member->in_place || m->cause != DONE_EXITED)
+        if (!p || !p->member->in_place || m->cause != DONE_EXITED)
             write_end(t, run, m);
         record(t, run, m);
     }
-    acknowledge_when_durable(p, id, lease);
+    if (p)
+        acknowledge_when_durable(p, id, lease);
 }
 
 gboolean result_recover(Task *t)
@@ -238,12 +249,90 @@ static void place_children(Coordinator *c, Run *run)
     fs_remove_tree(base, NULL);
 }
 
+/* ---- a result put in its place ---- */
+
+typedef struct Placing {
+    Coordinator *c;
+    Task *t; /* NULL: it was freed */
+    char *dir;
+    GPtrArray *files;
+    GError *error;
+} Placing;
+
+static void placing_free(gpointer placing)
+{
+    Placing *p = placing;
+    if (p->t)
+        p->t->placing = NULL;
+    g_clear_error(&p->error);
+    g_ptr_array_unref(p->files);
+    g_free(p->dir);
+    g_free(p);
+}
+
+void result_orphan(Task *t)
+{
+    if (t->placing)
+        t->placing->t = NULL;
+    t->placing = NULL;
+}
+
+static void place_files(gpointer placing)
+{
+    Placing *p = placing;
+    filelist_build_taking(
+            p->dir, p->files, blobs_open_fd, blobs_take, p->c->blobs, p->c->digests, &p->error);
+}
+
+/* Ours to mend (a full disk): the report is not acknowledged, and comes again. */
+static void not_placed(Task *t, const GError *error)
+{
+    log_error("run %s: %s", t->run_id, error->message);
+    if (t->member)
+        result_retry(t);
+    else
+        task_lost(t, "its worker was lost before its result could be written");
+}
+
+static void on_placed(gpointer placing)
+{
+    Placing *p = placing;
+    Task *t = p->t;
+    transfer_unpin(p->c->blobs, p->files);
+    if (!t || p->c->closing)
+        return;
+    result_orphan(t);
+    if (p->error) {
+        not_placed(t, p->error);
+        return;
+    }
+    g_autoptr(Run) run = task_run(t);
+    place_children(p->c, run);
+    MsgDone *done = g_steal_pointer(&t->done);
+    finish(t->member ? t->member->peer : NULL, t, done);
+    wire_free(MSG_DONE, done);
+}
+
+/* What says that the run has ended is written last, so it is there when all else is. */
+static void place(Task *t, GPtrArray *files)
+{
+    g_autoptr(Run) run = task_run(t);
+    Placing *p = g_new0(Placing, 1);
+    *p = (Placing){t->job->c, t, g_strdup(run_dir(run)), g_ptr_array_ref(files), NULL};
+    t->placing = p;
+    if (!p->c->local && !filelist_is_short(files)) {
+        beside_start(p->c, place_files, on_placed, placing_free, p);
+        return;
+    }
+    place_files(p);
+    on_placed(p);
+    placing_free(p);
+}
+
 static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
 {
     Task *t = data;
     Peer *p = t->member ? t->member->peer : NULL;
-    Coordinator *c = t->job->c;
-    g_autoptr(GError) err = NULL;
     t->want = 0;
     if (error) {
         if (!p || p->closing)
@@ -254,24 +343,9 @@ static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
         task_lost(t, why);
         return;
     }
-    g_autoptr(Run) run = task_run(t);
     if (t->output)
         run_output_close(g_steal_pointer(&t->output));
-    gboolean ok = filelist_build_taking(
-            run_dir(run), files, blobs_open_fd, blobs_take, c->blobs, c->digests, &err);
-    if (p)
-        transfer_release(p->xfer, files);
-    if (!ok) {
-        /* Ours to mend (a full disk): the report is not acknowledged; it is asked for again. */
-        log_error("run %s: %s", t->run_id, err->message);
-        result_retry(t);
-        return;
-    }
-    place_children(c, run);
-    MsgDone *done = g_steal_pointer(&t->done);
-    if (p && done)
-        finish(p, t, done);
-    wire_free(MSG_DONE, done);
+    place(t, files);
 }
 
 /* A file that we have already (its output, as we saw it come) need not travel. */
@@ -281,11 +355,12 @@ static void drop_known(Task *t, Run *run, GPtrArray *files)
     for (guint i = 0; i < files->len && !e; i++)
         if (!strcmp(((FileEntry *)files->pdata[i])->path, ".guild/output"))
             e = files->pdata[i];
-    if (!e || !e->digest || e->size != t->output_size)
+    if (!e || !e->digest || e->size != t->output_size || !t->output_sum)
         return;
     g_autofree char *path = run_guild_path(run, "output");
-    g_autofree char *ours = digest_sha256_file(path, NULL);
-    if (ours && !strcmp(ours, e->digest))
+    g_autofree char *ours = sha256_finish(g_steal_pointer(&t->output_sum));
+    struct stat st;
+    if (!strcmp(ours, e->digest) && stat(path, &st) == 0 && (guint64)st.st_size == e->size)
         g_ptr_array_remove(files, e);
 }
 

@@ -108,6 +108,8 @@ static Peer *peer_new(Coordinator *c, GBytes *id, KeyRole role, const char *key,
     p->name = g_strdup(name ? name : "?");
     p->fd = -1;
     p->xfer = transfer_new(c->blobs, peer_transfer_send, p);
+    if (!c->local)
+        transfer_look_apart(p->xfer, c->context);
     p->submissions = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, submission_free);
     p->watches = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, watch_free);
     g_hash_table_insert(c->peers, p->id, p);
@@ -186,6 +188,8 @@ static void on_ping(Peer *p, void *msg)
     MsgPong pong = {m->seq};
     if (p->member) {
         p->member->load_permille = m->load_permille;
+        if (m->busy)
+            p->member->worked_us = p->seen_us;
         p->member->mem_free_bytes = m->mem_free_bytes;
     } else {
         watch_received(p, m->seq);

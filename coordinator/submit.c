@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "coordinator/beside.h"
 #include "coordinator/internal.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
@@ -19,6 +20,11 @@ typedef struct {
     GPtrArray *files;
     TransferWant want;
     gboolean complete;
+    gboolean building; /* no more in the peer's table; `peer` may be gone */
+    GBytes *peer_id;
+    Coordinator *c;
+    char *aside; /* where it is built */
+    GError *error;
 } Submission;
 
 void submission_free(gpointer data)
@@ -26,7 +32,12 @@ void submission_free(gpointer data)
     Submission *s = data;
     if (s->want)
         transfer_cancel(s->peer->xfer, s->want);
+    if (s->building)
+        g_hash_table_remove(s->c->submitting, s->m->run);
     g_clear_pointer(&s->files, g_ptr_array_unref);
+    g_clear_error(&s->error);
+    g_bytes_unref(s->peer_id);
+    g_free(s->aside);
     wire_free(MSG_SUBMIT, s->m);
     g_free(s);
 }
@@ -75,51 +86,88 @@ void submit_begin(Peer *p, MsgSubmit *m)
     Submission *s = g_new0(Submission, 1);
     s->id = m->id;
     s->peer = p;
+    s->peer_id = g_bytes_ref(p->id);
+    s->c = p->c;
     s->m = g_memdup2(m, sizeof *m);
     memset(m, 0, sizeof *m); /* taken over */
     s->files = g_ptr_array_new_with_free_func(file_entry_free);
     g_hash_table_replace(p->submissions, &s->id, s);
 }
 
-/* The directory, whole, at its place. */
-static Run *build(Submission *s, GError **error)
+/* FALSE: a run of that name is there, and may not be replaced. */
+static gboolean may_place(Submission *s, const char *dir, GError **error)
 {
-    Coordinator *c = s->peer->c;
-    g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), s->m->run, NULL);
-    g_autofree char *aside = g_build_filename(c->home, "coordinator", "incoming", s->m->run, NULL);
+    Coordinator *c = s->c;
+    if (!fs_lexists(dir))
+        return TRUE;
     g_autoptr(Run) run = run_new(dir, s->m->run);
-    if (fs_lexists(dir)) {
-        RunStatus status = run_status(run);
-        gboolean replace = status != RUN_RUNNING && value_map_bool(s->m->options, "replace", FALSE);
-        if (job_for_run(c, s->m->run) ||
-                (status != RUN_STAGED && status != RUN_PENDING && !replace)) {
-            g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
-                    "run %s is there already (%s)", s->m->run, run_status_name(status));
-            return NULL;
-        }
-        if (!fs_remove_tree(dir, error))
-            return NULL;
-    }
-    if (!fs_remove_tree(aside, error) || !fs_mkdirs(aside, error) ||
-            !filelist_build_taking(
-                    aside, s->files, blobs_open_fd, blobs_take, c->blobs, c->digests, error) ||
-            !run_store_ensure(c->store, error))
-        return NULL;
-    if (rename(aside, dir) < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s", dir,
-                g_strerror(errno));
-        return NULL;
-    }
-    return g_steal_pointer(&run);
+    RunStatus status = run_status(run);
+    gboolean replace = status != RUN_RUNNING && value_map_bool(s->m->options, "replace", FALSE);
+    if (!job_for_run(c, s->m->run) && (status == RUN_STAGED || status == RUN_PENDING || replace))
+        return TRUE;
+    g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN, "run %s is there already (%s)",
+            s->m->run, run_status_name(status));
+    return FALSE;
 }
 
-static void queue_it(Submission *s)
+/* Perhaps on a thread. */
+static void build_aside(gpointer submission)
 {
-    Peer *p = s->peer;
-    Coordinator *c = p->c;
+    Submission *s = submission;
+    if (fs_remove_tree(s->aside, &s->error) && fs_mkdirs(s->aside, &s->error))
+        filelist_build_taking(s->aside, s->files, blobs_open_fd, blobs_take, s->c->blobs,
+                s->c->digests, &s->error);
+}
+
+static void remove_replaced(gpointer dir)
+{
+    fs_remove_tree(dir, NULL);
+}
+
+static void on_removed(gpointer dir)
+{
+}
+
+static gboolean move(const char *from, const char *to, GError **error)
+{
+    if (rename(from, to) == 0)
+        return TRUE;
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s", to,
+            g_strerror(errno));
+    return FALSE;
+}
+
+/* The directory, whole, from aside to its place. */
+static Run *put_in_place(Submission *s, GError **error)
+{
+    Coordinator *c = s->c;
+    g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), s->m->run, NULL);
+    if (s->error) {
+        g_propagate_error(error, g_steal_pointer(&s->error));
+        return NULL;
+    }
+    if (!may_place(s, dir, error) || !run_store_ensure(c->store, error))
+        return NULL;
+    if (fs_lexists(dir)) {
+        g_autofree char *id = run_new_id();
+        char *old = g_build_filename(c->home, "coordinator", "incoming", id, NULL);
+        gboolean ok = move(dir, old, error);
+        if (ok)
+            beside_start(c, remove_replaced, on_removed, g_free, old);
+        else
+            g_free(old);
+        if (!ok)
+            return NULL;
+    }
+    return move(s->aside, dir, error) ? run_new(dir, s->m->run) : NULL;
+}
+
+static void queue_it(Submission *s, Peer *p)
+{
+    Coordinator *c = s->c;
     MsgSubmit *m = s->m;
     g_autoptr(GError) error = NULL;
-    g_autoptr(Run) run = build(s, &error);
+    g_autoptr(Run) run = put_in_place(s, &error);
     g_autofree char *user = m->user && *m->user ? g_strdup(m->user) : g_strdup(p->key_name);
     JobOptions o = {.user = user,
             .priority = m->priority,
@@ -144,19 +192,61 @@ static void queue_it(Submission *s)
     queue_after(c->queue, answer_durable, a);
 }
 
+/* A client that has gone was told nothing, and takes it that nothing was submitted. */
+static void on_built(gpointer submission)
+{
+    Submission *s = submission;
+    Peer *p = s->c->closing ? NULL : g_hash_table_lookup(s->c->peers, s->peer_id);
+    transfer_unpin(s->c->blobs, s->files);
+    if (p && keyring_allows(s->c->keys, p->key))
+        queue_it(s, p);
+    else
+        log_info("submission of %s was given up: its client left", s->m->run);
+    fs_remove_tree(s->aside, NULL); /* if it is still there */
+}
+
+static void build(Submission *s)
+{
+    Coordinator *c = s->c;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *id = run_new_id();
+    g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), s->m->run, NULL);
+    if (!c->submitting)
+        c->submitting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    if (g_hash_table_contains(c->submitting, s->m->run))
+        g_set_error(&error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
+                "run %s is being submitted already", s->m->run);
+    if (error || !may_place(s, dir, &error)) {
+        refuse(s->peer, s->m->id, s->m->run, error->message);
+        transfer_unpin(c->blobs, s->files);
+        submission_free(s);
+        return;
+    }
+    g_hash_table_add(c->submitting, g_strdup(s->m->run));
+    s->building = TRUE;
+    s->aside = g_build_filename(c->home, "coordinator", "incoming", id, NULL);
+    if (filelist_is_short(s->files)) {
+        build_aside(s);
+        on_built(s);
+        submission_free(s);
+    } else {
+        beside_start(c, build_aside, on_built, submission_free, s);
+    }
+}
+
 static void on_content(GPtrArray *files, const GError *error, gpointer data)
 {
     Submission *s = data;
     s->want = 0;
     if (s->peer->closing)
         return;
-    if (error)
+    if (error) {
         refuse(s->peer, s->m->id, s->m->run, error->message);
-    else
-        queue_it(s);
-    if (!error)
-        transfer_release(s->peer->xfer, files);
-    g_hash_table_remove(s->peer->submissions, &s->id);
+        g_hash_table_remove(s->peer->submissions, &s->id);
+        return;
+    }
+    g_hash_table_steal(s->peer->submissions, &s->id);
+    build(s);
 }
 
 void submit_files(Peer *p, MsgFiles *m)

@@ -4,6 +4,7 @@
  *   link.c     the connection: hello, renewal, loss and return
  *   task.c     one task: from the message that gives it to its acknowledged report
  *   place.c    where a run that is not in place is built
+ *   build.c    a run's directory made, on a thread if it is large
  *   resolve.c  dependencies that take long, brought in by a process
  *   gather.c   what such a run left, found on a thread
  *   children.c runs that such a run made
@@ -24,6 +25,7 @@
 typedef struct Link Link;
 typedef struct Place Place;
 typedef struct Gather Gather;
+typedef struct Build Build;
 typedef struct Resolve Resolve;
 
 struct Worker {
@@ -79,6 +81,8 @@ typedef struct WTask {
     GPtrArray *files; /* as they came */
     TransferWant want;
     GPtrArray *before; /* scan after building */
+    Build *build;      /* while it is built */
+    gint build_off;    /* atomic: nobody wants to know any more */
     Exec *exec;
     Confine *confine; /* while the process runs */
     guint64 output_sent;
@@ -129,6 +133,7 @@ gboolean wtask_unstarted(const WTask *t);
 /* place.c */
 Place *place_new(const char *home, const char *session, GError **error);
 void place_free(Place *p);                                      /* removes it */
+void place_discard(Place *p, const char *home, guint n_files);  /* removes a task's home */
 char *place_task_home(Place *p, guint64 lease, GError **error); /* made; NULL with error */
 gboolean place_build(WTask *t, GError **error);                 /* its directory, from t->files */
 GPtrArray *place_attributes(WTask *t);                          /* small ones, as they are now */

@@ -323,6 +323,8 @@ Link *link_new(Worker *w, const AccessKey *key, GError **error)
     }
     l->z = zsource_new(socket, w->context, on_message, l);
     l->xfer = transfer_new(w->blobs, link_transfer_send, l);
+    if (!w->inproc)
+        transfer_look_apart(l->xfer, w->context);
     w->link = l;
     if (w->inproc)
         say_hello(l);
@@ -361,6 +363,14 @@ static void give_up(Link *l)
     worker_over(w, 1, text);
 }
 
+static gboolean is_building(const Worker *w)
+{
+    for (guint i = 0; i < w->tasks->len; i++)
+        if (((const WTask *)w->tasks->pdata[i])->build)
+            return TRUE;
+    return FALSE;
+}
+
 /* Renews leases, notices silence, gives up. */
 void link_tick(Link *l, gint64 now_us)
 {
@@ -374,7 +384,7 @@ void link_tick(Link *l, gint64 now_us)
         return;
     }
     if (l->up && now_us - l->said_us >= l->lease_us / 6) {
-        MsgPing ping = {.seq = ++l->seq};
+        MsgPing ping = {.seq = ++l->seq, .busy = is_building(w)};
         l->said_us = l->ping_us = now_us;
         send_now(l, MSG_PING, &ping);
     } else if (!l->up && l->handshaken && now_us - l->said_us >= l->pause_us) {

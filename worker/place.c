@@ -18,6 +18,7 @@
 struct Place {
     char *dir;
     int lock_fd;
+    GThreadPool *broom; /* removes what was large; NULL: nothing was yet */
 };
 
 static int try_lock(const char *dir)
@@ -79,11 +80,30 @@ void place_free(Place *p)
 {
     if (!p)
         return;
+    if (p->broom)
+        g_thread_pool_free(p->broom, FALSE, TRUE);
     fs_remove_tree(p->dir, NULL);
     if (p->lock_fd >= 0)
         close(p->lock_fd);
     g_free(p->dir);
     g_free(p);
+}
+
+static void sweep_out(gpointer home, gpointer unused)
+{
+    fs_remove_tree(home, NULL);
+    g_free(home);
+}
+
+void place_discard(Place *p, const char *home, guint n_files)
+{
+    if (n_files <= FILELIST_SHORT_LEN) {
+        fs_remove_tree(home, NULL);
+        return;
+    }
+    if (!p->broom)
+        p->broom = g_thread_pool_new(sweep_out, NULL, 1, FALSE, NULL);
+    g_thread_pool_push(p->broom, g_strdup(home), NULL);
 }
 
 char *place_task_home(Place *p, guint64 lease, GError **error)
@@ -98,11 +118,25 @@ char *place_task_home(Place *p, guint64 lease, GError **error)
 
 /* ---- a run in it ---- */
 
+static int open_content(const char *digest, gpointer task, GError **error)
+{
+    WTask *t = task;
+    if (!g_atomic_int_get(&t->build_off))
+        return blobs_open_fd(digest, t->w->blobs, error);
+    g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_INTR, "nobody wants it any more");
+    return -1;
+}
+
+static gboolean lend_content(const char *digest, int dirfd, const char *name, gpointer task)
+{
+    return blobs_lend(digest, dirfd, name, ((WTask *)task)->w->blobs);
+}
+
+/* Perhaps on a thread: see build.h. */
 gboolean place_build(WTask *t, GError **error)
 {
     if (!fs_remove_tree(t->dir, error) || !fs_mkdirs(t->dir, error) ||
-            !filelist_build_taking(
-                    t->dir, t->files, blobs_open_fd, blobs_lend, t->w->blobs, NULL, error))
+            !filelist_build_taking(t->dir, t->files, open_content, lend_content, t, NULL, error))
         return FALSE;
     run_set_marker(t->run, "PENDING", NULL);
     t->before = filelist_scan(t->dir, FILELIST_NO_DIGEST, NULL, NULL, NULL, error);

@@ -13,6 +13,7 @@
 #include "engine/op/op.h"
 #include "engine/run/describe.h"
 #include "engine/run/lock.h"
+#include "worker/build.h"
 #include "worker/children.h"
 #include "worker/gather.h"
 #include "worker/resolve.h"
@@ -37,6 +38,13 @@ static WTask *find(Worker *w, guint64 task, guint64 lease)
     return NULL;
 }
 
+/* About as many as its directory has. */
+static guint n_files(const WTask *t)
+{
+    return (t->files ? t->files->len : 0) + (t->before ? t->before->len : 0) +
+           (t->changes ? t->changes->len : 0);
+}
+
 void wtask_free(gpointer task)
 {
     WTask *t = task;
@@ -49,11 +57,12 @@ void wtask_free(gpointer task)
         g_source_destroy(t->later);
         g_source_unref(t->later);
     }
+    build_cancel(t);
     gather_cancel(t);
     resolve_free(t);
     if (t->home) {
         children_clear(t);
-        fs_remove_tree(t->home, NULL);
+        place_discard(w->place, t->home, n_files(t));
         g_free(t->home);
     }
     confine_free(t->confine);
@@ -431,15 +440,14 @@ static void failed(WTask *t, const char *why)
     over(t, DONE_LOST, 1, why);
 }
 
-static void build(WTask *t)
+static void on_built(WTask *t, const GError *error)
 {
     Worker *w = t->w;
-    g_autoptr(GError) error = NULL;
-    if (!place_build(t, &error)) {
+    transfer_release(link_transfer(w->link), t->files);
+    if (error) {
         failed(t, error->message);
         return;
     }
-    transfer_release(link_transfer(w->link), t->files);
     g_clear_pointer(&t->files, g_ptr_array_unref);
     t->stage = W_READY;
     worker_look(w);
@@ -452,7 +460,7 @@ static void on_content(GPtrArray *files, const GError *error, gpointer task)
     if (error)
         failed(t, error->message);
     else
-        build(t);
+        build_start(t, on_built);
 }
 
 void wtask_files(Worker *w, MsgFiles *m)

@@ -36,6 +36,8 @@ BlobStore *blobs_open(const char *home, guint64 limit_bytes, GError **error)
     if (!fs_mkdirs(part, error))
         return NULL;
     BlobStore *b = g_new0(BlobStore, 1);
+    b->refs = 1;
+    g_mutex_init(&b->lock);
     b->dir = g_steal_pointer(&dir);
     b->limit = limit_bytes;
     b->pins = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -44,11 +46,18 @@ BlobStore *blobs_open(const char *home, guint64 limit_bytes, GError **error)
     return b;
 }
 
+BlobStore *blobs_ref(BlobStore *b)
+{
+    g_atomic_int_inc(&b->refs);
+    return b;
+}
+
 void blobs_close(BlobStore *b)
 {
-    if (!b)
+    if (!b || !g_atomic_int_dec_and_test(&b->refs))
         return;
     lending_close(b);
+    g_mutex_clear(&b->lock);
     g_hash_table_unref(b->pins);
     g_free(b->dir);
     g_free(b);
@@ -81,7 +90,17 @@ int blobs_open_fd(const char *digest, gpointer blob_store, GError **error)
 
 gboolean blobs_shared(BlobStore *b, const char *digest)
 {
-    return GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest)) > 1;
+    g_mutex_lock(&b->lock);
+    guint n = GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest));
+    g_mutex_unlock(&b->lock);
+    return n > 1;
+}
+
+void blobs_shrink(BlobStore *b, guint64 bytes)
+{
+    g_mutex_lock(&b->lock);
+    b->size -= MIN(b->size, bytes);
+    g_mutex_unlock(&b->lock);
 }
 
 gboolean blobs_take(const char *digest, int dirfd, const char *name, gpointer blob_store)
@@ -91,7 +110,7 @@ gboolean blobs_take(const char *digest, int dirfd, const char *name, gpointer bl
     g_autofree char *path = blobs_path(b, digest);
     if (blobs_shared(b, digest) || stat(path, &st) < 0 || renameat(AT_FDCWD, path, dirfd, name) < 0)
         return FALSE;
-    b->size -= MIN(b->size, (guint64)st.st_size);
+    blobs_shrink(b, (guint64)st.st_size);
     return TRUE;
 }
 
@@ -166,6 +185,12 @@ static gboolean open_part(BlobWriter *w)
     return FALSE;
 }
 
+gboolean blobs_has_part(BlobStore *b, const char *digest)
+{
+    g_autofree char *part = g_strdup_printf("%s/part/%s", b->dir, digest);
+    return access(part, F_OK) == 0;
+}
+
 BlobWriter *blobs_begin(BlobStore *b, const char *digest, guint64 size, GError **error)
 {
     BlobWriter *w = g_new0(BlobWriter, 1);
@@ -225,7 +250,9 @@ gboolean blobs_name(
                 path, g_strerror(errno));
         return FALSE;
     }
+    g_mutex_lock(&b->lock);
     b->size += size;
+    g_mutex_unlock(&b->lock);
     return TRUE;
 }
 
@@ -247,6 +274,8 @@ gboolean blob_writer_finish(BlobWriter *w, GError **error)
 
 void blob_writer_abort(BlobWriter *w)
 {
+    if (w && !w->offset)
+        unlink(w->part);
     if (w)
         writer_free(w);
 }
@@ -268,17 +297,21 @@ gboolean blobs_add_file(BlobStore *b, const char *path, const char *digest, GErr
 
 void blobs_pin(BlobStore *b, const char *digest)
 {
+    g_mutex_lock(&b->lock);
     guint n = GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest));
     g_hash_table_insert(b->pins, g_strdup(digest), GUINT_TO_POINTER(n + 1));
+    g_mutex_unlock(&b->lock);
 }
 
 void blobs_unpin(BlobStore *b, const char *digest)
 {
+    g_mutex_lock(&b->lock);
     guint n = GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest));
     if (n <= 1)
         g_hash_table_remove(b->pins, digest);
     else
         g_hash_table_insert(b->pins, g_strdup(digest), GUINT_TO_POINTER(n - 1));
+    g_mutex_unlock(&b->lock);
 }
 
 typedef struct {
@@ -299,6 +332,14 @@ typedef struct {
     guint64 size;
 } Trim;
 
+static gboolean is_pinned(BlobStore *b, const char *digest)
+{
+    g_mutex_lock(&b->lock);
+    gboolean pinned = g_hash_table_contains(b->pins, digest);
+    g_mutex_unlock(&b->lock);
+    return pinned;
+}
+
 static gboolean collect(const char *root, const char *rel, const struct stat *st, gpointer data)
 {
     Trim *t = data;
@@ -306,7 +347,7 @@ static gboolean collect(const char *root, const char *rel, const struct stat *st
         return strcmp(rel, "part") != 0;
     t->size += st->st_size;
     const char *name = strrchr(rel, '/');
-    if (name && g_hash_table_contains(t->store->pins, name + 1))
+    if (name && is_pinned(t->store, name + 1))
         return TRUE;
     Old *o = g_new0(Old, 1);
     o->path = g_build_filename(root, rel, NULL);
@@ -335,6 +376,8 @@ void blobs_trim(BlobStore *b)
         if (unlink(o->path) == 0)
             t.size -= o->size;
     }
+    g_mutex_lock(&b->lock);
     b->size = t.size;
+    g_mutex_unlock(&b->lock);
     g_ptr_array_unref(t.old);
 }

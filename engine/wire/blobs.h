@@ -12,6 +12,9 @@ typedef struct BlobStore BlobStore;
 
 /* limit_bytes 0: no limit. Makes the folders. */
 BlobStore *blobs_open(const char *home, guint64 limit_bytes, GError **error);
+/* For who works with it on a thread; each reference is closed. All but blobs_open() may be called
+ * from any thread. */
+BlobStore *blobs_ref(BlobStore *b);
 void blobs_close(BlobStore *b);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlobStore, blobs_close)
 
@@ -31,6 +34,9 @@ gboolean blobs_lend(const char *digest, int dirfd, const char *name, gpointer bl
  * is copied if the one who has it may still write to it. */
 gboolean blobs_recall(BlobStore *b, const char *digest, guint64 size);
 char *blobs_path(BlobStore *b, const char *digest);
+
+/* TRUE if some of it may have come before: to begin means to read that. */
+gboolean blobs_has_part(BlobStore *b, const char *digest);
 
 /* Receiving. One writer a digest at a time. */
 typedef struct BlobWriter BlobWriter;

@@ -5,6 +5,8 @@
 #include "engine/wire/blobs.h"
 
 struct BlobStore {
+    gint refs;
+    GMutex lock;         /* of what follows; files are changed by renaming alone */
     char *dir;           /* HOME/cache/blobs */
     guint64 limit;       /* bytes; 0: none */
     guint64 size;        /* bytes of all blobs, as far as we know, those that are lent too */
@@ -13,6 +15,8 @@ struct BlobStore {
     GHashTable *popular; /* set of digests that were wanted while they were lent: they are kept */
 };
 
+/* Of the size, by lent or trimmed content. */
+void blobs_shrink(BlobStore *b, guint64 bytes);
 /* More than one of us has it pinned. */
 gboolean blobs_shared(BlobStore *b, const char *digest);
 /* `part`, whose content was checked, becomes the blob. */

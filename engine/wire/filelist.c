@@ -83,15 +83,25 @@ gboolean filelist_io_error(GError **error, const char *what, const char *root, c
     return FALSE;
 }
 
+gboolean filelist_is_short(GPtrArray *files)
+{
+    guint64 bytes = 0;
+    for (guint i = 0; i < files->len && i <= FILELIST_SHORT_LEN; i++)
+        bytes += ((FileEntry *)files->pdata[i])->size;
+    return files->len <= FILELIST_SHORT_LEN && bytes <= FILELIST_SHORT_BYTES;
+}
+
 /* ---- digests that are known ---- */
 
 struct DigestCache {
+    GMutex lock;
     GHashTable *known; /* "dev:ino:size:mtime" → digest */
 };
 
 DigestCache *digest_cache_new(void)
 {
     DigestCache *c = g_new0(DigestCache, 1);
+    g_mutex_init(&c->lock);
     c->known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     return c;
 }
@@ -101,6 +111,7 @@ void digest_cache_free(DigestCache *c)
     if (!c)
         return;
     g_hash_table_unref(c->known);
+    g_mutex_clear(&c->lock);
     g_free(c);
 }
 
@@ -140,20 +151,28 @@ gboolean filelist_is_settled(const struct stat *st)
 
 void digest_cache_learn(DigestCache *cache, const struct stat *st, const char *digest)
 {
+    g_mutex_lock(&cache->lock);
     if (g_hash_table_size(cache->known) > 200000)
         g_hash_table_remove_all(cache->known);
     g_hash_table_insert(cache->known, stat_key(st), g_strdup(digest));
+    g_mutex_unlock(&cache->lock);
 }
 
-static char *cached_digest(
+/* Newly allocated; NULL: not known. */
+static char *known_digest(DigestCache *cache, const struct stat *st)
+{
+    if (!cache)
+        return NULL;
+    g_autofree char *key = stat_key(st);
+    g_mutex_lock(&cache->lock);
+    char *known = g_strdup(g_hash_table_lookup(cache->known, key));
+    g_mutex_unlock(&cache->lock);
+    return known;
+}
+
+static char *read_digest(
         DigestCache *cache, int fd, const struct stat *st, guint64 *size, GError **error)
 {
-    g_autofree char *key = stat_key(st);
-    const char *known = cache ? g_hash_table_lookup(cache->known, key) : NULL;
-    if (known) {
-        *size = st->st_size;
-        return g_strdup(known);
-    }
     char *digest = digest_fd(fd, size, error);
     if (cache && digest && filelist_is_settled(st) && *size == (guint64)st->st_size)
         digest_cache_learn(cache, st, digest);
@@ -171,6 +190,7 @@ typedef struct {
     DigestCache *cache;
     GPtrArray *files;
     guint depth;
+    guint64 read_bytes; /* of large files; FILELIST_BRIEF */
 } Scan;
 
 static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error);
@@ -195,6 +215,17 @@ static GBytes *read_small(int fd, gsize limit)
     return g_bytes_new_take(buf, len);
 }
 
+/* Of a brief scan: what comes now, if `bytes` of it have to be read, is too much. */
+static gboolean is_too_long(Scan *s, guint64 bytes, GError **error)
+{
+    s->read_bytes += bytes;
+    if (!(s->flags & FILELIST_BRIEF) ||
+            (s->read_bytes <= FILELIST_SHORT_BYTES && s->files->len <= FILELIST_SHORT_LEN))
+        return FALSE;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "%s is large", s->root);
+    return TRUE;
+}
+
 /* A file that can't be read is an error: a result without it would look whole. */
 static gboolean scan_file(Scan *s, int fd, const char *rel, const struct stat *st, GError **error)
 {
@@ -203,6 +234,8 @@ static gboolean scan_file(Scan *s, int fd, const char *rel, const struct stat *s
     e->mode = st->st_mode & 07777;
     e->size = st->st_size;
     e->mtime_us = (gint64)st->st_mtim.tv_sec * G_USEC_PER_SEC + st->st_mtim.tv_nsec / 1000;
+    if (is_too_long(s, 0, error))
+        return FALSE;
     if (s->flags & FILELIST_NO_DIGEST)
         return TRUE;
     if (wants_inline(s, rel, st)) {
@@ -213,8 +246,12 @@ static gboolean scan_file(Scan *s, int fd, const char *rel, const struct stat *s
         g_clear_pointer(&e->data, g_bytes_unref); /* grew meanwhile */
         lseek(fd, 0, SEEK_SET);
     }
+    if ((e->digest = known_digest(s->cache, st)))
+        return TRUE;
+    if (is_too_long(s, (guint64)st->st_size, error))
+        return FALSE;
     GError *err = NULL;
-    e->digest = cached_digest(s->cache, fd, st, &e->size, &err);
+    e->digest = read_digest(s->cache, fd, st, &e->size, &err);
     if (!e->digest) {
         g_set_error(error, G_FILE_ERROR, err->code, "cannot read %s/%s: %s", s->root, rel,
                 err->message);

@@ -39,10 +39,16 @@ void file_entry_free(gpointer entry); /* GDestroyNotify */
 typedef gboolean (*FileListFilter)(const char *rel, gboolean is_dir, gpointer data);
 
 /* Remembers digests of files by (device, inode, size, mtime), so that unchanged ones are read
- * once. One for a process. Not thread safe. */
+ * once. One for a process, of whichever threads. */
 typedef struct DigestCache DigestCache;
 DigestCache *digest_cache_new(void);
 void digest_cache_free(DigestCache *c);
+
+/* A short list is read or built within some tens of ms; a longer one is a matter for a thread
+ * (engine/base/apart.h). */
+#define FILELIST_SHORT_LEN 256
+#define FILELIST_SHORT_BYTES (16 * 1024 * 1024)
+gboolean filelist_is_short(GPtrArray *files);
 
 typedef enum {
     FILELIST_PLAIN = 0,
@@ -53,6 +59,9 @@ typedef enum {
     FILELIST_INLINE = 2,
     /* No digests: names, kinds, sizes and times only. */
     FILELIST_NO_DIGEST = 4,
+    /* For a loop that must not be kept: G_FILE_ERROR_AGAIN if more would have to be read than a
+     * short list has. */
+    FILELIST_BRIEF = 8,
 } FileListFlags;
 
 /* Lists everything below `root`, sorted by path: files, folders, links; sockets, pipes and devices

@@ -72,13 +72,28 @@ static gboolean move_to_lent(
     return FALSE;
 }
 
+static gboolean is_popular(BlobStore *b, const char *digest)
+{
+    g_mutex_lock(&b->lock);
+    gboolean popular = g_hash_table_contains(b->popular, digest);
+    g_mutex_unlock(&b->lock);
+    return popular;
+}
+
+static void set_popular(BlobStore *b, const char *digest)
+{
+    g_mutex_lock(&b->lock);
+    g_hash_table_add(b->popular, g_strdup(digest));
+    g_mutex_unlock(&b->lock);
+}
+
 gboolean blobs_lend(const char *digest, int dirfd, const char *name, gpointer blob_store)
 {
     BlobStore *b = blob_store;
     g_autofree char *path = blobs_path(b, digest), *lent = lent_path(b, digest);
     if (reflink(path, dirfd, name))
         return TRUE;
-    if (blobs_shared(b, digest) || g_hash_table_contains(b->popular, digest) || b->users_fd < 0)
+    if (blobs_shared(b, digest) || is_popular(b, digest) || b->users_fd < 0)
         return FALSE;
     /* What another process has pinned we don't know: nothing is lent while there is one. */
     gboolean alone = flock(b->users_fd, LOCK_EX | LOCK_NB) == 0;
@@ -145,9 +160,9 @@ gboolean blobs_recall(BlobStore *b, const char *digest, guint64 size)
         return FALSE;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
         gboolean free_again = st.st_nlink == 1 && is_at_rest(fd);
-        b->size -= MIN(b->size, size);
+        blobs_shrink(b, size);
         if (!free_again)
-            g_hash_table_add(b->popular, g_strdup(digest));
+            set_popular(b, digest);
         if ((guint64)st.st_size == size)
             ok = free_again ? take_back(b, fd, lent, digest, size) : copy_back(b, fd, digest, size);
     }

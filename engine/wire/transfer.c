@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/apart.h"
+
 /* Pieces asked for and not yet here: enough to fill a fast link while both ends wait for a busy
  * core; 8 MiB of memory. */
 #define WINDOW 32
@@ -28,8 +30,24 @@ typedef struct {
     gpointer data;
 } Want;
 
+/* Which contents of a want the store lacks, found out on a thread. */
+typedef struct {
+    Transfer *t;
+    guint want;
+    BlobStore *store;
+    GPtrArray *files;
+    GArray *lacking; /* Lack */
+    gint off;        /* atomic: nobody wants to know any more */
+} Look;
+
+typedef struct {
+    FileEntry *entry;
+    BlobWriter *writer; /* with what came of it earlier read through, if that is much; else NULL */
+} Lack;
+
 /* One content on its way in. */
 typedef struct {
+    gboolean begun;
     char *digest;
     guint64 size;
     guint64 asked; /* bytes from the start that were asked for */
@@ -48,11 +66,13 @@ struct Transfer {
     gboolean serve_store;
     char *serving; /* the file open for reading last */
     int serving_fd;
-    GHashTable *wants;   /* id → Want */
-    GHashTable *fetches; /* digest → Fetch */
-    GQueue waiting;      /* Fetch* not begun */
-    GQueue open;         /* Fetch* begun, oldest first */
-    guint pending;       /* pieces on their way, of all */
+    GMainContext *context; /* NULL: looks are done at once */
+    GHashTable *looks;     /* Look set */
+    GHashTable *wants;     /* id → Want */
+    GHashTable *fetches;   /* digest → Fetch */
+    GQueue waiting;        /* Fetch* not begun */
+    GQueue open;           /* Fetch* begun, oldest first */
+    guint pending;         /* pieces on their way, of all */
     guint64 in, out;
 };
 
@@ -91,8 +111,14 @@ Transfer *transfer_new(BlobStore *store, TransferSend send, gpointer data)
             g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     t->wants = g_hash_table_new_full(NULL, NULL, NULL, want_free);
     t->fetches = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, fetch_free);
+    t->looks = g_hash_table_new(NULL, NULL);
     t->serving_fd = -1;
     return t;
+}
+
+void transfer_look_apart(Transfer *t, GMainContext *context)
+{
+    t->context = context;
 }
 
 static gboolean tell(TransferSend send, gpointer data, MsgKind kind, const void *msg)
@@ -110,12 +136,23 @@ static void want_end(Transfer *t, Want *w, const GError *error)
     want_free(w);
 }
 
+/* It ends by itself, and tells nobody. */
+static void look_orphan(Look *look)
+{
+    look->t = NULL;
+    g_atomic_int_set(&look->off, 1);
+}
+
 void transfer_free(Transfer *t)
 {
     if (!t)
         return;
     g_autoptr(GError) gone =
             g_error_new_literal(WIRE_ERROR, WIRE_ERROR_UNKNOWN, "the connection is gone");
+    g_autoptr(GList) looks = g_hash_table_get_keys(t->looks);
+    for (GList *l = looks; l; l = l->next)
+        look_orphan(l->data);
+    g_hash_table_unref(t->looks);
     g_autoptr(GList) wants = g_hash_table_get_values(t->wants);
     for (GList *l = wants; l; l = l->next)
         want_end(t, l->data, gone);
@@ -168,14 +205,16 @@ void transfer_withdraw(Transfer *t, TransferOffer offer)
     Offer *o = g_hash_table_lookup(t->offers, GUINT_TO_POINTER(offer));
     if (!o)
         return;
-    for (guint i = 0; i < o->files->len; i++) {
+    for (guint i = o->files->len; i-- > 0;) { /* backwards: of many paths ours is found at once */
         FileEntry *e = o->files->pdata[i];
         GPtrArray *paths = e->digest ? g_hash_table_lookup(t->offered, e->digest) : NULL;
         g_autofree char *path = g_build_filename(o->root, e->path, NULL);
-        guint at;
-        if (!paths || !g_ptr_array_find_with_equal_func(paths, path, g_str_equal, &at))
+        guint at = paths ? paths->len : 0;
+        while (at && strcmp(paths->pdata[at - 1], path) != 0)
+            at--;
+        if (!at)
             continue;
-        g_ptr_array_remove_index(paths, at);
+        g_ptr_array_remove_index(paths, at - 1);
         if (!paths->len)
             g_hash_table_remove(t->offered, e->digest);
     }
@@ -258,7 +297,9 @@ static void fetch_complete(Transfer *t, Fetch *f);
 static gboolean begin(Transfer *t, Fetch *f)
 {
     g_autoptr(GError) error = NULL;
-    f->writer = blobs_begin(t->store, f->digest, f->size, &error);
+    f->begun = TRUE;
+    if (!f->writer)
+        f->writer = blobs_begin(t->store, f->digest, f->size, &error);
     if (!f->writer) {
         fetch_failed(t, f, error);
         return FALSE;
@@ -296,8 +337,7 @@ static void pump(Transfer *t)
 static void fetch_drop(Transfer *t, Fetch *f)
 {
     t->pending -= f->pending;
-    g_queue_remove(&t->open, f);
-    g_queue_remove(&t->waiting, f);
+    g_queue_remove(f->begun ? &t->open : &t->waiting, f);
     g_hash_table_steal(t->fetches, f->digest);
 }
 
@@ -382,7 +422,8 @@ void transfer_handle(Transfer *t, MsgKind kind, const void *msg)
         missing_came(t, msg);
 }
 
-static void want_digest(Transfer *t, Want *w, const FileEntry *e)
+/* Takes over `writer`. */
+static void want_digest(Transfer *t, Want *w, const FileEntry *e, BlobWriter *writer)
 {
     Fetch *f = g_hash_table_lookup(t->fetches, e->digest);
     if (!f) {
@@ -390,15 +431,58 @@ static void want_digest(Transfer *t, Want *w, const FileEntry *e)
         f->digest = g_strdup(e->digest);
         f->size = e->size;
         f->wants = g_array_new(FALSE, FALSE, sizeof(guint));
+        f->writer = g_steal_pointer(&writer);
         g_hash_table_insert(t->fetches, f->digest, f);
         g_queue_push_tail(&t->waiting, f);
     }
+    blob_writer_abort(writer);
     /* The same content twice in one list is one want. */
     for (guint i = 0; i < f->wants->len; i++)
         if (g_array_index(f->wants, guint, i) == w->id)
             return;
     g_array_append_val(f->wants, w->id);
     w->missing++;
+}
+
+/* ---- what is lacking ---- */
+
+static void look_through(gpointer data)
+{
+    Look *look = data;
+    for (guint i = 0; i < look->files->len && !g_atomic_int_get(&look->off); i++) {
+        FileEntry *e = look->files->pdata[i];
+        if (!e->digest || blobs_has(look->store, e->digest) ||
+                blobs_recall(look->store, e->digest, e->size))
+            continue;
+        Lack lack = {e, NULL};
+        if (e->size > FILELIST_SHORT_BYTES && blobs_has_part(look->store, e->digest))
+            lack.writer = blobs_begin(look->store, e->digest, e->size, NULL);
+        g_array_append_val(look->lacking, lack);
+    }
+}
+
+static void on_looked(gpointer data)
+{
+    Look *look = data;
+    Transfer *t = look->t;
+    Want *w = t ? g_hash_table_lookup(t->wants, GUINT_TO_POINTER(look->want)) : NULL;
+    for (guint i = 0; i < look->lacking->len; i++) {
+        Lack *lack = &g_array_index(look->lacking, Lack, i);
+        if (w)
+            want_digest(t, w, lack->entry, lack->writer);
+        else
+            blob_writer_abort(lack->writer);
+    }
+    if (t)
+        g_hash_table_remove(t->looks, look);
+    g_array_unref(look->lacking);
+    g_ptr_array_unref(look->files);
+    blobs_close(look->store);
+    g_free(look);
+    if (w && !w->missing)
+        want_end(t, w, NULL);
+    else if (w)
+        pump(t);
 }
 
 TransferWant transfer_want(Transfer *t, GPtrArray *files, TransferDone done, gpointer data)
@@ -411,22 +495,24 @@ TransferWant transfer_want(Transfer *t, GPtrArray *files, TransferDone done, gpo
     g_hash_table_insert(t->wants, GUINT_TO_POINTER(w->id), w);
     for (guint i = 0; i < files->len; i++) {
         FileEntry *e = files->pdata[i];
-        if (!e->digest)
-            continue;
-        blobs_pin(t->store, e->digest);
-        if (!blobs_has(t->store, e->digest) && !g_hash_table_contains(t->fetches, e->digest) &&
-                blobs_recall(t->store, e->digest, e->size))
-            continue;
-        if (!blobs_has(t->store, e->digest))
-            want_digest(t, w, e);
-    }
-    if (!w->missing) {
-        want_end(t, w, NULL);
-        return 0;
+        if (e->digest)
+            blobs_pin(t->store, e->digest);
     }
     guint id = w->id;
-    pump(t);
-    return id;
+    Look *look = g_new0(Look, 1);
+    *look = (Look){.t = t,
+            .want = id,
+            .store = blobs_ref(t->store),
+            .files = g_ptr_array_ref(files),
+            .lacking = g_array_new(FALSE, FALSE, sizeof(Lack))};
+    g_hash_table_add(t->looks, look);
+    if (t->context && !filelist_is_short(files)) {
+        apart_start(t->context, look_through, on_looked, look);
+        return id;
+    }
+    look_through(look);
+    on_looked(look);
+    return g_hash_table_contains(t->wants, GUINT_TO_POINTER(id)) ? id : 0;
 }
 
 void transfer_cancel(Transfer *t, TransferWant want)
@@ -438,13 +524,18 @@ void transfer_cancel(Transfer *t, TransferWant want)
     g_hash_table_remove(t->wants, GUINT_TO_POINTER(want));
 }
 
-void transfer_release(Transfer *t, GPtrArray *files)
+void transfer_unpin(BlobStore *store, GPtrArray *files)
 {
     for (guint i = 0; i < files->len; i++) {
         FileEntry *e = files->pdata[i];
         if (e->digest)
-            blobs_unpin(t->store, e->digest);
+            blobs_unpin(store, e->digest);
     }
+}
+
+void transfer_release(Transfer *t, GPtrArray *files)
+{
+    transfer_unpin(t->store, files);
 }
 
 void transfer_resume(Transfer *t)

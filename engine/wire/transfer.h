@@ -18,6 +18,8 @@ typedef gboolean (*TransferSend)(GBytes *message, gpointer data);
 typedef struct Transfer Transfer;
 Transfer *transfer_new(BlobStore *store, TransferSend send, gpointer data);
 void transfer_free(Transfer *t); /* wants that are not done are told as failed */
+/* For who has a loop that must not be kept: what a long list lacks is found out on a thread. */
+void transfer_look_apart(Transfer *t, GMainContext *context);
 
 /* We have these files: entries with a digest below `root` are served to the peer until the offer
  * is withdrawn. The list is taken over by reference. */
@@ -34,8 +36,9 @@ typedef void (*TransferDone)(GPtrArray *files, const GError *error, gpointer dat
  * nothing is lacking, `done` is called before this returns and 0 is given. */
 typedef guint TransferWant;
 TransferWant transfer_want(Transfer *t, GPtrArray *files, TransferDone done, gpointer data);
-void transfer_cancel(Transfer *t, TransferWant want); /* done is not called */
-void transfer_release(Transfer *t, GPtrArray *files); /* unpins */
+void transfer_cancel(Transfer *t, TransferWant want);    /* done is not called */
+void transfer_release(Transfer *t, GPtrArray *files);    /* unpins */
+void transfer_unpin(BlobStore *store, GPtrArray *files); /* the same, for who outlives it */
 
 /* Messages GET, CHUNK and MISSING of this peer go here. */
 void transfer_handle(Transfer *t, MsgKind kind, const void *msg);

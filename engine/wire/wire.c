@@ -77,7 +77,8 @@ static const Kind kinds[MSG_N_KINDS] = {
     [MSG_REFUSED] = KIND("refused", MsgRefused,
         F(MsgRefused, reason, F_STRING) F(MsgRefused, fatal, F_BOOL)),
     [MSG_PING] = KIND("ping", MsgPing, F(MsgPing, seq, F_UINT64)
-        F(MsgPing, load_permille, F_INT) F(MsgPing, mem_free_bytes, F_INT64)),
+        F(MsgPing, load_permille, F_INT) F(MsgPing, mem_free_bytes, F_INT64)
+        F(MsgPing, busy, F_BOOL)),
     [MSG_PONG] = KIND("pong", MsgPong, F(MsgPong, seq, F_UINT64)),
     [MSG_START] = KIND("start", MsgStart,
         F(MsgStart, task, F_UINT64) F(MsgStart, lease, F_UINT64) F(MsgStart, attempt, F_UINT64)

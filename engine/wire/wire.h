@@ -104,6 +104,7 @@ typedef struct {
     guint64 seq;
     int load_permille;
     gint64 mem_free_bytes;
+    gboolean busy; /* a worker: it builds directories of runs, however long that takes */
 } MsgPing;
 typedef struct {
     guint64 seq;

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of very many files: while they are built, read and removed nobody loses a lease."""
+import os
+import unittest
+
+import hosts
+
+FILES = 12000
+MAKE = f"""\
+import os
+os.mkdir("made")
+for i in range({FILES}):
+    with open(f"made/{{i}}", "w") as f:
+        f.write(str(i))
+"""
+
+
+class ManyFiles(unittest.TestCase):
+    def setUp(self):
+        self.cluster = hosts.Cluster(options=["--lease", "1"])
+        self.addCleanup(self.cluster.close)
+        self.client = self.cluster.client
+        self.gate = os.path.join(self.cluster.root, "gate")
+        self.client.write("guild.yml", f"""\
+- operations:
+    wait: {{exec: "sh -c 'until [ -e {self.gate} ]; do sleep 0.1; done'", sourcecode: no}}
+    take: {{exec: 'true', requires: [{{file: data}}], sourcecode: no}}
+    make: {{exec: /usr/bin/python3 make.py, sourcecode: [make.py]}}
+""")
+        self.client.write("make.py", MAKE)
+
+    def attr(self, run, name):
+        with open(os.path.join(self.cluster.head.home, "runs", run, ".guild", "attrs", name)) as f:
+            return f.read().strip()
+
+    def during(self, operation):
+        """Runs it beside a long run of the same worker, which must not notice."""
+        self.cluster.start_worker("w1", slots=2)
+        long = self.client.guild("run", "wait", "-r", "lab", "--no-wait", "-y").stdout.split()[0]
+        run = self.client.guild("run", operation, "-r", "lab", "--no-wait", "-y",
+                                seconds=120).stdout.split()[0]
+        lock = os.path.join(self.cluster.head.home, "runs", run, ".guild", "LOCK.remote")
+        hosts.wait_for(lambda: self.ended(run) and not os.path.exists(lock), f"{operation} ends", 180)
+        with open(self.gate, "w"):
+            pass
+        hosts.wait_for(lambda: self.ended(long), "the other run ends", 20)
+        self.assertEqual((self.attr(run, "exit_status"), self.attr(run, "attempts")), ("0", "1"))
+        self.assertEqual((self.attr(long, "exit_status"), self.attr(long, "attempts")), ("0", "1"))
+        self.assertNotIn("lost the coordinator", self.cluster.worker("w1").log())
+        self.assertNotIn("is back", self.cluster.coordinator.log())
+        return os.path.join(self.cluster.head.home, "runs", run)
+
+    def ended(self, run):
+        path = os.path.join(self.cluster.head.home, "runs", run, ".guild", "attrs", "exit_status")
+        return os.path.exists(path)
+
+    def test_that_it_needs(self):
+        folder = os.path.join(self.client.project, "data")
+        os.mkdir(folder)
+        for i in range(FILES):
+            with open(os.path.join(folder, str(i)), "w") as f:
+                f.write(str(i))
+        run = self.during("take")
+        self.assertEqual(len(os.listdir(os.path.join(run, "data"))), FILES)
+
+    def test_that_it_makes(self):
+        run = self.during("make")
+        self.assertEqual(len(os.listdir(os.path.join(run, "made"))), FILES)
+
+
+if __name__ == "__main__":
+    unittest.main()
