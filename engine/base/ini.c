@@ -4,15 +4,22 @@
 
 #include "engine/base/text.h"
 
-#include <errno.h>
 #include <string.h>
+
+/* Of one reference to another option to the next; configparser's. */
+#define MAX_DEPTH 10
+/* Of a value with all references put in: they may double it at each step. */
+#define MAX_VALUE_BYTES (1u << 20)
+/* The section whose options all have. */
+#define DEFAULTS "DEFAULT"
 
 G_DEFINE_QUARK(guild - ini - error, ini_error)
 
 typedef struct Parser {
-    Value *sections;
-    Value *section; /* borrowed */
-    char *option;   /* of the value that may go on */
+    Value *sections; /* each a map of option to text as written */
+    Value *defaults; /* the same of DEFAULTS */
+    Value *section;  /* borrowed */
+    char *option;    /* of the value that may go on */
     GString *value;
     gsize indent; /* of the option's line */
 } Parser;
@@ -48,7 +55,7 @@ static void finish_option(Parser *p)
 {
     if (p->option) {
         g_autofree char *text = text_to_utf8(g_strchomp(p->value->str), -1);
-        value_map_set(p->section, p->option, decode_value(text));
+        value_map_set(p->section, p->option, value_new_string(text));
     }
     g_clear_pointer(&p->option, g_free);
     g_string_truncate(p->value, 0);
@@ -102,6 +109,10 @@ static gboolean parse_line(Parser *p, char *line, const char *name, guint n, GEr
     if (!close || close == text + 1)
         return syntax(name, n, "expected [section]", error);
     *close = '\0';
+    if (!strcmp(text + 1, DEFAULTS)) {
+        p->section = p->defaults;
+        return TRUE;
+    }
     if (value_map_has(p->sections, text + 1))
         return syntax(name, n, "a section that is there already", error);
     p->section = value_new_map();
@@ -109,37 +120,167 @@ static gboolean parse_line(Parser *p, char *line, const char *name, guint n, GEr
     return TRUE;
 }
 
-Value *ini_parse(const char *text, const char *name, GError **error)
+/* An option as its section sees it: its own or the default. */
+static const char *raw_option(const Value *section, const Value *defaults, const char *option)
 {
-    Parser p = {.sections = value_new_map(), .value = g_string_new(NULL)};
+    const char *own = value_map_string(section, option, NULL);
+    return own ? own : value_map_string(defaults, option, NULL);
+}
+
+static gboolean bad_reference(const char *value, const char *what, GError **error)
+{
+    g_set_error(error, INI_ERROR, INI_ERROR_SYNTAX, "'%s' %s", value, what);
+    return FALSE;
+}
+
+/* Appends `value` with what its references stand for. */
+static gboolean expand(const Value *section, const Value *defaults, const char *value, guint depth,
+        GString *out, GError **error)
+{
+    if (depth > MAX_DEPTH)
+        return bad_reference(value, "refers to itself, or through too many others", error);
+    for (const char *rest = value; *rest;) {
+        gsize plain = strcspn(rest, "%");
+        if (out->len + plain > MAX_VALUE_BYTES)
+            return bad_reference(value, "stands for too long a text", error);
+        g_string_append_len(out, rest, (gssize)plain);
+        rest += plain;
+        if (!*rest)
+            break;
+        if (rest[1] == '%') {
+            g_string_append_c(out, '%');
+            rest += 2;
+            continue;
+        }
+        const char *close = rest[1] == '(' ? strchr(rest, ')') : NULL;
+        if (!close || close == rest + 2 || close[1] != 's')
+            return bad_reference(value, "has a '%' that is neither '%%' nor '%(name)s'", error);
+        g_autofree char *written = g_strndup(rest + 2, (gsize)(close - rest - 2));
+        g_autofree char *option = g_utf8_strdown(written, -1);
+        const char *there = raw_option(section, defaults, option);
+        if (!there)
+            return bad_reference(value, "refers to an option that is not there", error);
+        if (!expand(section, defaults, there, depth + 1, out, error))
+            return FALSE;
+        rest = close + 2;
+    }
+    return TRUE;
+}
+
+/* Puts those of `from` that `to` lacks into `to`, as `section` sees them. */
+static gboolean add_options(Value *to, const Value *from, const Value *section, const Parser *p,
+        gboolean typed, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (gsize i = 0; i < value_map_size(from); i++) {
+        const char *option = value_map_key_at(from, i);
+        if (value_map_has(to, option))
+            continue;
+        g_string_truncate(text, 0);
+        const char *raw = value_get_string(value_map_at(from, i));
+        if (!expand(section, p->defaults, raw, 1, text, error))
+            return FALSE;
+        value_map_set(to, option, typed ? decode_value(text->str) : value_new_string(text->str));
+    }
+    return TRUE;
+}
+
+/* What ini_parse() returns, of the options as they are written. */
+static gboolean finish(
+        const Parser *p, Value *out, const char *name, gboolean typed, GError **error)
+{
+    gboolean ok = TRUE;
+    if (typed)
+        ok = add_options(out, p->defaults, NULL, p, typed, error);
+    else
+        value_map_update(out, p->defaults); /* as configparser's defaults(): references stay */
+    for (gsize i = 0; ok && i < value_map_size(p->sections); i++) {
+        const Value *section = value_map_at(p->sections, i);
+        Value *full = value_new_map();
+        value_map_set(out, value_map_key_at(p->sections, i), full);
+        ok = add_options(full, section, section, p, typed, error) &&
+             add_options(full, p->defaults, section, p, typed, error);
+    }
+    if (!ok)
+        g_prefix_error(error, "%s: ", name ? name : "<config>");
+    return ok;
+}
+
+static Value *parse(const char *text, const char *name, gboolean typed, GError **error)
+{
+    Parser p = {
+            .sections = value_new_map(), .defaults = value_new_map(), .value = g_string_new(NULL)};
+    g_autoptr(Value) out = value_new_map();
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     gboolean ok = TRUE;
     for (guint i = 0; ok && lines[i]; i++)
         ok = parse_line(&p, lines[i], name, i + 1, error);
-    if (ok)
+    if (ok) {
         finish_option(&p);
+        ok = finish(&p, out, name, typed, error);
+    }
     g_free(p.option);
     g_string_free(p.value, TRUE);
-    if (ok)
-        return p.sections;
     value_unref(p.sections);
-    return NULL;
+    value_unref(p.defaults);
+    return ok ? g_steal_pointer(&out) : NULL;
 }
 
-static void dump_section(GString *out, const char *name, const Value *section)
+Value *ini_parse(const char *text, const char *name, GError **error)
 {
-    g_string_append_printf(out, "[%s]\n", name);
+    return parse(text, name, FALSE, error);
+}
+
+Value *ini_parse_typed(const char *text, const char *name, GError **error)
+{
+    return parse(text, name, TRUE, error);
+}
+
+/* Whether reading `text` again finds only references and doubled signs in it. */
+static gboolean can_be_read(const char *option, const char *text, GError **error)
+{
+    for (const char *at = strchr(text, '%'); at; at = strchr(at, '%')) {
+        const char *close = at[1] == '(' ? strchr(at, ')') : NULL;
+        if (at[1] == '%')
+            at += 2;
+        else if (close && close > at + 2 && close[1] == 's')
+            at = close + 2;
+        else {
+            g_set_error(error, INI_ERROR, INI_ERROR_SYNTAX,
+                    "invalid interpolation syntax in '%s' of '%s' (write %%%% for a percent sign)",
+                    text, option);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+/* Appends the section if it has options or `always`. */
+static gboolean dump_section(
+        GString *out, const char *name, const Value *section, gboolean always, GError **error)
+{
     g_autoptr(Value) sorted = value_new_map();
     value_map_update(sorted, section);
     value_map_sort(sorted);
+    /* Names are lower case in the file; of two that become the same the last one stays. */
+    g_autoptr(Value) options = value_new_map();
     for (gsize i = 0; i < value_map_size(sorted); i++) {
-        g_autofree char *raw = value_str(value_map_at(sorted, i));
+        g_autofree char *option = g_utf8_strdown(value_map_key_at(sorted, i), -1);
+        value_map_set(options, option, value_ref(value_map_at(sorted, i)));
+    }
+    if (!always && !value_map_size(options))
+        return TRUE;
+    g_string_append_printf(out, "[%s]\n", name);
+    for (gsize i = 0; i < value_map_size(options); i++) {
+        g_autofree char *raw = value_str(value_map_at(options, i));
+        if (!can_be_read(value_map_key_at(options, i), raw, error))
+            return FALSE;
         g_auto(GStrv) lines = g_strsplit(raw, "\n", -1);
         g_autofree char *text = g_strjoinv("\n\t", lines);
-        g_autofree char *option = g_utf8_strdown(value_map_key_at(sorted, i), -1);
-        g_string_append_printf(out, "%s = %s\n", option, text);
+        g_string_append_printf(out, "%s = %s\n", value_map_key_at(options, i), text);
     }
     g_string_append_c(out, '\n');
+    return TRUE;
 }
 
 char *ini_dump(const Value *sections, GError **error)
@@ -147,16 +288,22 @@ char *ini_dump(const Value *sections, GError **error)
     g_autoptr(Value) sorted = value_new_map();
     value_map_update(sorted, sections);
     value_map_sort(sorted);
-    GString *out = g_string_new(NULL);
-    for (gsize i = 0; i < value_map_size(sorted); i++) {
+    g_autoptr(Value) defaults = value_new_map();
+    for (gsize i = 0; i < value_map_size(sorted); i++)
+        if (!value_is_map(value_map_at(sorted, i)))
+            value_map_set(
+                    defaults, value_map_key_at(sorted, i), value_ref(value_map_at(sorted, i)));
+    g_autoptr(GString) out = g_string_new(NULL);
+    gboolean ok = dump_section(out, DEFAULTS, defaults, FALSE, error);
+    for (gsize i = 0; ok && i < value_map_size(sorted); i++) {
         const char *name = value_map_key_at(sorted, i);
-        if (!value_is_map(value_map_at(sorted, i))) {
-            g_set_error(error, INI_ERROR, INI_ERROR_SYNTAX,
-                    "'%s' is in no section (name it SECTION.%s)", name, name);
-            g_string_free(out, TRUE);
+        if (!value_is_map(value_map_at(sorted, i)))
+            continue;
+        if (!strcmp(name, DEFAULTS)) {
+            g_set_error(error, INI_ERROR, INI_ERROR_SYNTAX, "Invalid section name: '%s'", name);
             return NULL;
         }
-        dump_section(out, name, value_map_at(sorted, i));
+        ok = dump_section(out, name, value_map_at(sorted, i), TRUE, error);
     }
-    return g_string_free(out, FALSE);
+    return ok ? g_string_free(g_steal_pointer(&out), FALSE) : NULL;
 }

@@ -147,9 +147,19 @@ static gboolean make_room(struct archive_entry *entry, const char *dest, const c
     return *skip || refuse(archive, dest, "is a folder and a file", error);
 }
 
+/* Of a zip file the reference leaves what it says of modes, which is often nothing; of others,
+ * folders stay writable, so that what follows can go into them. No set-id bits. */
+static mode_t entry_perm(struct archive_entry *entry, const char *type)
+{
+    gboolean is_dir = archive_entry_filetype(entry) == AE_IFDIR;
+    if (!strcmp(type, "zip"))
+        return is_dir ? 0777 : 0666;
+    return (archive_entry_perm(entry) & 0777) | (is_dir ? 0700 : 0400);
+}
+
 /* Writes one entry below `dir`. */
 static gboolean extract_entry(struct archive *in, struct archive *out, struct archive_entry *entry,
-        const char *name, const char *dir, const char *archive, GError **error)
+        const char *name, const char *type, const char *dir, const char *archive, GError **error)
 {
     g_autofree char *dest = g_build_filename(dir, name, NULL);
     gboolean skip;
@@ -162,10 +172,7 @@ static gboolean extract_entry(struct archive *in, struct archive *out, struct ar
         g_autofree char *full = g_build_filename(dir, target, NULL);
         archive_entry_set_hardlink(entry, full);
     }
-    /* Folders stay writable, so that what follows can go into them; no set-id bits. */
-    mode_t perm = archive_entry_perm(entry) & 0777;
-    archive_entry_set_perm(
-            entry, archive_entry_filetype(entry) == AE_IFDIR ? perm | 0700 : perm | 0400);
+    archive_entry_set_perm(entry, entry_perm(entry, type));
     if (archive_write_header(out, entry) < ARCHIVE_WARN)
         return fail(archive, archive_error_string(out), error);
     if (!hard && archive_entry_filetype(entry) == AE_IFREG && !copy_data(in, out, archive, error))
@@ -222,7 +229,7 @@ static gboolean unpack_all(struct archive *in, const char *path, const char *typ
         }
         ok = names->len < MAX_MEMBERS || fail(path, "it has too many entries", error);
         ok = ok && entry_is_safe(entry, name, dir, path, error) &&
-             extract_entry(in, out, entry, name, dir, path, error);
+             extract_entry(in, out, entry, name, type, dir, path, error);
         if (ok)
             g_ptr_array_add(names, g_steal_pointer(&name));
     }

@@ -19,7 +19,7 @@ typedef enum { FORMAT_NONE, FORMAT_YAML, FORMAT_JSON, FORMAT_INI } ConfigFormat;
 static ConfigFormat format_of(const char *path)
 {
     g_autofree char *lower = g_ascii_strdown(path, -1);
-    if (g_str_has_suffix(lower, ".in"))
+    while (g_str_has_suffix(lower, ".in"))
         lower[strlen(lower) - 3] = '\0';
     const char *dot = strrchr(lower, '.');
     if (!dot || strchr(dot, '/'))

@@ -35,8 +35,8 @@ static Value *load_config(const char *src, const char *path, GError **error)
             {".yaml", parse_yaml},
             {".yml", parse_yaml},
             {".json", parse_json},
-            {".ini", ini_parse},
-            {".cfg", ini_parse},
+            {".ini", ini_parse_typed},
+            {".cfg", ini_parse_typed},
     };
     g_autofree char *name = g_ascii_strdown(src, -1);
     while (g_str_has_suffix(name, ".in"))

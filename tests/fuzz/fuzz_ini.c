@@ -12,9 +12,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_check_result(sections, error);
     if (sections) {
-        g_autofree char *dumped = ini_dump(sections, NULL);
+        g_autoptr(GError) dump_error = NULL;
+        g_autofree char *dumped = ini_dump(sections, &dump_error);
+        fuzz_check_result(dumped, dump_error);
         g_autoptr(Value) again = dumped ? ini_parse(dumped, NULL, NULL) : NULL;
-        g_assert_true(dumped != NULL);
     }
+    g_autoptr(Value) typed = ini_parse_typed(text, "c.ini", NULL);
+    g_assert_true(sections || !typed);
     return 0;
 }
