@@ -109,19 +109,30 @@ static int apply_add(GPtrArray *runs, RunsChoice *choice)
     return 0;
 }
 
+/* The runs as a preview shows them, without the space at both ends. */
+static char *runs_text(GPtrArray *runs)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    g_assert(stream);
+    g_autoptr(OutTable) table = runs_table(runs, runs_preview_columns, FALSE);
+    out_table_print(table, stream, 2, OUT_PLAIN);
+    fclose(stream);
+    char *stripped = g_strdup(g_strstrip(text));
+    free(text);
+    return stripped;
+}
+
 static char *editor_template(const char *initial, GPtrArray *runs)
 {
     GString *text = g_string_new(initial ? initial : "");
     g_string_append(text, "\n# Type a comment for the runs below. Lines starting with '#' are \n"
                           "# ignored. An empty comment aborts the command.\n#\n# Runs:");
-    for (guint i = 0; i < runs->len; i++) {
-        g_string_append(text, "\n#  ");
-        for (const char *const *column = runs_preview_columns; *column; column++) {
-            gboolean op = strcmp(*column, "op_desc") == 0;
-            g_autofree char *cell = runs_detail_text(runs->pdata[i], op ? "operation" : *column, 0);
-            g_string_append_printf(text, "%s%s", column == runs_preview_columns ? "" : "  ", cell);
-        }
-    }
+    g_autofree char *shown = runs_text(runs);
+    g_auto(GStrv) lines = g_strsplit(shown, "\n", -1);
+    for (char **line = lines; *line; line++)
+        g_string_append_printf(text, "\n#  %s", *line);
     return g_string_free(text, FALSE);
 }
 

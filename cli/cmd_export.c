@@ -39,9 +39,8 @@ static int apply_export(GPtrArray *runs, RunsChoice *choice)
     g_autoptr(GError) error = NULL;
     if (!resources_agreed(args))
         return EXIT_ABORTED;
-    g_autofree char *dest = fs_abspath(location, cli_cwd());
     int n = runs_export(
-            runs, dest, cli_flag(args, "move"), cli_flag(args, "copy_resources"), &error);
+            runs, location, cli_flag(args, "move"), cli_flag(args, "copy_resources"), &error);
     if (n < 0)
         return cli_gerror(g_steal_pointer(&error));
     fprintf(stderr, "Exported %d run(s) to %s\n", n, location);

@@ -3,6 +3,8 @@
  * lead to (folders as empty ones unless resources are copied), as the reference writes them. */
 #include "cli/runs_export.h"
 
+#include "cli/cli.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -60,12 +62,13 @@ static gboolean transfer(Run *run, const char *dest, gboolean move, gboolean fol
     return !move || fs_remove_tree(run_dir(run), error);
 }
 
-static int export_to_dir(
-        GPtrArray *runs, const char *dir, gboolean move, gboolean copy_resources, GError **error)
+/* `dir` is where `shown` is, which is what the user wrote. */
+static int export_to_dir(GPtrArray *runs, const char *dir, const char *shown, gboolean move,
+        gboolean copy_resources, GError **error)
 {
     g_autofree char *nocopy = g_build_filename(dir, ".guild-nocopy", NULL);
     if (fs_exists(dir) && !fs_is_dir(dir)) {
-        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_IO, "'%s' is not a directory", dir);
+        g_set_error(error, RUN_ERROR_DOMAIN, RUN_ERR_IO, "'%s' is not a directory", shown);
         return -1;
     }
     if (!fs_mkdirs(dir, error) || !fs_touch(nocopy, error)) {
@@ -76,7 +79,8 @@ static int export_to_dir(
     for (guint i = 0; i < runs->len; i++) {
         g_autofree char *dest = g_build_filename(dir, run_id(runs->pdata[i]), NULL);
         if (fs_exists(dest)) {
-            log_warning("%s exists, skipping", dest);
+            g_autofree char *there = g_build_filename(shown, run_id(runs->pdata[i]), NULL);
+            log_warning("%s exists, skipping", there);
             continue;
         }
         if (!transfer(runs->pdata[i], dest, move, copy_resources, error))
@@ -260,10 +264,12 @@ static int export_to_zip(
     return (int)exported->len;
 }
 
-int runs_export(
-        GPtrArray *runs, const char *dest, gboolean move, gboolean copy_resources, GError **error)
+int runs_export(GPtrArray *runs, const char *location, gboolean move, gboolean copy_resources,
+        GError **error)
 {
+    g_autofree char *dest = fs_abspath(location, cli_cwd());
     g_autofree char *lower = g_ascii_strdown(dest, -1);
-    return g_str_has_suffix(lower, ".zip") ? export_to_zip(runs, dest, move, copy_resources, error)
-                                           : export_to_dir(runs, dest, move, copy_resources, error);
+    if (g_str_has_suffix(lower, ".zip"))
+        return export_to_zip(runs, dest, move, copy_resources, error);
+    return export_to_dir(runs, dest, location, move, copy_resources, error);
 }

@@ -5,11 +5,12 @@
 
 #include "engine/run/store.h"
 
-/* To a folder (made if needed), or into a zip file if `dest` ends in ".zip". Runs that are there
+/* To a folder (made if needed), or into a zip file if `location` ends in ".zip"; it is relative to
+ * cli_cwd(), and messages show it as it is. Runs that are there
  * already are passed over with a warning. `copy_resources` follows links. Gives the number of
  * exported runs, -1 on error. */
-int runs_export(
-        GPtrArray *runs, const char *dest, gboolean move, gboolean copy_resources, GError **error);
+int runs_export(GPtrArray *runs, const char *location, gboolean move, gboolean copy_resources,
+        GError **error);
 /* Into the store. The same. */
 int runs_import(
         GPtrArray *runs, RunStore *store, gboolean move, gboolean copy_resources, GError **error);
