@@ -88,10 +88,15 @@ int blobs_open_fd(const char *digest, gpointer blob_store, GError **error)
     return fd;
 }
 
+static guint n_pins(BlobStore *b, const char *digest)
+{
+    return GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest));
+}
+
 gboolean blobs_shared(BlobStore *b, const char *digest)
 {
     g_mutex_lock(&b->lock);
-    guint n = GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest));
+    guint n = n_pins(b, digest);
     g_mutex_unlock(&b->lock);
     return n > 1;
 }
@@ -103,15 +108,24 @@ void blobs_shrink(BlobStore *b, guint64 bytes)
     g_mutex_unlock(&b->lock);
 }
 
+/* Under the lock: who pins it meanwhile looks for it afterwards, and sees that it is gone. */
+static gboolean take_locked(BlobStore *b, const char *digest, int dirfd, const char *name)
+{
+    struct stat st;
+    g_autofree char *path = blobs_path(b, digest);
+    if (n_pins(b, digest) > 1 || stat(path, &st) < 0 || renameat(AT_FDCWD, path, dirfd, name) < 0)
+        return FALSE;
+    b->size -= MIN(b->size, (guint64)st.st_size);
+    return TRUE;
+}
+
 gboolean blobs_take(const char *digest, int dirfd, const char *name, gpointer blob_store)
 {
     BlobStore *b = blob_store;
-    struct stat st;
-    g_autofree char *path = blobs_path(b, digest);
-    if (blobs_shared(b, digest) || stat(path, &st) < 0 || renameat(AT_FDCWD, path, dirfd, name) < 0)
-        return FALSE;
-    blobs_shrink(b, (guint64)st.st_size);
-    return TRUE;
+    g_mutex_lock(&b->lock);
+    gboolean taken = take_locked(b, digest, dirfd, name);
+    g_mutex_unlock(&b->lock);
+    return taken;
 }
 
 guint64 blobs_size(BlobStore *b)
