@@ -49,6 +49,7 @@ class DurableQueue(unittest.TestCase):
         hosts.wait_for(lambda: not os.path.lexists(os.path.join(self.runs, half)), "it goes")
         self.assertFalse(os.path.lexists(os.path.join(self.runs, batch, half)))
         self.assertTrue(os.path.isdir(precious))
+        self.assertTrue(os.path.islink(os.path.join(self.runs, batch, "cd" * 16)))
         self.assertEqual(len(os.listdir(self.runs)), 3)
 
     def test_a_second_coordinator_on_one_home_is_refused(self):
