@@ -8,11 +8,21 @@
 
 /* ---- there ---- */
 
+/* A link to a run that `run` made. Those of a batch that was brought here alone lead nowhere, and
+ * go back as they are. */
+static gboolean leads_to_a_run(Run *run, const char *rel)
+{
+    g_autofree char *name = run_neighbour(run, rel);
+    g_autofree char *path = name ? g_build_filename(run_dir(run), rel, NULL) : NULL;
+    return path && (run_has_attr(run, "steps") || fs_is_dir(path));
+}
+
 /* ENV is the environment of this machine, and may hold secrets. Links to the runs that the steps
- * of `run` (or NULL) made when it was started before stay here: they will make others. */
+ * of `run` (or NULL), or the batch that it is, made when it was started before stay here: they will
+ * make others. */
 static gboolean goes_out(const char *rel, gboolean is_dir, gpointer run)
 {
-    g_autofree char *made = run && !is_dir ? run_neighbour(run, rel) : NULL;
+    gboolean made = run && !is_dir && leads_to_a_run(run, rel);
     return !made && strcmp(rel, ".guild/LOCK") != 0 && strcmp(rel, ".guild/ENV") != 0;
 }
 
@@ -23,9 +33,10 @@ gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError 
                 "the key of remote '%s' may only read", c->name);
         return FALSE;
     }
-    Run *starts_steps = o->start && run_has_attr(run, "steps") ? run : NULL;
-    g_autoptr(GPtrArray) files = filelist_scan(run_dir(run),
-            FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, starts_steps, NULL, error);
+    gboolean makes_runs = run_has_attr(run, "steps") || run_has_marker(run, "proto");
+    Run *maker = o->start && makes_runs ? run : NULL;
+    g_autoptr(GPtrArray) files = filelist_scan(
+            run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, maker, NULL, error);
     if (!files)
         return FALSE;
     remote_expect(c);

@@ -60,8 +60,7 @@ static Run *make_batch(RunState *s, const char *dir, GError **error)
     g_autoptr(Run) run = run_init_batch(s, dir, error);
     g_autoptr(Run) proto = run ? run_batch_proto(run) : NULL;
     if (!proto || !bring_dependencies(s, proto, error) ||
-            !steps_bring_project(proto, cli_home(), error) ||
-            !run_set_marker(run, "STAGED", error))
+            !steps_bring_project(proto, cli_home(), error) || !run_set_marker(run, "STAGED", error))
         return NULL;
     run_clear_marker(proto, "PENDING");
     return g_steal_pointer(&run);
@@ -131,7 +130,7 @@ static gboolean submit(RunState *s, RemoteClient *c, Run *run, GError **error)
             .retry_failed = (int)cli_int(cli, "retry_failed", 0),
             .request = request,
             .sync = s->user_op->opdef ? s->user_op->opdef->sync : NULL,
-            .replace = s->fetched_dir != NULL,
+            .replace = s->restart_run != NULL,
             .start = !run_flag(s->args, "stage"),
             .output = cli_int(cli, "jobs", 1) == 1,
             .stage_trials = run_flag(s->args, "stage_trials")};
@@ -231,6 +230,28 @@ Run *run_fetch_remote(RunState *s, const char *spec, GError **error)
     return run_new(dir, NULL);
 }
 
+/* A run that is on its way there is not made anew here first. */
+static gboolean may_restart(RunState *s, RemoteClient *c, GError **error)
+{
+    if (!s->restart_run)
+        return TRUE;
+    const char *id = run_id(s->restart_run);
+    g_autoptr(Value) args = value_new_map();
+    value_map_set_string(args, "run", id);
+    g_autoptr(Value) there = remote_call(c, "waits", args, error);
+    if (!there)
+        return FALSE;
+    const char *status = value_map_string(there, "status", "");
+    gboolean running = !strcmp(status, "running");
+    if (!running && !value_map_bool(there, "queued", FALSE))
+        return TRUE;
+    g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED,
+            "cannot restart run %s because it's %s on %s\n"
+            "To stop it use 'guild stop %s -r %s'",
+            id, running ? "running" : "waiting for its turn", remote_name(c), id, remote_name(c));
+    return FALSE;
+}
+
 int run_remotely(RunState *s)
 {
     GError *error = NULL;
@@ -239,6 +260,8 @@ int run_remotely(RunState *s)
     /* First the coordinator: nothing is made for one that is not there. */
     g_autoptr(RemoteClient) c = remote_open(run_string(s->args, "remote"), &error);
     if (!c)
+        return cli_gerror(error);
+    if (!may_restart(s, c, &error))
         return cli_gerror(error);
     g_autofree char *folder = fs_mkdtemp("guild-submit-", &error);
     g_autoptr(Run) run = folder ? make_run(s, folder, &error) : NULL;

@@ -159,8 +159,11 @@ static void call_waits(Peer *p, guint64 id, const Value *args)
         why = g_strdup_printf("room on %s", t->member->name);
     else if (j && (!t || t->stage == TS_QUEUED))
         why = job_waits_for(j);
+    g_autoptr(Run) run = run_store_find(p->c->store, value_map_string(args, "run", ""), NULL);
     Value *v = value_new_map();
     value_map_set_string(v, "waits_for", why);
+    value_map_set(v, "queued", value_new_bool(j != NULL));
+    value_map_set_string(v, "status", run ? run_status_name(run_status(run)) : NULL);
     reply(p, id, v, NULL);
 }
 

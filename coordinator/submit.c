@@ -103,7 +103,8 @@ static gboolean may_place(Submission *s, const char *dir, GError **error)
     g_autoptr(Run) run = run_new(dir, s->m->run);
     RunStatus status = run_status(run);
     gboolean replace = status != RUN_RUNNING && value_map_bool(s->m->options, "replace", FALSE);
-    if (!job_for_run(c, s->m->run) && (status == RUN_STAGED || status == RUN_PENDING || replace))
+    gboolean queued = job_for_run(c, s->m->run) || task_for_run(c, s->m->run);
+    if (!queued && (status == RUN_STAGED || status == RUN_PENDING || replace))
         return TRUE;
     g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN, "run %s is there already (%s)",
             s->m->run, run_status_name(status));
