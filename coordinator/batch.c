@@ -366,7 +366,7 @@ void job_task_started(Task *t)
 {
     Job *j = t->job;
     j->n_running++;
-    if (j->batch)
+    if (j->batch && !(j->said && g_hash_table_remove(j->said, t->run_id)))
         say_running(t);
     tell_progress(j);
 }

@@ -79,6 +79,7 @@ static void requeue(Task *t)
     task_unref_member(t);
     t->stage = TS_QUEUED;
     t->stop_asked = FALSE;
+    t->output_told = 0;
     g_clear_pointer(&t->devices, value_unref);
     if (t->handle)
         sched_task_requeue(c->sched, t->handle);

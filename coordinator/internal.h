@@ -157,9 +157,10 @@ struct Task {
     TransferOffer offer;
     RunOutput *output;
     guint64 output_size;
-    Sha256 *output_sum; /* of that */
-    GString *line[2];   /* what it printed of a line, for its batch's watchers; of each stream */
-    GPtrArray *files;   /* FileEntry coming in */
+    Sha256 *output_sum;  /* of that */
+    guint64 output_told; /* what watchers and its batch got of this attempt's: it may come again */
+    GString *line[2];    /* what it printed of a line, for its batch's watchers; of each stream */
+    GPtrArray *files;    /* FileEntry coming in */
     TransferWant want;
     MsgDone *done;           /* the report whose files are on their way */
     struct Placing *placing; /* they are here, and a thread puts them in their place */
@@ -195,7 +196,9 @@ struct Job {
     gboolean told_nowhere; /* it was said that no worker has what it asks for */
     guint n_asked, n_done, n_failed, n_running, n_waiting;
     GHashTable *tasks; /* Task set: those not ended */
-    GSource *staging;  /* idle */
+    GHashTable
+            *said; /* runs of which it was said that they run, before we were restarted; or NULL */
+    GSource *staging; /* idle */
     GSource *ending;
     GSource *deadline;   /* --stop-after */
     RunOutput *output;   /* the batch run's own */

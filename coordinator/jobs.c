@@ -32,6 +32,7 @@ void job_free(gpointer job)
             g_source_unref(sources[i]);
         }
     job_close_output(j);
+    g_clear_pointer(&j->said, g_hash_table_unref);
     if (j->group)
         sched_group_remove(j->c->sched, j->group);
     feed_free(j->feed);
@@ -243,6 +244,18 @@ void jobs_drop_deleted(Coordinator *c)
 
 /* ---- after a restart ---- */
 
+/* How much of its output its batch has. A line that had only begun it has not. */
+static guint64 whole_lines(Task *t)
+{
+    g_autoptr(Run) run = task_run(t);
+    g_autofree char *path = run_guild_path(run, "output");
+    gsize len = 0;
+    g_autofree char *text = fs_read(path, 0, &len, NULL);
+    while (text && len && text[len - 1] != '\n')
+        len--;
+    return text ? len : 0;
+}
+
 /* A task as the queue's file has it. One that a worker had waits for that worker; see
  * coordinator.c for how long. */
 static void restore_task(Job *j, const QueueTask *q)
@@ -266,6 +279,10 @@ static void restore_task(Job *j, const QueueTask *q)
     t->attempt = q->attempt;
     t->failures = q->failures;
     t->stage = TS_QUEUED;
+    if (q->state != TASK_WAITING)
+        t->output_told = whole_lines(t);
+    else if (j->said)
+        g_hash_table_remove(j->said, t->run_id); /* it will be said of its next attempt */
     g_hash_table_add(j->tasks, t);
     g_hash_table_insert(j->c->tasks, &t->id, t);
     if (q->state == TASK_WAITING) {
@@ -277,14 +294,29 @@ static void restore_task(Job *j, const QueueTask *q)
     }
 }
 
+/* Of trials that run still, and are taken back, it is not said again. */
+static GHashTable *said_to_run(const char *text)
+{
+    static const char words[] = "Running trial ";
+    GHashTable *said = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (const char *at = text; (at = strstr(at, words)); at += strlen(words)) {
+        const char *id = at + strlen(words);
+        gsize n = strcspn(id, ": \n");
+        g_hash_table_add(said, g_strndup(id, n));
+    }
+    return said;
+}
+
 /* Opening begins it anew: what is there already goes in first. */
 static void reopen_output(Job *j)
 {
     gsize len = 0;
     g_autofree char *path = run_guild_path(j->run, "output");
     g_autofree char *text = fs_read(path, 0, &len, NULL);
-    if (open_output(j, NULL) && text)
-        run_output_write(j->output, RUN_STDERR, text, len, NULL);
+    if (!open_output(j, NULL) || !text)
+        return;
+    run_output_write(j->output, RUN_STDERR, text, len, NULL);
+    j->said = said_to_run(text);
 }
 
 static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)

@@ -118,6 +118,13 @@ void result_output(Peer *p, const MsgOutput *m)
             t->output_sum = sha256_new();
         sha256_update(t->output_sum, data, n);
         t->output_size += n;
+        guint64 known =
+                t->output_told > t->output_size - n ? t->output_told - (t->output_size - n) : 0;
+        if (known >= n)
+            return;
+        data += known;
+        n -= known;
+        t->output_told = t->output_size;
     }
     watch_output(p->c, t, m->stream, data, n);
 }

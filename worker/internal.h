@@ -6,6 +6,7 @@
  *   place.c    where a run that is not in place is built
  *   build.c    a run's directory made, on a thread if it is large
  *   resolve.c  dependencies that take long, brought in by a process
+ *   echo.c     what a trial prints, sent on
  *   gather.c   what such a run left, found on a thread
  *   children.c runs that such a run made
  *   confine.c  a trial kept to its cores and memory
@@ -84,8 +85,8 @@ typedef struct WTask {
     Build *build;      /* while it is built */
     gint build_off;    /* atomic: nobody wants to know any more */
     Exec *exec;
-    Confine *confine; /* while the process runs */
-    guint64 output_sent;
+    Confine *confine;                  /* while the process runs */
+    guint64 output_sent, output_total; /* bytes of what it printed; see echo.h */
     gint64 started_us;
     MsgDone done;
     Resolve *resolve; /* while dependencies are brought in */

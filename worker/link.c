@@ -11,6 +11,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "worker/echo.h"
 #include "worker/internal.h"
 
 /* A HELLO that is not answered is repeated after so long, then with growing pauses. */
@@ -147,6 +148,8 @@ static void on_welcome(Link *l, const MsgWelcome *m)
     transfer_resume(l->xfer);
     for (guint i = 0; i < w->tasks->len; i++) {
         WTask *t = w->tasks->pdata[i];
+        if (!first)
+            echo_rewind(t);
         if (t->stage == W_REPORT && !t->dropped)
             wtask_report(t);
     }

@@ -15,6 +15,7 @@
 #include "engine/run/lock.h"
 #include "worker/build.h"
 #include "worker/children.h"
+#include "worker/echo.h"
 #include "worker/gather.h"
 #include "worker/resolve.h"
 
@@ -100,6 +101,7 @@ static void release(WTask *t)
 void wtask_report(WTask *t)
 {
     Worker *w = t->w;
+    echo_rest(t);
     t->report_at_us = clock_monotonic_us() + REPORT_AGAIN_US * MIN(++t->reports, 8);
     if (t->changes) {
         if (!t->offer)
@@ -191,20 +193,7 @@ static void on_output(Exec *exec, RunStream stream, const char *data, gsize len,
     WTask *t = task;
     if (t->dropped || (t->in_place && !t->want_output))
         return;
-    while (len) {
-        gsize n = MIN(len, WIRE_CHUNK);
-        g_autoptr(GBytes) bytes = g_bytes_new(data, n);
-        MsgOutput m = {.task = t->task,
-                .lease = t->lease,
-                .offset = t->output_sent,
-                .stream = stream,
-                .time_us = clock_timestamp_us(),
-                .data = bytes};
-        link_send(t->w->link, MSG_OUTPUT, &m);
-        t->output_sent += n;
-        data += n;
-        len -= n;
-    }
+    echo_output(t, stream, data, len);
 }
 
 static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer task)

@@ -6,6 +6,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "worker/echo.h"
 #include "worker/internal.h"
 
 #define DEFAULT_CONNECT_US (8 * G_USEC_PER_SEC)
@@ -133,6 +134,7 @@ static gboolean on_tick(gpointer data)
     link_tick(w->link, now);
     for (guint i = 0; i < w->tasks->len && !w->over; i++) {
         WTask *t = w->tasks->pdata[i];
+        echo_catch_up(t);
         if (t->stage == W_REPORT && link_up(w->link) && now >= t->report_at_us)
             wtask_report(t);
     }
