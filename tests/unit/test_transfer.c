@@ -399,7 +399,8 @@ static void test_a_lent_blob_that_was_changed_is_none(void)
     }
 }
 
-/* Its run has it still, or a process that the run left behind: theirs to change, not the store's. */
+/* Its run has it still, or a process that the run left behind: theirs to change, not the store's.
+ */
 static void test_what_may_be_written_to_is_copied(void)
 {
     for (guint i = 0; i < 2; i++) {
@@ -459,8 +460,8 @@ static gboolean deliver(Pipe *p, Transfer *to)
     MsgKind kind;
     if (!packed)
         return FALSE;
-    void *msg = wire_unpack(
-            g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &kind, &error);
+    void *msg =
+            wire_unpack(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &kind, &error);
     g_assert_no_error(error);
     transfer_handle(to, kind, msg);
     wire_free(kind, msg);
@@ -510,6 +511,47 @@ static void test_content_crosses_and_goes_on_after_a_break(void)
     transfer_free(tb);
     place_clear(&a);
     place_clear(&b);
+}
+
+static void test_what_a_long_list_lacks_is_found_beside_the_loop(void)
+{
+    Place a, b;
+    place_init(&a, 0);
+    place_init(&b, 0);
+    for (guint i = 0; i <= FILELIST_SHORT_LEN; i++) {
+        g_autofree char *name = g_strdup_printf("t/%u", i);
+        put(&a, name, name);
+    }
+    g_autoptr(GPtrArray) files = scan(&a, "t", FILELIST_PLAIN);
+    g_autofree char *root = in(&a, "t");
+    GMainContext *context = g_main_context_new();
+    Pipe to_a = {0}, to_b = {0};
+    Transfer *ta = transfer_new(a.store, pipe_send, &to_b);
+    Transfer *tb = transfer_new(b.store, pipe_send, &to_a);
+    transfer_look_apart(tb, context);
+    transfer_offer(ta, root, files);
+    int done = 0, cancelled = 0;
+    TransferWant want = transfer_want(tb, files, on_done, &cancelled);
+    g_assert_cmpuint(to_a.queue.length, ==, 0);
+    transfer_cancel(tb, want);
+    g_assert_cmpuint(transfer_want(tb, files, on_done, &done), !=, 0);
+    g_assert_cmpuint(to_a.queue.length, ==, 0);
+    while (!done) {
+        g_main_context_iteration(context, !to_a.queue.length && !to_b.queue.length);
+        while (deliver(&to_a, ta) | deliver(&to_b, tb))
+            ;
+    }
+    g_assert_cmpint(done, ==, 1);
+    g_assert_cmpint(cancelled, ==, 0);
+    transfer_release(tb, files);
+    transfer_want(tb, files, on_done, &cancelled); /* the connection ends while it is looked */
+    transfer_free(tb);
+    while (g_main_context_iteration(context, FALSE))
+        ;
+    transfer_free(ta);
+    place_clear(&a);
+    place_clear(&b);
+    g_main_context_unref(context);
 }
 
 static void test_lent_content_crosses_once(void)
@@ -576,6 +618,8 @@ int main(int argc, char **argv)
     g_test_add_func("/blobs/lent/written-to", test_what_may_be_written_to_is_copied);
     g_test_add_func("/blobs/lent/needed", test_what_others_need_is_not_lent);
     g_test_add_func("/transfer/lent-crosses-once", test_lent_content_crosses_once);
+    g_test_add_func(
+            "/transfer/long-lists-apart", test_what_a_long_list_lacks_is_found_beside_the_loop);
     g_test_add_func(
             "/transfer/crosses-and-goes-on", test_content_crosses_and_goes_on_after_a_break);
     g_test_add_func("/transfer/not-offered", test_what_was_not_offered_is_not_served);
