@@ -106,7 +106,7 @@ static void add_flags(const Value *config, const char *prefix, guint depth, Valu
         if (value_is_map(v)) {
             g_autofree char *deeper = g_strconcat(name, ".", NULL);
             add_flags(v, deeper, depth + 1, flags);
-        } else
+        } else if (!value_is_timestamp(v)) /* a date is no value that a flag can have */
             value_map_set(flags, name, flag_data(v));
     }
 }
