@@ -213,6 +213,11 @@ double value_get_float(const Value *v)
     }
 }
 
+gboolean value_is_nan(const Value *v)
+{
+    return value_kind(v) == VALUE_FLOAT && isnan(v->u.d);
+}
+
 const char *value_get_string(const Value *v)
 {
     g_assert(value_kind(v) == VALUE_STRING);

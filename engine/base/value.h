@@ -71,6 +71,7 @@ static inline gboolean value_is_number(const Value *v)
 {
     return value_kind(v) == VALUE_INT || value_kind(v) == VALUE_FLOAT;
 }
+gboolean value_is_nan(const Value *v);
 
 /* Scalars. Each asserts the kind, but value_get_float() also takes ints (and bools). */
 gboolean value_get_bool(const Value *v);

@@ -208,7 +208,8 @@ static char *scalar_column_key(const char *qualifier, gboolean step)
     return strcmp(name, "avg") == 0 ? g_strdup("avg_val") : g_strdup(name);
 }
 
-/* Without a prefix any source of the run counts, else those whose prefix begins so. */
+/* Without a prefix any source of the run counts, else those whose prefix begins so. What is not a
+ * number has no place in an order: it is no value. */
 static Value *scalar_column(const ColSpec *spec, Run *run, RunIndex *index)
 {
     const char *hash = strchr(spec->name, '#');
@@ -220,8 +221,10 @@ static Value *scalar_column(const ColSpec *spec, Run *run, RunIndex *index)
     for (gsize i = 0; key && i < value_list_size(scalars); i++) {
         const Value *s = value_list_at(scalars, i);
         if (strcmp(value_map_string(s, "tag", ""), tag) == 0 &&
-                g_str_has_prefix(value_map_string(s, "prefix", ""), prefix))
-            return value_ref(value_map_get(s, key));
+                g_str_has_prefix(value_map_string(s, "prefix", ""), prefix)) {
+            Value *v = value_map_get(s, key);
+            return value_is_nan(v) ? NULL : value_ref(v);
+        }
     }
     return NULL;
 }

@@ -255,7 +255,8 @@ static Value *source_attr(gpointer data, const char *name)
 static Value *source_scalar(gpointer data, const char *key)
 {
     const FilteredRun *fr = data;
-    return run_index_last_scalar(fr->index, fr->run, key);
+    g_autoptr(Value) v = run_index_last_scalar(fr->index, fr->run, key);
+    return value_is_nan(v) ? NULL : g_steal_pointer(&v); /* as colspec_value() */
 }
 
 static gboolean test_filter(Run *run, const Tests *t)
