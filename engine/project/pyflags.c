@@ -166,14 +166,18 @@ static void ask_missing(GPtrArray *jobs)
     }
 }
 
+static void note_how(const ImportJob *j)
+{
+    const Value *notes = value_map_get(j->answer, "notes");
+    for (gsize i = 0; value_is_list(notes) && i < value_list_size(notes); i++)
+        flags_note("%s", value_get_string(value_list_at(notes, i)));
+}
+
 static void note_imported(const ImportJob *j)
 {
     const char *dest = value_map_string(j->answer, "dest", NULL);
     if (!dest || !env_on("FLAGS_TEST"))
         return;
-    const Value *notes = value_map_get(j->answer, "notes");
-    for (gsize i = 0; value_is_list(notes) && i < value_list_size(notes); i++)
-        flags_note("%s", value_get_string(value_list_at(notes, i)));
     g_autofree char *shown = fs_relpath(j->path, NULL);
     g_autofree char *yaml = yaml_dump(value_map_get(j->answer, "flags"));
     g_auto(GStrv) lines = g_strsplit(yaml, "\n", -1);
@@ -186,7 +190,7 @@ static void report(const ImportJob *j)
 {
     if (!j->fresh || j->no_flags)
         return;
-    note_imported(j);
+    note_how(j);
     static const char *const lists[] = {"warnings", "quiet_warnings"};
     for (gsize k = 0; k < G_N_ELEMENTS(lists); k++) {
         const Value *warnings = value_map_get(j->answer, lists[k]);
@@ -198,6 +202,7 @@ static void report(const ImportJob *j)
                 warn_import(msg);
         }
     }
+    note_imported(j);
 }
 
 /* Lines that Keras prints, beside the usual ones. */

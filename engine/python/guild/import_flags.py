@@ -396,8 +396,8 @@ def child(request, watch, out_fd):
         with os.fdopen(out_fd, "w") as f:
             f.write(answer)
         status = 0
-    except SystemExit:
-        pass
+    except SystemExit as e:
+        status = e.code if isinstance(e.code, int) else 1
     except BaseException:
         sys.stdout.flush()
         traceback.print_exc()
@@ -405,7 +405,7 @@ def child(request, watch, out_fd):
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
-        os._exit(status)
+        os._exit(status & 0xFF or 1 if status else 0)
 
 
 def parser_flags(request, watch, answer):
@@ -428,7 +428,8 @@ def parser_flags(request, watch, answer):
         output.seek(0)
         printed = output.read().decode(errors="replace").strip()
     if status != 0:
-        raise ImportError_(last_words(printed) or "Python ended with status %i" % status)
+        code = os.waitstatus_to_exitcode(status)
+        raise ImportError_(last_words(printed) or "Python ended with status %i" % code)
     if not text:  # the module ended the process by itself
         return {}
     result = json.loads(text)
