@@ -46,11 +46,23 @@ class DurableQueue(unittest.TestCase):
         os.symlink("../" + half, os.path.join(self.runs, batch, half))
         os.symlink(precious, os.path.join(self.runs, batch, "cd" * 16))
         self.cluster.start_coordinator()
-        hosts.wait_for(lambda: not os.path.lexists(os.path.join(self.runs, half)), "it goes")
-        self.assertFalse(os.path.lexists(os.path.join(self.runs, batch, half)))
+        for gone in (os.path.join(self.runs, half), os.path.join(self.runs, batch, half)):
+            hosts.wait_for(lambda path=gone: not os.path.lexists(path), f"{gone} goes")
         self.assertTrue(os.path.isdir(precious))
         self.assertTrue(os.path.islink(os.path.join(self.runs, batch, "cd" * 16)))
         self.assertEqual(len(os.listdir(self.runs)), 3)
+
+    def test_a_trial_that_somebody_started_by_hand_is_not_run_again_in_place(self):
+        self.client.write("guild.yml", "op:\n  exec: sh -c 'echo x >> again'\n  flags:\n    x: 1\n")
+        batch = self.submit("op", "x=[1,2]")
+        hosts.wait_for(lambda: len(os.listdir(self.runs)) == 3, "the trials are staged")
+        by_hand, other = sorted(set(os.listdir(self.runs)) - {batch})
+        self.cluster.head.guild("run", "--start", by_hand, "-y")
+        self.cluster.head.start("worker", f"tcp://{self.cluster.head.address}:{self.cluster.port}")
+        self.client.guild("watch", batch, "-r", "lab")
+        for run in (by_hand, other):
+            with open(os.path.join(self.runs, run, "again"), encoding="ascii") as f:
+                self.assertEqual(f.read(), "x\n")
 
     def test_a_second_coordinator_on_one_home_is_refused(self):
         done = self.cluster.head.guild("coordinator", "--bind", "tcp://127.0.0.1:0", ok=False)
