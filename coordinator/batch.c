@@ -379,6 +379,31 @@ static void fail_fast(Job *j, int exit_status)
     coordinator_stop_job(j->c, j, -1, TRUE);
 }
 
+typedef struct {
+    Coordinator *c;
+    Run *run;
+} Interim;
+
+static void on_end_durable(const GError *error, gpointer data)
+{
+    g_autofree Interim *i = data;
+    g_autoptr(Run) run = i->run;
+    g_autoptr(GError) err = NULL;
+    if (!error && !run_store_delete(i->c->store, run, &err))
+        log_error("%s", err->message);
+}
+
+/* It goes when the queue has its end on disk: started again, we would look for it. */
+static void delete_interim(Job *j, Run *run)
+{
+    g_autofree char *name = run_format_operation(run);
+    job_say(j, LOG_INFO, "Deleting interim run %s ('%s' is configured for deletion on success)",
+            run_id(run), name);
+    Interim *i = g_new0(Interim, 1);
+    *i = (Interim){j->c, run_ref(run)};
+    queue_after(j->c->queue, on_end_durable, i);
+}
+
 void job_task_ended(Task *t, int exit_status, const char *error)
 {
     Job *j = t->job;
@@ -395,6 +420,8 @@ void job_task_ended(Task *t, int exit_status, const char *error)
     if (j->feed) {
         g_autoptr(Run) run = task_run(t);
         feed_tell(j->feed, run, exit_status == 0);
+        if (exit_status == 0 && j->interim)
+            delete_interim(j, run);
     }
     if (exit_status != 0 && j->fail_fast && !j->stopping)
         fail_fast(j, exit_status);

@@ -184,6 +184,7 @@ struct Job {
     JobListener listener;
     gpointer data;
     gboolean want_output, stage_only, fail_fast;
+    gboolean interim; /* trials that succeed are deleted: `delete-on-success` without --keep-run */
     JobState state;
     gboolean stopping, stage_rest;
     gint64 stop_grace_us; /* while stopping; -1: what runs may end by itself */

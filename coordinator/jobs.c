@@ -90,6 +90,12 @@ static void on_thought(gpointer job)
     job_pump(job);
 }
 
+static gboolean deletes_on_success(Run *proto)
+{
+    g_autoptr(Value) op = run_try_attr(proto, "op");
+    return value_truthy(value_map_get(op, "delete-on-success"));
+}
+
 static Job *job_new(Coordinator *c, guint64 id, Run *run, const JobOptions *o, GError **error)
 {
     g_autoptr(Run) proto = run_batch_proto(run);
@@ -99,6 +105,7 @@ static Job *job_new(Coordinator *c, guint64 id, Run *run, const JobOptions *o, G
     j->id = id;
     j->run = run_ref(run);
     j->batch = proto != NULL;
+    j->interim = proto && deletes_on_success(proto);
     j->user = g_strdup(o->user ? o->user : "");
     j->priority = o->priority;
     j->retries = o->retries;
@@ -264,6 +271,8 @@ static void restore_task(Job *j, const QueueTask *q)
         j->n_done++;
         g_autofree char *dir = g_build_filename(run_store_runs_dir(j->c->store), q->run, NULL);
         g_autoptr(Run) run = run_new(dir, q->run);
+        if (!run_exists(run))
+            return; /* deleted since */
         gboolean ok = run_status(run) == RUN_COMPLETED;
         j->n_failed += !ok;
         if (j->feed)
