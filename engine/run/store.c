@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/base/fs.h"
+#include "engine/base/text.h"
 #include "engine/base/log.h"
 
 struct RunStore {
@@ -184,8 +185,22 @@ GPtrArray *run_store_list(RunStore *store, RunStoreWhere where)
     return runs;
 }
 
+/* Of a whole id, which is most of what is asked for: no look at all the others. */
+static Run *find_by_id(RunStore *store, const char *id)
+{
+    const char *parent = g_getenv("GUILD_RUNS_PARENT");
+    if ((parent && *parent) || !store->runs_dir || strlen(id) != 32 || !text_is_hex(id))
+        return NULL;
+    g_autofree char *dir = g_build_filename(store->runs_dir, id, NULL);
+    g_autoptr(Run) run = run_new(dir, id);
+    return run_exists(run) ? g_steal_pointer(&run) : NULL;
+}
+
 Run *run_store_find(RunStore *store, const char *id_prefix, GError **error)
 {
+    Run *by_id = find_by_id(store, id_prefix);
+    if (by_id)
+        return by_id;
     g_autoptr(GPtrArray) runs = run_store_scan(store, RUN_STORE_RUNS);
     Run *found = NULL;
     guint matches = 0;
