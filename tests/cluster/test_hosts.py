@@ -11,7 +11,7 @@ import hosts
 
 SLEEPER = """\
 echo "begin on $(cat /proc/sys/kernel/hostname) as $GUILD_ATTEMPT"
-while [ ! -e "$1" ]; do sleep 0.05; done
+while [ ! -e "$1" ] && [ -d "${1%/*}" ]; do sleep 0.05; done
 echo done
 """
 

@@ -25,7 +25,7 @@ class ManyFiles(unittest.TestCase):
         self.gate = os.path.join(self.cluster.root, "gate")
         self.client.write("guild.yml", f"""\
 - operations:
-    wait: {{exec: "sh -c 'until [ -e {self.gate} ]; do sleep 0.1; done'", sourcecode: no}}
+    wait: {{exec: "sh -c 'while [ ! -e {self.gate} ] && [ -d {self.cluster.root} ]; do sleep 0.1; done'", sourcecode: no}}
     take: {{exec: 'true', requires: [{{file: data}}], sourcecode: no}}
     make: {{exec: /usr/bin/python3 make.py, sourcecode: [make.py]}}
 """)

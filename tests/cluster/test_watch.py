@@ -15,10 +15,11 @@ flood:
   exec: sh flood.sh ${gate}
   flags: {gate: none}
 """
-GATE = 'echo "began $2"; while [ ! -e "$1" ]; do sleep 0.05; done; echo "ended $2"\n'
+# Ends with the cluster's folder too: a test may leave it running.
+GATE = 'echo "began $2"; while [ ! -e "$1" ] && [ -d "${1%/*}" ]; do sleep 0.05; done; echo "ended $2"\n'
 FLOOD = """\
 echo began
-while [ ! -e "$1" ]; do sleep 0.05; done
+while [ ! -e "$1" ] && [ -d "${1%/*}" ]; do sleep 0.05; done
 yes 'a line of sixty characters or so, to make very many of them' | head -c 60000000
 """
 FLOOD_BYTES = 60_000_000
