@@ -314,7 +314,10 @@ void watch_restarted(Coordinator *c, const char *run_id); /* its output begins a
 void watch_end(Coordinator *c, const char *run_id, int exit_status);
 /* `in_file`: how much at the end of the run's output file says the same. Takes `data`. */
 void watch_event(Coordinator *c, const char *run_id, const char *what, gsize in_file, Value *data);
+/* To those who watch the run (of one that executes elsewhere: after its output file has it), and into
+ * the output of its batch. */
 void watch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len);
+void watch_batch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len);
 void watch_output_end(Task *t); /* a last line without a newline */
 
 /* zap.c */

@@ -94,6 +94,21 @@ void result_started(Peer *p, const MsgStarted *m)
 }
 
 /* Our copy of what it prints is for those who watch; the result brings the file itself. */
+static void keep_output(Task *t, int stream, const char *data, gsize n)
+{
+    g_autoptr(Run) run = task_run(t);
+    if (!t->output)
+        t->output = run_output_open(run, NULL, NULL, NULL);
+    if (t->output)
+        run_output_write(t->output, (RunStream)stream, data, n, NULL);
+    if (!t->output_sum)
+        t->output_sum = sha256_new();
+    sha256_update(t->output_sum, data, n);
+    t->output_size += n;
+}
+
+/* Its batch is told first, and then it is kept: killed between the two, we tell it again, and lose
+ * nothing. Watchers of the run itself are sent what is kept. */
 void result_output(Peer *p, const MsgOutput *m)
 {
     Task *t = task_of_lease(p, m->task, m->lease);
@@ -101,32 +116,25 @@ void result_output(Peer *p, const MsgOutput *m)
     const char *data = m->data ? g_bytes_get_data(m->data, &n) : NULL;
     if (!t || !n || m->stream < 0 || m->stream > 1)
         return;
-    if (!p->member->in_place) {
-        if (m->offset > t->output_size)
-            return; /* a gap: something was lost on the way */
-        gsize seen = t->output_size - m->offset;
-        if (seen >= n)
-            return;
-        data += seen;
-        n -= seen;
-        g_autoptr(Run) run = task_run(t);
-        if (!t->output)
-            t->output = run_output_open(run, NULL, NULL, NULL);
-        if (t->output)
-            run_output_write(t->output, (RunStream)m->stream, data, n, NULL);
-        if (!t->output_sum)
-            t->output_sum = sha256_new();
-        sha256_update(t->output_sum, data, n);
-        t->output_size += n;
-        guint64 known =
-                t->output_told > t->output_size - n ? t->output_told - (t->output_size - n) : 0;
-        if (known >= n)
-            return;
-        data += known;
-        n -= known;
-        t->output_told = t->output_size;
+    if (p->member->in_place) {
+        watch_output(p->c, t, m->stream, data, n);
+        watch_batch_output(p->c, t, m->stream, data, n);
+        return;
     }
-    watch_output(p->c, t, m->stream, data, n);
+    if (m->offset > t->output_size)
+        return; /* a gap: something was lost on the way */
+    gsize seen = t->output_size - m->offset;
+    if (seen >= n)
+        return;
+    data += seen;
+    n -= seen;
+    gsize known = t->output_told > t->output_size ? t->output_told - t->output_size : 0;
+    if (known < n)
+        watch_batch_output(p->c, t, m->stream, data + known, n - known);
+    keep_output(t, m->stream, data, n);
+    if (known < n)
+        watch_output(p->c, t, m->stream, data + known, n - known);
+    t->output_told = MAX(t->output_told, t->output_size);
 }
 
 /* ---- the end ---- */

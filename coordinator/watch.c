@@ -306,12 +306,16 @@ static void lines_to_batch(Task *t, int stream, const char *data, gsize len)
 void watch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len)
 {
     send_output(c, t->run_id, stream, data, len);
-    if (t->job->batch && t->job->want_output) {
-        if (c->local)
-            to_batch(t, stream, data, len);
-        else
-            lines_to_batch(t, stream, data, len);
-    }
+}
+
+void watch_batch_output(Coordinator *c, Task *t, int stream, const void *data, gsize len)
+{
+    if (!t->job->batch || !t->job->want_output)
+        return;
+    if (c->local)
+        to_batch(t, stream, data, len);
+    else
+        lines_to_batch(t, stream, data, len);
 }
 
 void watch_output_end(Task *t)

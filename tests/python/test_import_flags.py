@@ -75,7 +75,8 @@ class ImportFlags(unittest.TestCase):
     def test_modules_that_die(self):
         for source, part in (
             ("import argparse\nraise ValueError('no')", "ValueError: no"),
-            ("import argparse, os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "status 9"),
+            ("import argparse, os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "ended by signal 9"),
+            ("import argparse, os\nos._exit(3)", "ended with status 3"),
             ("import argparse\nraise SystemExit('bye')", "bye"),
         ):
             answer = self.ask(source)

@@ -429,7 +429,8 @@ def parser_flags(request, watch, answer):
         printed = output.read().decode(errors="replace").strip()
     if status != 0:
         code = os.waitstatus_to_exitcode(status)
-        raise ImportError_(last_words(printed) or "Python ended with status %i" % code)
+        how = "with status %i" % code if code > 0 else "by signal %i" % -code
+        raise ImportError_(last_words(printed) or "Python ended " + how)
     if not text:  # the module ended the process by itself
         return {}
     result = json.loads(text)
