@@ -393,7 +393,8 @@ static void on_end_durable(const GError *error, gpointer data)
         log_error("%s", err->message);
 }
 
-/* It goes when the queue has its end on disk: started again, we would look for it. */
+/* It goes when the queue has its end on disk: started again, we would look for it. Killed between the
+ * two, we leave it. */
 static void delete_interim(Job *j, Run *run)
 {
     g_autofree char *name = run_format_operation(run);

@@ -197,8 +197,7 @@ struct Job {
     gboolean told_nowhere; /* it was said that no worker has what it asks for */
     guint n_asked, n_done, n_failed, n_running, n_waiting;
     GHashTable *tasks; /* Task set: those not ended */
-    GHashTable
-            *said; /* runs of which it was said that they run, before we were restarted; or NULL */
+    GHashTable *said;  /* runs of which it was said, before we were restarted, that they run */
     GSource *staging; /* idle */
     GSource *ending;
     GSource *deadline;   /* --stop-after */

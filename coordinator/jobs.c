@@ -251,7 +251,8 @@ void jobs_drop_deleted(Coordinator *c)
 
 /* ---- after a restart ---- */
 
-/* How much of its output its batch has. A line that had only begun it has not. */
+/* How much of its output its batch has, at least: it is told first. A line that had only begun it has
+ * not. */
 static guint64 whole_lines(Task *t)
 {
     g_autoptr(Run) run = task_run(t);

@@ -14,7 +14,7 @@ static void work(gpointer data)
     Job *j = data;
     j->worked_on = g_thread_self();
     g_atomic_int_set(&j->begun, 1);
-    while (!g_atomic_int_get(&j->may_end))
+    while (!g_atomic_int_get(&j->may_end)) /* work that takes as long as the test wants */
         g_usleep(1000);
 }
 
@@ -56,7 +56,7 @@ static void test_the_loop_goes_on_and_is_told(void)
 static gpointer let_it_end(gpointer data)
 {
     Job *j = data;
-    g_usleep(20000);
+    g_usleep(20000); /* so that who waits for it begins to wait before; either order must do */
     g_atomic_int_set(&j->may_end, 1);
     return NULL;
 }
