@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "coordinator/beside.h"
 #include "coordinator/internal.h"
 #include "coordinator/feed.h"
 #include "engine/base/clock.h"
@@ -151,7 +152,7 @@ static gboolean end_job(gpointer data)
 /* From a fresh turn of the loop: whoever made the last change may still hold the job. */
 void job_maybe_end(Job *j)
 {
-    if (j->ended || !j->asked_all || g_hash_table_size(j->tasks) || j->staging)
+    if (j->ended || !j->asked_all || g_hash_table_size(j->tasks) || j->staging || j->making)
         return;
     j->ended = TRUE;
     j->ending = g_idle_source_new();
@@ -243,16 +244,16 @@ static void say_note(Job *j)
         job_say(j, LOG_INFO, "%s", note);
 }
 
-static gboolean make_trial(Job *j, const Value *flags)
+/* What becomes of a trial that was made, or could not be. FALSE: nothing more for now. */
+static gboolean trial_made(Job *j, const Value *flags, Run *trial, const GError *problem)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(Run) trial = feed_stage(j->feed, flags, &error);
     if (!trial && coordinator_is_full(j->c)) {
-        stage_later(j, flags, error->message);
+        stage_later(j, flags, problem->message);
         return FALSE;
     }
     if (!trial) {
-        fail_job(j, error->message);
+        fail_job(j, problem->message);
         return FALSE;
     }
     gint64 index = j->n_asked++;
@@ -273,10 +274,56 @@ static gboolean make_trial(Job *j, const Value *flags)
     return TRUE;
 }
 
+typedef struct {
+    Job *job; /* does not end while it is `making` */
+    Value *flags;
+    Run *trial;
+    GError *error;
+} Making;
+
+static void making_free(gpointer making)
+{
+    Making *m = making;
+    value_unref(m->flags);
+    g_clear_pointer(&m->trial, run_unref);
+    g_clear_error(&m->error);
+    g_free(m);
+}
+
+static void make_beside(gpointer making)
+{
+    Making *m = making;
+    m->trial = feed_stage(m->job->feed, m->flags, &m->error);
+}
+
+static void on_made(gpointer making)
+{
+    Making *m = making;
+    m->job->making = FALSE;
+    trial_made(m->job, m->flags, m->trial, m->error);
+    job_pump(m->job);
+    job_maybe_end(m->job);
+}
+
+/* FALSE: nothing more for now. */
+static gboolean make_trial(Job *j, const Value *flags)
+{
+    if (!j->c->local && feed_stages_long(j->feed)) {
+        Making *m = g_new0(Making, 1);
+        *m = (Making){j, value_copy(flags), NULL, NULL};
+        j->making = TRUE;
+        beside_start(j->c, make_beside, on_made, making_free, m);
+        return FALSE;
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Run) trial = feed_stage(j->feed, flags, &error);
+    return trial_made(j, flags, trial, error);
+}
+
 /* FALSE: nothing more to be had now. */
 static gboolean ask_one(Job *j)
 {
-    if (j->asked_all)
+    if (j->asked_all || j->making)
         return FALSE;
     OptimizerState state = OPTIMIZER_READY;
     g_autoptr(GError) error = NULL;

@@ -64,6 +64,11 @@ Run *feed_stage(Feed *f, const Value *flags, GError **error)
     return trial_stager_stage(f->stager, flags, NULL, error);
 }
 
+gboolean feed_stages_long(Feed *f)
+{
+    return trial_stager_is_long(f->stager);
+}
+
 gboolean feed_learns(Feed *f)
 {
     return optimizer_class(f->optimizer)->tell != NULL;

@@ -16,7 +16,8 @@ void feed_think_apart(Feed *f, GMainContext *context, void (*wake)(gpointer data
 Value *feed_ask(Feed *f, OptimizerState *state, GError **error);
 /* What to tell the user about the last answer, or NULL. */
 const char *feed_note(Feed *f);
-Run *feed_stage(Feed *f, const Value *flags, GError **error);
+Run *feed_stage(Feed *f, const Value *flags, GError **error); /* trial_stager_stage() */
+gboolean feed_stages_long(Feed *f);                           /* trial_stager_is_long() */
 void feed_tell(Feed *f, Run *trial, gboolean completed);
 /* Answers depend on results: don't ask ahead. */
 gboolean feed_learns(Feed *f);

@@ -193,6 +193,7 @@ struct Job {
     Feed *feed;    /* NULL: a single run */
     char *op_name; /* of its trials, as listings show it; NULL: not read yet */
     Value *stuck;  /* flags of a trial that could not be staged yet */
+    gboolean making;       /* a trial is being made on a thread: it is the next one */
     gboolean asked_all;
     gboolean told_nowhere; /* it was said that no worker has what it asks for */
     guint n_asked, n_done, n_failed, n_running, n_waiting;

@@ -2,15 +2,16 @@
 /* Wall clock and its text forms; see clock.h. */
 #include "engine/base/clock.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
 gint64 clock_timestamp_us(void)
 {
-    static gint64 last;
-    gint64 now = g_get_real_time();
-    if (now <= last)
-        now = last + 1;
-    last = now;
+    static _Atomic gint64 last;
+    gint64 time = g_get_real_time(), before = last, now;
+    do {
+        now = MAX(time, before + 1);
+    } while (!atomic_compare_exchange_weak(&last, &before, now));
     return now;
 }
 

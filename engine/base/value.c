@@ -517,8 +517,25 @@ Value *value_copy(const Value *v)
         for (gsize i = 0; i < v->u.map.n; i++)
             set_like(copy, &v->u.map.entries[i], value_copy(v->u.map.entries[i].item));
         break;
-    default: /* scalars don't change */
-        return v ? value_ref((Value *)v) : value_new_null();
+    case VALUE_STRING:
+    case VALUE_INT: {
+        gsize len = v->kind == VALUE_STRING ? v->u.len + 1 : v->is_big ? strlen(v->text) + 1 : 0;
+        copy = value_alloc(v->kind, len);
+        memcpy(copy->text, v->text, len);
+        copy->plain = v->plain;
+        copy->is_big = v->is_big;
+        copy->u = v->u;
+        break;
+    }
+    case VALUE_BOOL:
+    case VALUE_FLOAT:
+        copy = value_alloc(v->kind, 0);
+        copy->u = v->u;
+        break;
+    default:
+        copy = value_new_null();
+        if (!v)
+            return copy;
     }
     copy->line = v->line;
     return copy;

@@ -117,7 +117,8 @@ gboolean value_map_bool(const Value *map, const char *key, gboolean dflt);
 void value_map_set_string(Value *map, const char *key, const char *s /* NULL sets null */);
 void value_map_set_int(Value *map, const char *key, gint64 i);
 
-Value *value_copy(const Value *v); /* lists and maps deep; scalars are shared */
+/* Deep, and nothing is shared: counts are no atomics, so a thread works on a copy of its own. */
+Value *value_copy(const Value *v);
 /* Python's ==: 1, 1.0 and True are equal; lists by item; maps regardless of order. */
 gboolean value_equal(const Value *a, const Value *b);
 /* A total order for sorting: null < bool/int/float by number < string < list < map. */

@@ -18,6 +18,10 @@
 #define KEEP_FILE (256 * 1024)
 #define KEEP_TOTAL (8 * 1024 * 1024)
 
+/* What a trial may copy in a moment: bytes of files not kept, and how many files and folders. */
+#define SHORT_BYTES (8 * 1024 * 1024)
+#define SHORT_LEN 256
+
 #define ATTRS ".guild/attrs/"
 
 /* The reference leaves the rows of all batch files (attribute trials of the proto) in every trial,
@@ -38,6 +42,7 @@ struct TrialStager {
     char *runs_dir;
     GPtrArray *entries;         /* Entry*, folders before what is in them */
     gsize kept;                 /* bytes of data in entries */
+    guint64 to_copy;            /* bytes of the others */
     char *opref;                /* text of the file */
     Value *op;                  /* attribute; NULL if there is none */
     char *op_text;              /* its file's text if it is the same for all trials, else NULL */
@@ -95,6 +100,8 @@ static gboolean add_entry(const char *root, const char *rel, const struct stat *
     } else if (is_file && st->st_size <= KEEP_FILE && stager->kept < KEEP_TOTAL) {
         entry->data = fs_read(path, 0, &entry->len, NULL);
         stager->kept += entry->len;
+    } else if (is_file) {
+        stager->to_copy += (guint64)st->st_size;
     }
     g_ptr_array_add(stager->entries, entry);
     return TRUE;
@@ -144,6 +151,11 @@ TrialStager *trial_stager_new(Run *batch_run, const char *runs_dir, GError **err
         return NULL;
     }
     return read_proto(stager, error) ? g_steal_pointer(&stager) : NULL;
+}
+
+gboolean trial_stager_is_long(const TrialStager *stager)
+{
+    return stager->entries->len > SHORT_LEN || stager->to_copy > SHORT_BYTES;
 }
 
 /* Writing a trial */

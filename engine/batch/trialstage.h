@@ -21,7 +21,11 @@ TrialStager *trial_stager_new(Run *batch_run, const char *runs_dir, GError **err
 void trial_stager_free(TrialStager *stager);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TrialStager, trial_stager_free)
 
+/* A trial copies so much that it may take long: whoever others wait for makes it on a thread. */
+gboolean trial_stager_is_long(const TrialStager *stager);
+
 /* A new pending run with these flags (a map). `where` NULL: a new id below runs_dir; else that
  * directory, whose last part is the id. On error nothing of it is left. The run shows in listings
- * only when it is whole (opref is written last). */
+ * only when it is whole (opref is written last). From any thread, one at a time; `flags` then belong
+ * to that thread alone. */
 Run *trial_stager_stage(TrialStager *stager, const Value *flags, const char *where, GError **error);
