@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run directory before an attempt at it and between two: one that executes elsewhere is marked
  * with LOCK.remote under the reference's lock, so that nobody starts it here meanwhile, what the
- * last attempt printed is put aside under `.guild/attempts/N/`, and the run says how often it was
- * tried. A run that is not ours to start (somebody else did, or it has ended) is left as it is. */
+ * last attempt printed and left is put aside under `.guild/attempts/N/`, and the run says how often
+ * it was tried. A run that is not ours to start (somebody else did, or it has ended) is left as it
+ * is. */
 #include <stdio.h>
 #include <string.h>
 
+#include "coordinator/beside.h"
 #include "coordinator/internal.h"
+#include "coordinator/tidy.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 #include "engine/deps/resolve.h"
@@ -70,11 +73,94 @@ static gboolean is_untouched(const Task *t)
     return t->attempt == 1 && (t->job->c->local || (t->fresh && t->member->in_place));
 }
 
-gboolean attempt_begin(Task *t, Run *run, GError **error)
+/* All that the directory needs has been done to it but for its upstream runs. */
+static gboolean make_ready(Task *t, Run *run, GError **error)
 {
-    if (is_untouched(t))
-        return TRUE;
-    if (!claim(t, run, error))
+    if ((t->attempt > 1 || !t->member->in_place) &&
+            !run_write_attr_int(run, "attempts", t->attempt, error))
+        return FALSE;
+    return t->member->in_place || resolve_upstream(t, run, error);
+}
+
+/* ---- what the attempt before it left ---- */
+
+typedef struct {
+    Coordinator *c;
+    guint64 task, lease;
+    int attempt; /* the last one */
+    Run *run, *proto;
+    GPtrArray *lost; /* inputs */
+    AttemptReady ready;
+    GError *error;
+} Tidying;
+
+static void tidying_free(gpointer tidying)
+{
+    Tidying *y = tidying;
+    run_unref(y->run);
+    if (y->proto)
+        run_unref(y->proto);
+    g_ptr_array_unref(y->lost);
+    g_clear_error(&y->error);
+    g_free(y);
+}
+
+static void tidy(gpointer tidying)
+{
+    Tidying *y = tidying;
+    tidy_run(y->run, y->attempt, y->proto, y->lost, &y->error);
+}
+
+static void say_lost(const Tidying *y, Task *t)
+{
+    for (guint i = 0; i < y->lost->len; i++) {
+        g_autofree char *text = g_strdup_printf(
+                "Trial %s begins again with %s as attempt %d left it: no copy of it was found",
+                t->run_id, (char *)y->lost->pdata[i], y->attempt);
+        log_warning("%s", text);
+        job_say(t->job, LOG_WARNING, "%s", text);
+    }
+}
+
+static void on_tidy(gpointer tidying)
+{
+    Tidying *y = tidying;
+    Task *t = task_still_given(y->c, y->task, y->lease);
+    if (!t)
+        return;
+    if (t->member->in_place) {
+        g_autofree char *remote = run_guild_path(y->run, "LOCK.remote");
+        fs_remove(remote, NULL); /* from here on the worker marks it */
+    }
+    say_lost(y, t);
+    g_autoptr(GError) error = g_steal_pointer(&y->error);
+    if (!error)
+        make_ready(t, y->run, &error);
+    y->ready(t, y->run, error);
+}
+
+/* A local batch has no worker that could be lost; what a trial left that failed it finds again. */
+static gboolean is_to_be_tidied(const Task *t)
+{
+    return t->attempt > 1 && !t->job->c->local;
+}
+
+static void tidy_beside(Task *t, Run *run, AttemptReady ready)
+{
+    Coordinator *c = t->job->c;
+    Tidying *y = g_new0(Tidying, 1);
+    *y = (Tidying){c, t->id, t->lease, t->attempt - 1, run_ref(run),
+            t->job->batch ? run_batch_proto(t->job->run) : NULL,
+            g_ptr_array_new_with_free_func(g_free), ready, NULL};
+    t->reading = TRUE;
+    beside_start(c, tidy, on_tidy, tidying_free, y);
+}
+
+/* What is over is over, before anything is moved. FALSE: it can't be begun. */
+static gboolean clear_up(Task *t, Run *run, GError **error)
+{
+    gboolean ok = is_to_be_tidied(t) ? mark_remote(t, run, error) : claim(t, run, error);
+    if (!ok)
         return FALSE;
     /* From here on this attribute says that this attempt ended: attempt_has_ended(). */
     run_del_attr(run, "exit_status");
@@ -85,10 +171,22 @@ gboolean attempt_begin(Task *t, Run *run, GError **error)
         keep_output(run, t->attempt - 1);
         watch_restarted(t->job->c, t->run_id);
     }
-    if ((t->attempt > 1 || !t->member->in_place) &&
-            !run_write_attr_int(run, "attempts", t->attempt, error))
-        return FALSE;
-    return t->member->in_place || resolve_upstream(t, run, error);
+    return TRUE;
+}
+
+void attempt_begin(Task *t, Run *run, AttemptReady ready)
+{
+    g_autoptr(GError) error = NULL;
+    if (is_untouched(t)) {
+        ready(t, run, NULL);
+    } else if (!clear_up(t, run, &error)) {
+        ready(t, run, error);
+    } else if (is_to_be_tidied(t)) {
+        tidy_beside(t, run, ready);
+    } else {
+        make_ready(t, run, &error);
+        ready(t, run, error);
+    }
 }
 
 gboolean attempt_has_ended(Run *run)

@@ -5,6 +5,7 @@
 
 #include "coordinator/beside.h"
 #include "coordinator/internal.h"
+#include "coordinator/tidy.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/run/lock.h"
@@ -93,8 +94,8 @@ static void requeue(Task *t)
 static gboolean begun_unheard(Task *t, Run *run)
 {
     RunStatus status = run_status(run);
-    return t->member && t->member->in_place && status != RUN_PENDING && status != RUN_STAGED &&
-           !run_has_process(run);
+    return t->member && t->member->in_place && !t->reading && status != RUN_PENDING &&
+           status != RUN_STAGED && !run_has_process(run);
 }
 
 void task_unheard_of(Task *t)
@@ -210,7 +211,10 @@ void task_handed_back(Task *t, const char *why)
 
 void task_again(Task *t)
 {
+    g_autoptr(Run) run = task_run(t);
     make_pending(t);
+    if (!t->job->c->local)
+        tidy_keep(run);
     requeue(t);
 }
 
@@ -307,31 +311,56 @@ static void not_handed_out(Task *t, Run *run, const GError *error)
     }
 }
 
-static void hand_out(Task *t)
+static void on_ready(Task *t, Run *run, const GError *cause)
 {
-    g_autoptr(Run) run = task_run(t);
     g_autoptr(GError) error = NULL;
-    if (!attempt_begin(t, run, &error) || !send_out(t, run, &error))
+    if (cause)
+        not_handed_out(t, run, cause);
+    else if (!send_out(t, run, &error))
         not_handed_out(t, run, error);
 }
 
-/* It may have been stopped, or its worker have gone, meanwhile. */
+static void hand_out(Task *t)
+{
+    g_autoptr(Run) run = task_run(t);
+    attempt_begin(t, run, on_ready);
+}
+
+static void not_begun(Task *t)
+{
+    g_autoptr(Run) run = task_run(t);
+    g_autofree char *remote = run_guild_path(run, "LOCK.remote");
+    unlink(remote);
+    task_end(t, TASK_NOT_RUN, NULL);
+}
+
+Task *task_still_given(Coordinator *c, guint64 id, guint64 lease)
+{
+    Task *t = g_hash_table_lookup(c->tasks, &id);
+    if (!t || t->lease != lease || t->stage != TS_GIVEN || c->closing)
+        return NULL;
+    t->reading = FALSE;
+    if (t->job->stopping || t->stop_asked) {
+        not_begun(t);
+        return NULL;
+    }
+    if (!t->member || !t->member->peer)
+        return NULL;
+    t->member->worked_us = clock_monotonic_us();
+    return t;
+}
+
 static void on_read(gpointer reading)
 {
     Reading *r = reading;
-    Task *t = g_hash_table_lookup(r->c->tasks, &r->task);
-    if (!t || t->lease != r->lease || t->stage != TS_GIVEN || r->c->closing)
+    Task *t = task_still_given(r->c, r->task, r->lease);
+    if (!t)
         return;
-    t->reading = FALSE;
     g_autoptr(Run) run = task_run(t);
-    if (t->job->stopping || t->stop_asked) {
-        t->job->stopping ? task_returned(t) : task_end(t, TASK_NOT_RUN, NULL);
-    } else if (!r->files) {
-        not_handed_out(t, run, r->error);
-    } else if (t->member && t->member->peer) {
-        t->member->worked_us = clock_monotonic_us();
+    if (r->files)
         send_start(t, run, r->files);
-    }
+    else
+        not_handed_out(t, run, r->error);
 }
 
 typedef struct {

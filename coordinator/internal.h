@@ -5,6 +5,7 @@
  * in members.c      workers: who is there, leases, loss and return dispatch.c     decisions of the
  * scheduler carried out; tasks started, stopped, lost attempt.c      a run directory before and
  * between attempts at it results.c      what workers report, and results into run directories
+ *   tidy.c         what a lost attempt left
  *   batch.c        jobs: asking for trials (feed.c), staging, telling, ending
  *   jobs.c         how jobs begin, and begin again after a restart
  *   beside.c       long work on threads
@@ -164,7 +165,7 @@ struct Task {
     TransferWant want;
     MsgDone *done;           /* the report whose files are on their way */
     struct Placing *placing; /* they are here, and a thread puts them in their place */
-    gboolean reading;        /* what its worker needs is looked through on a thread */
+    gboolean reading;        /* what its worker needs is made ready on a thread */
 };
 
 typedef struct Feed Feed; /* where a batch's trials come from; feed.h */
@@ -248,6 +249,9 @@ void task_unref_member(Task *t);
 void task_free(gpointer task);
 void task_store(Task *t, TaskState state);
 Run *task_run(Task *t); /* new reference */
+/* After work on a thread for it: NULL if its worker has lost it, or it is not wanted any more (then
+ * it goes back, or ends). */
+Task *task_still_given(Coordinator *c, guint64 id, guint64 lease);
 
 /* results.c */
 void result_started(Peer *p, const MsgStarted *m);
@@ -264,7 +268,10 @@ gboolean result_recover(Task *t);
 Task *task_of_lease(Peer *p, guint64 id, guint64 lease);
 
 /* attempt.c: a run directory before and between attempts */
-gboolean attempt_begin(Task *t, Run *run, GError **error);
+typedef void (*AttemptReady)(Task *t, Run *run, const GError *error);
+/* `ready` is called once, from here or from a later turn of the loop; not if the task is meanwhile
+ * no more its worker's. */
+void attempt_begin(Task *t, Run *run, AttemptReady ready);
 /* What another machine needs; with FILELIST_BRIEF G_FILE_ERROR_AGAIN if it is long. From any
  * thread.
  */

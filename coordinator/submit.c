@@ -8,6 +8,7 @@
 
 #include "coordinator/beside.h"
 #include "coordinator/internal.h"
+#include "coordinator/tidy.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 
@@ -115,9 +116,12 @@ static gboolean may_place(Submission *s, const char *dir, GError **error)
 static void build_aside(gpointer submission)
 {
     Submission *s = submission;
-    if (fs_remove_tree(s->aside, &s->error) && fs_mkdirs(s->aside, &s->error))
-        filelist_build_taking(s->aside, s->files, blobs_open_fd, blobs_take, s->c->blobs,
-                s->c->digests, &s->error);
+    g_autoptr(Run) run = run_new(s->aside, s->m->run);
+    if (fs_remove_tree(s->aside, &s->error) && fs_mkdirs(s->aside, &s->error) &&
+            filelist_build_taking(s->aside, s->files, blobs_open_fd, blobs_take, s->c->blobs,
+                    s->c->digests, &s->error) &&
+            s->m->start && !run_has_marker(run, "proto"))
+        tidy_note(run, &s->error);
 }
 
 static void remove_replaced(gpointer dir)
