@@ -2,6 +2,7 @@
 /* How jobs begin, and begin again after the coordinator was restarted; what they ask for; how their
  * memory goes. What happens in between is batch.c's. */
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "coordinator/feed.h"
@@ -53,12 +54,14 @@ static void on_output_line(RunStream stream, const char *line, gsize len, gpoint
     scalars_out_line(((Job *)data)->scalars, line, len);
 }
 
-static gboolean open_output(Job *j, GError **error)
+typedef RunOutput *(*OpenOutput)(Run *, RunOutputLineFn, gpointer, GError **);
+
+static gboolean open_output(Job *j, OpenOutput open_it, GError **error)
 {
     g_autoptr(OutputRules) scalars = output_rules_new(OUTPUT_RULES_SCALARS, NULL);
     g_autoptr(OutputRules) attrs = output_rules_new(OUTPUT_RULES_ATTRS, NULL);
     j->scalars = scalars_out_new(j->run, scalars, NULL, attrs, NULL);
-    j->output = run_output_open(j->run, on_output_line, j, error);
+    j->output = open_it(j->run, on_output_line, j, error);
     return j->output != NULL;
 }
 
@@ -147,7 +150,7 @@ static gboolean begin_batch(Job *j, GError **error)
     run_del_attr(run, "exit_status");
     run_del_attr(run, "stopped");
     if (!run_write_attr_int(run, "started", clock_timestamp_us(), error) || !batch_lock(j, error) ||
-            !open_output(j, error))
+            !open_output(j, run_output_open, error))
         return FALSE;
     run_clear_marker(run, "STAGED");
     run_clear_marker(run, "PENDING");
@@ -251,17 +254,33 @@ void jobs_drop_deleted(Coordinator *c)
 
 /* ---- after a restart ---- */
 
+/* Of the file, up to the last newline in it. */
+static guint64 length_of_lines(const char *path)
+{
+    char buf[65536];
+    struct stat st;
+    int fd = fs_open_regular(path);
+    guint64 len = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (guint64)st.st_size : 0;
+    gboolean found = FALSE;
+    while (len && !found) {
+        gsize n = (gsize)MIN(len, sizeof buf);
+        ssize_t got = pread(fd, buf, n, (off_t)(len - n));
+        const char *end = got == (ssize_t)n ? memrchr(buf, '\n', (size_t)got) : NULL;
+        found = end != NULL;
+        len = found ? len - n + (gsize)(end + 1 - buf) : len - n;
+    }
+    if (fd >= 0)
+        close(fd);
+    return len;
+}
+
 /* How much of its output its batch has, at least: it is told first. A line that had only begun it has
  * not. */
 static guint64 whole_lines(Task *t)
 {
     g_autoptr(Run) run = task_run(t);
     g_autofree char *path = run_guild_path(run, "output");
-    gsize len = 0;
-    g_autofree char *text = fs_read(path, 0, &len, NULL);
-    while (text && len && text[len - 1] != '\n')
-        len--;
-    return text ? len : 0;
+    return length_of_lines(path);
 }
 
 /* A task as the queue's file has it. One that a worker had waits for that worker; see
@@ -305,28 +324,29 @@ static void restore_task(Job *j, const QueueTask *q)
 }
 
 /* Of trials that run still, and are taken back, it is not said again. */
-static GHashTable *said_to_run(const char *text)
+static GHashTable *said_to_run(const char *text, gsize len)
 {
     static const char words[] = "Running trial ";
     GHashTable *said = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    for (const char *at = text; (at = strstr(at, words)); at += strlen(words)) {
-        const char *id = at + strlen(words);
-        gsize n = strcspn(id, ": \n");
-        g_hash_table_add(said, g_strndup(id, n));
+    const char *end = text + len;
+    const char *at = text;
+    while (at && (at = memmem(at, (gsize)(end - at), words, strlen(words)))) {
+        at += strlen(words);
+        gsize n = 0;
+        while (at + n < end && !strchr(": \n", at[n]))
+            n++;
+        g_hash_table_add(said, g_strndup(at, n));
     }
     return said;
 }
 
-/* Opening begins it anew: what is there already goes in first. */
 static void reopen_output(Job *j)
 {
-    gsize len = 0;
     g_autofree char *path = run_guild_path(j->run, "output");
-    g_autofree char *text = fs_read(path, 0, &len, NULL);
-    if (!open_output(j, NULL) || !text)
-        return;
-    run_output_write(j->output, RUN_STDERR, text, len, NULL);
-    j->said = said_to_run(text);
+    g_autoptr(GMappedFile) text = g_mapped_file_new(path, FALSE, NULL);
+    if (text)
+        j->said = said_to_run(g_mapped_file_get_contents(text), g_mapped_file_get_length(text));
+    open_output(j, run_output_append, NULL);
 }
 
 static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)

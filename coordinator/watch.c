@@ -288,7 +288,7 @@ static void to_batch(Task *t, int stream, const void *data, gsize len)
 /* Trials may print at the same time: their batch shows whole lines. */
 static void lines_to_batch(Task *t, int stream, const char *data, gsize len)
 {
-    const char *end = g_strrstr_len(data, (gssize)len, "\n");
+    const char *end = memrchr(data, '\n', len);
     if (!t->line[stream])
         t->line[stream] = g_string_new(NULL);
     GString *line = t->line[stream];

@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/fs.h"
 
 #define RECORD_BYTES 9
 #define MAX_LINE_BYTES (1 << 20)
+#define READ_BYTES (256 * 1024)
 
 struct RunOutput {
     char *output_path;
@@ -23,23 +25,24 @@ struct RunOutput {
     GByteArray *records;
 };
 
-static int open_for_writing(const char *path, GError **error)
+static int open_for_writing(const char *path, int how, GError **error)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = open(path, how | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s",
                 path, g_strerror(errno));
     return fd;
 }
 
-RunOutput *run_output_open(Run *run, RunOutputLineFn line_fn, gpointer data, GError **error)
+static RunOutput *open_both(
+        Run *run, int how, RunOutputLineFn line_fn, gpointer data, GError **error)
 {
     g_autofree char *output_path = run_guild_path(run, "output");
     g_autofree char *index_path = run_guild_path(run, "output.index");
-    int output_fd = open_for_writing(output_path, error);
+    int output_fd = open_for_writing(output_path, how, error);
     if (output_fd < 0)
         return NULL;
-    int index_fd = open_for_writing(index_path, error);
+    int index_fd = open_for_writing(index_path, how, error);
     if (index_fd < 0) {
         close(output_fd);
         return NULL;
@@ -54,6 +57,11 @@ RunOutput *run_output_open(Run *run, RunOutputLineFn line_fn, gpointer data, GEr
     out->line[RUN_STDERR] = g_string_new(NULL);
     out->records = g_byte_array_new();
     return out;
+}
+
+RunOutput *run_output_open(Run *run, RunOutputLineFn line_fn, gpointer data, GError **error)
+{
+    return open_both(run, O_WRONLY | O_TRUNC, line_fn, data, error);
 }
 
 static gboolean write_all(int fd, const void *data, gsize len)
@@ -134,6 +142,36 @@ gboolean run_output_write(
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err), "cannot write %s: %s",
                 out->output_path, g_strerror(err));
     return ok;
+}
+
+/* Lines that ended; *in_line: another has begun. */
+static guint64 count_lines(int fd, gboolean *in_line)
+{
+    g_autofree char *buf = g_malloc(READ_BYTES);
+    guint64 lines = 0;
+    ssize_t n;
+    *in_line = FALSE;
+    while ((n = read(fd, buf, READ_BYTES)) > 0) {
+        for (const char *p = buf, *end = buf + n; (p = memchr(p, '\n', (gsize)(end - p))); p++)
+            lines++;
+        *in_line = buf[n - 1] != '\n';
+    }
+    return lines;
+}
+
+RunOutput *run_output_append(Run *run, RunOutputLineFn line_fn, gpointer data, GError **error)
+{
+    RunOutput *out = open_both(run, O_RDWR | O_APPEND, line_fn, data, error);
+    struct stat st;
+    if (!out)
+        return NULL;
+    guint64 lines = count_lines(out->output_fd, &out->in_line[RUN_STDERR]);
+    guint64 known = fstat(out->index_fd, &st) == 0 ? (guint64)st.st_size / RECORD_BYTES : 0;
+    if (ftruncate(out->index_fd, (off_t)(MIN(known, lines) * RECORD_BYTES)) == 0)
+        for (; known < lines; known++)
+            add_record(out, RUN_STDERR);
+    flush_records(out);
+    return out;
 }
 
 void run_output_end(RunOutput *out, RunStream stream)

@@ -17,6 +17,10 @@ typedef void (*RunOutputLineFn)(RunStream stream, const char *line, gsize len, g
 
 /* Truncates both files. line_fn may be NULL. */
 RunOutput *run_output_open(Run *run, RunOutputLineFn line_fn, gpointer data, GError **error);
+/* Goes on with what is there: a line that was cut off is completed by what comes next, whatever its
+ * stream, and the index gets or loses what a kill between the two writes left amiss. Both files are
+ * read through. */
+RunOutput *run_output_append(Run *run, RunOutputLineFn line_fn, gpointer data, GError **error);
 /* A chunk as read from the child. */
 gboolean run_output_write(
         RunOutput *out, RunStream stream, const void *data, gsize len, GError **error);

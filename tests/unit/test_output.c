@@ -97,6 +97,34 @@ static void a_cut_index_leaves_lines_without_times(RunFixture *f, gconstpointer 
     g_assert_false(run_output_reader_next(r, &line));
 }
 
+static gsize size_of(Run *run, const char *sub)
+{
+    g_autofree char *path = run_guild_path(run, sub);
+    struct stat st;
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    return (gsize)st.st_size;
+}
+
+/* Killed between its two writes, with a line that had begun. */
+static void appending_goes_on_and_mends_the_index(RunFixture *f, gconstpointer data)
+{
+    g_autoptr(Run) run = run_fixture_run(f, "r1", "x", 1, 0);
+    g_autofree char *path = run_guild_path(run, "output");
+    g_autofree char *index = run_guild_path(run, "output.index");
+    g_assert_true(fs_write(path, "a\nb\nbeg", -1, NULL));
+    g_assert_true(fs_write(index, "", 0, NULL));
+    RunOutput *out = run_output_append(run, NULL, NULL, NULL);
+    g_assert_cmpuint(size_of(run, "output.index"), ==, 2 * 9);
+    put(out, RUN_STDERR, "un\nc\n");
+    run_output_close(out);
+    g_autofree char *text = run_fixture_text(run, "output");
+    g_assert_cmpstr(text, ==, "a\nb\nbegun\nc\n");
+    g_assert_cmpuint(size_of(run, "output.index"), ==, 4 * 9);
+    g_assert_true(fs_write(path, "a\n", -1, NULL));
+    run_output_close(run_output_append(run, NULL, NULL, NULL));
+    g_assert_cmpuint(size_of(run, "output.index"), ==, 1 * 9);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -104,5 +132,6 @@ int main(int argc, char **argv)
     TEST("/output/control", control_bytes_are_kept_in_output_only);
     TEST("/output/read", readers_pair_lines_with_records);
     TEST("/output/cut", a_cut_index_leaves_lines_without_times);
+    TEST("/output/appending", appending_goes_on_and_mends_the_index);
     return g_test_run();
 }
