@@ -130,6 +130,8 @@ struct Member {
     GHashTable *tasks; /* Task set */
 };
 
+#define OUTPUT_TOLD_UNKNOWN G_MAXUINT64
+
 typedef enum {
     TS_QUEUED,  /* waits in the scheduler */
     TS_GIVEN,   /* a worker has it */

@@ -102,6 +102,8 @@ static GPtrArray *take_back(Member *m, GPtrArray *held)
             gboolean begun = h->state != HELD_WAITS;
             sched_task_adopt(c->sched, t->handle, m->handle, begun);
             t->member = m;
+            if (m->in_place)
+                t->output_told = OUTPUT_TOLD_UNKNOWN;
             t->stage = begun ? TS_RUNNING : TS_GIVEN;
             g_hash_table_add(m->tasks, t);
             if (begun)

@@ -107,6 +107,21 @@ static void keep_output(Task *t, int stream, const char *data, gsize n)
     t->output_size += n;
 }
 
+/* Its file is written by itself. What is sent again was told already, unless we were started since:
+ * then nobody knows, and telling it twice is better than not at all. */
+static void output_in_place(
+        Peer *p, Task *t, guint64 offset, int stream, const char *data, gsize n)
+{
+    if (t->output_told == OUTPUT_TOLD_UNKNOWN)
+        t->output_told = offset;
+    if (offset > t->output_told || offset + n <= t->output_told)
+        return;
+    gsize known = t->output_told - offset;
+    t->output_told = offset + n;
+    watch_output(p->c, t, stream, data + known, n - known);
+    watch_batch_output(p->c, t, stream, data + known, n - known);
+}
+
 /* Its batch is told first, and then it is kept: killed between the two, we tell it again, and lose
  * nothing. Watchers of the run itself are sent what is kept. */
 void result_output(Peer *p, const MsgOutput *m)
@@ -117,8 +132,7 @@ void result_output(Peer *p, const MsgOutput *m)
     if (!t || !n || m->stream < 0 || m->stream > 1)
         return;
     if (p->member->in_place) {
-        watch_output(p->c, t, m->stream, data, n);
-        watch_batch_output(p->c, t, m->stream, data, n);
+        output_in_place(p, t, m->offset, m->stream, data, n);
         return;
     }
     if (m->offset > t->output_size)

@@ -3,6 +3,7 @@
 #include "worker/echo.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
@@ -21,15 +22,18 @@ static gboolean send_piece(WTask *t, int stream, const void *data, gsize n)
             .stream = stream,
             .time_us = clock_timestamp_us(),
             .data = bytes};
-    if (!link_send(t->w->link, MSG_OUTPUT, &m) && !t->in_place)
+    if (!link_send(t->w->link, MSG_OUTPUT, &m))
         return FALSE;
+    const char *end = memrchr(data, '\n', n);
+    if (end)
+        t->output_lines = t->output_sent + (guint64)(end + 1 - (const char *)data);
     t->output_sent += n;
     return TRUE;
 }
 
 void echo_output(WTask *t, int stream, const char *data, gsize len)
 {
-    gboolean behind = !t->in_place && t->output_sent < t->output_total;
+    gboolean behind = t->output_sent < t->output_total;
     t->output_total += len;
     while (len && !behind) {
         gsize n = MIN(len, WIRE_CHUNK);
@@ -41,13 +45,23 @@ void echo_output(WTask *t, int stream, const char *data, gsize len)
 
 void echo_rewind(WTask *t)
 {
-    if (!t->in_place)
-        t->output_sent = 0;
+    t->output_sent = t->in_place ? t->output_heard : 0;
+    t->output_lines = t->output_marked = t->output_sent;
+}
+
+void echo_mark(WTask *t)
+{
+    t->output_marked = t->output_lines;
+}
+
+void echo_heard(WTask *t)
+{
+    t->output_heard = t->output_marked;
 }
 
 static void send_from_file(WTask *t, guint64 limit)
 {
-    if (t->in_place || t->output_sent >= t->output_total || !link_up(t->w->link))
+    if (t->output_sent >= t->output_total || !link_up(t->w->link))
         return;
     g_autofree char *path = run_guild_path(t->run, "output");
     g_autofree char *buf = g_malloc(WIRE_CHUNK);

@@ -87,6 +87,8 @@ typedef struct WTask {
     Exec *exec;
     Confine *confine;                  /* while the process runs */
     guint64 output_sent, output_total; /* bytes of what it printed; see echo.h */
+    guint64 output_lines; /* sent, up to the end of a line; of that, when the last PING was sent, */
+    guint64 output_marked, output_heard; /* and by the last PING that was answered */
     gint64 started_us;
     MsgDone done;
     Resolve *resolve; /* while dependencies are brought in */

@@ -188,8 +188,11 @@ static void on_refused(Link *l, const MsgRefused *m)
 /* The answer to an earlier PING, late, says nothing of what has come since. */
 static void on_pong(Link *l, const MsgPong *m)
 {
-    if (m->seq == l->seq)
-        l->renewed_us = l->ping_us;
+    if (m->seq != l->seq)
+        return;
+    l->renewed_us = l->ping_us;
+    for (guint i = 0; i < l->w->tasks->len; i++)
+        echo_heard(l->w->tasks->pdata[i]);
 }
 
 static void on_message(ZSource *z, const ZMessage *zm, gpointer data)
@@ -389,6 +392,8 @@ void link_tick(Link *l, gint64 now_us)
     if (l->up && now_us - l->said_us >= l->lease_us / 6) {
         MsgPing ping = {.seq = ++l->seq, .busy = is_building(w)};
         l->said_us = l->ping_us = now_us;
+        for (guint i = 0; i < w->tasks->len; i++)
+            echo_mark(w->tasks->pdata[i]);
         send_now(l, MSG_PING, &ping);
     } else if (!l->up && l->handshaken && now_us - l->said_us >= l->pause_us) {
         l->pause_us = CLAMP(l->pause_us * 2, HELLO_AGAIN_US, 10 * G_USEC_PER_SEC);

@@ -40,6 +40,39 @@ class Followed(unittest.TestCase):
 
         hosts.wait_for(printed, "they print on", 10)
 
+    def in_place(self, away):
+        """A batch with a worker on the coordinator's home, which leaves output alone while `away()`."""
+        gates = [os.path.join(self.cluster.root, name) for name in ("first", "second")]
+        wait = "while [ ! -e {} ] && [ -d " + self.cluster.root + " ]; do sleep 0.05; done"
+        script = "; ".join(["for i in $(seq 10); do echo line $i of ${x}; done", wait.format(gates[0]),
+                            "for i in $(seq 11 20); do echo line $i of ${x}; done", wait.format(gates[1]),
+                            "for i in $(seq 21 60); do echo line $i of ${x}; done"])
+        self.client.write("guild.yml", f"count: {{exec: \"sh -c '{script}'\", flags: {{x: 1}}, sourcecode: no}}\n")
+        relay = hosts.Proxy(self.cluster.head.address, self.cluster.port)
+        self.cluster.proxies.append(relay)
+        self.cluster.head.start("worker", f"tcp://127.0.0.1:{relay.port}", "--slots", "2", "--key",
+                                os.path.join(self.cluster.head.home, "coordinator", "local.key"))
+        follower = self.client.start("run", "count", "x=[1,2]", "-r", "lab", "-y")
+        hosts.wait_for(lambda: all(f"line 10 of {x}" in follower.log() for x in (1, 2)), "some lines", 20)
+
+        def printed_on():
+            trials = 0
+            for path in glob.glob(os.path.join(self.cluster.head.home, "runs", "*", ".guild", "output")):
+                with open(path) as f:
+                    trials += "line 20 of" in f.read()
+            return trials >= 2
+
+        def meanwhile():
+            with open(gates[0], "w"):
+                pass
+            hosts.wait_for(printed_on, "they print on", 10)
+
+        away(relay, meanwhile)
+        with open(gates[1], "w"):
+            pass
+        self.assertEqual(follower.wait(40), 0, follower.log() + self.cluster.logs())
+        return follower.log().splitlines()
+
     def restart(self):
         self.cluster.coordinator.kill()
         self.goes_on()
@@ -71,6 +104,44 @@ class Followed(unittest.TestCase):
 
     def test_a_batch_while_its_worker_is_cut_off(self):
         self.assert_whole(self.follow("x=[1,2]", away=self.cut), [1, 2])
+
+    def test_a_batch_in_place_while_the_coordinator_is_restarted(self):
+        def away(relay, meanwhile):
+            self.cluster.coordinator.kill()
+            meanwhile()
+            self.cluster.start_coordinator()
+
+        lines = self.in_place(away)
+        for x in (1, 2):  # nobody knows what it was told last: some may come twice, none never
+            self.assertEqual(sorted({int(s.split()[1]) for s in lines if s.endswith(f" of {x}")}),
+                             list(range(1, 61)))
+
+    def test_a_batch_in_place_while_its_worker_is_cut_off(self):
+        def away(relay, meanwhile):
+            relay.cut()
+            meanwhile()
+            relay.join()
+
+        self.assert_whole(self.in_place(away), [1, 2])
+
+    def test_long_output_of_a_batch_is_kept_when_the_coordinator_is_restarted(self):
+        batch = self.client.guild("run", "count", "x=[1,2]", "-r", "lab", "--no-wait", "-y").stdout.split()[0]
+        output = os.path.join(self.cluster.head.home, "runs", batch, ".guild", "output")
+        self.cluster.coordinator.kill()
+        with open(output, "a") as f:
+            f.truncate(100 << 20)
+            f.write("\n")
+        self.cluster.start_coordinator()
+        self.assertGreater(os.path.getsize(output), 100 << 20)
+        self.cluster.start_worker("w1")
+        last = "line 60 of 2\n"
+
+        def is_told():
+            with open(output, "rb") as f:
+                f.seek(-10000, os.SEEK_END)
+                return last.encode() in f.read()
+
+        hosts.wait_for(is_told, "the output goes on", 30)
 
 
 if __name__ == "__main__":
