@@ -22,6 +22,8 @@ struct BlobWriter {
     Sha256 *sum;
 };
 
+typedef enum { TRIM_IDLE, TRIM_WORKS, TRIM_OFF } TrimState;
+
 static gboolean add_size(const char *root, const char *rel, const struct stat *st, gpointer data)
 {
     if (S_ISREG(st->st_mode))
@@ -56,6 +58,9 @@ void blobs_close(BlobStore *b)
 {
     if (!b || !g_atomic_int_dec_and_test(&b->refs))
         return;
+    g_atomic_int_set(&b->trim_state, TRIM_OFF);
+    if (b->trimming)
+        g_thread_join(b->trimming);
     lending_close(b);
     g_mutex_clear(&b->lock);
     g_hash_table_unref(b->pins);
@@ -321,9 +326,10 @@ void blobs_unpin(BlobStore *b, const char *digest)
 {
     g_mutex_lock(&b->lock);
     guint n = GPOINTER_TO_UINT(g_hash_table_lookup(b->pins, digest));
-    if (n <= 1)
+    if (n <= 1) {
         g_hash_table_remove(b->pins, digest);
-    else
+        b->trim_from = 0; /* it may be dropped now */
+    } else
         g_hash_table_insert(b->pins, g_strdup(digest), GUINT_TO_POINTER(n - 1));
     g_mutex_unlock(&b->lock);
 }
@@ -346,23 +352,14 @@ typedef struct {
     guint64 size;
 } Trim;
 
-static gboolean is_pinned(BlobStore *b, const char *digest)
-{
-    g_mutex_lock(&b->lock);
-    gboolean pinned = g_hash_table_contains(b->pins, digest);
-    g_mutex_unlock(&b->lock);
-    return pinned;
-}
-
 static gboolean collect(const char *root, const char *rel, const struct stat *st, gpointer data)
 {
     Trim *t = data;
+    if (g_atomic_int_get(&t->store->trim_state) == TRIM_OFF)
+        return FALSE;
     if (!S_ISREG(st->st_mode))
         return strcmp(rel, "part") != 0;
     t->size += st->st_size;
-    const char *name = strrchr(rel, '/');
-    if (name && is_pinned(t->store, name + 1))
-        return TRUE;
     Old *o = g_new0(Old, 1);
     o->path = g_build_filename(root, rel, NULL);
     o->used_us = (gint64)st->st_atim.tv_sec * G_USEC_PER_SEC + st->st_atim.tv_nsec / 1000;
@@ -377,21 +374,67 @@ static gint by_use(gconstpointer a, gconstpointer b)
     return x < y ? -1 : x > y;
 }
 
+/* Under the lock, as in blobs_take(). A large file takes long to remove: only its name goes there.
+ */
+static gboolean drop(BlobStore *b, const char *path)
+{
+    g_autofree char *dropped = g_build_filename(b->dir, "part", "dropped", NULL);
+    g_mutex_lock(&b->lock);
+    gboolean ok = !n_pins(b, strrchr(path, '/') + 1) && rename(path, dropped) == 0;
+    g_mutex_unlock(&b->lock);
+    if (ok)
+        unlink(dropped);
+    return ok;
+}
+
+static gboolean is_over(BlobStore *b)
+{
+    g_mutex_lock(&b->lock);
+    gboolean over = b->limit && b->size > MAX(b->limit, b->trim_from);
+    g_mutex_unlock(&b->lock);
+    return over;
+}
+
+/* What is added meanwhile counts in `b->size` and is not seen by the walk, perhaps. */
 void blobs_trim(BlobStore *b)
 {
-    if (!b->limit || b->size <= b->limit)
+    if (!is_over(b))
         return;
     Trim t = {b, g_ptr_array_new_with_free_func(old_free), 0};
+    guint64 goal = b->limit / 10 * 9; /* some air, so that not every blob walks the store */
+    g_mutex_lock(&b->lock);
+    guint64 before = b->size;
+    b->trim_from = 0;
+    g_mutex_unlock(&b->lock);
     fs_walk(b->dir, FALSE, collect, &t, NULL);
     g_ptr_array_sort(t.old, by_use);
-    guint64 goal = b->limit / 10 * 9; /* some air, so that not every blob walks the store */
     for (guint i = 0; i < t.old->len && t.size > goal; i++) {
         Old *o = t.old->pdata[i];
-        if (unlink(o->path) == 0)
+        if (g_atomic_int_get(&b->trim_state) == TRIM_OFF)
+            break;
+        if (drop(b, o->path))
             t.size -= o->size;
     }
     g_mutex_lock(&b->lock);
-    b->size = t.size;
+    b->size = t.size + (b->size > before ? b->size - before : 0);
+    b->trim_from = t.size > goal ? b->size + b->limit / 10 : 0;
     g_mutex_unlock(&b->lock);
     g_ptr_array_unref(t.old);
+}
+
+static gpointer trim_on_thread(gpointer store)
+{
+    BlobStore *b = store;
+    blobs_trim(b);
+    g_atomic_int_compare_and_exchange(&b->trim_state, TRIM_WORKS, TRIM_IDLE);
+    return NULL;
+}
+
+void blobs_trim_beside(BlobStore *b)
+{
+    if (!is_over(b) || !g_atomic_int_compare_and_exchange(&b->trim_state, TRIM_IDLE, TRIM_WORKS))
+        return;
+    if (b->trimming)
+        g_thread_join(b->trimming); /* it is over */
+    b->trimming = g_thread_new("trim", trim_on_thread, b);
 }

@@ -53,6 +53,9 @@ gboolean blobs_add_file(BlobStore *b, const char *path, const char *digest, GErr
 /* Keeps it from being dropped while in use; counts. */
 void blobs_pin(BlobStore *b, const char *digest);
 void blobs_unpin(BlobStore *b, const char *digest);
-/* Brings the store under its limit. Called after blobs were added; cheap if it is under. */
+/* Brings the store under its limit, as far as nothing is dropped that is in use. Called after blobs
+ * were added; cheap if it is under, or if nothing more can be dropped. */
 void blobs_trim(BlobStore *b);
+/* The same soon, on a thread: the store may have very many. */
+void blobs_trim_beside(BlobStore *b);
 guint64 blobs_size(BlobStore *b);

@@ -11,6 +11,9 @@ struct BlobStore {
     guint64 limit;       /* bytes; 0: none */
     guint64 size;        /* bytes of all blobs, as far as we know, those that are lent too */
     GHashTable *pins;    /* digest → count */
+    guint64 trim_from;   /* not before the size is above that: what is left is in use */
+    GThread *trimming;   /* the last one that was begun; NULL: none was */
+    gint trim_state;     /* atomic: TrimState */
     int users_fd;        /* a lock that every process with this store shares; -1: none */
     GHashTable *popular; /* set of digests that were wanted while they were lent: they are kept */
 };

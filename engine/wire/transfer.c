@@ -357,7 +357,7 @@ static void fetch_complete(Transfer *t, Fetch *f)
             want_end(t, w, NULL);
     }
     fetch_free(f);
-    blobs_trim(t->store);
+    blobs_trim_beside(t->store);
 }
 
 static void fetch_failed(Transfer *t, Fetch *f, const GError *error)

@@ -286,22 +286,53 @@ static void test_a_part_is_gone_on_with(void)
     place_clear(&p);
 }
 
+/* A blob of 1,000 bytes, last used at `i`; its digest. */
+static char *add_blob(BlobStore *store, int i)
+{
+    char content[1000];
+    memset(content, 'a' + i, sizeof content);
+    char *digest = digest_sha256(content, sizeof content);
+    BlobWriter *w = blobs_begin(store, digest, sizeof content, NULL);
+    blob_writer_add(w, content, sizeof content, NULL);
+    g_assert_true(blob_writer_finish(w, NULL));
+    g_autofree char *path = blobs_path(store, digest);
+    struct timespec t[2] = {{1000 + i, 0}, {1000, 0}};
+    utimensat(AT_FDCWD, path, t, 0);
+    return digest;
+}
+
+/* Else each blob of a run that is larger than the store would walk all of it, in vain. */
+static void test_what_is_all_in_use_is_not_looked_through_again(void)
+{
+    Place p;
+    place_init(&p, 20000);
+    char *digests[23];
+    for (int i = 0; i < 22; i++) {
+        digests[i] = add_blob(p.store, i);
+        blobs_pin(p.store, digests[i]);
+    }
+    blobs_trim(p.store);
+    digests[22] = add_blob(p.store, 22); /* could be dropped, were it looked for */
+    blobs_trim(p.store);
+    g_assert_true(blobs_has(p.store, digests[22]));
+    blobs_unpin(p.store, digests[21]);
+    blobs_trim_beside(p.store);
+    while (blobs_has(p.store, digests[22]) || blobs_has(p.store, digests[21]))
+        g_thread_yield();
+    for (int i = 0; i < 23; i++) {
+        g_assert_true(i > 20 || blobs_has(p.store, digests[i]));
+        g_free(digests[i]);
+    }
+    place_clear(&p);
+}
+
 static void test_the_least_recently_used_goes(void)
 {
     Place p;
     place_init(&p, 2500);
     char *digests[3];
-    for (int i = 0; i < 3; i++) {
-        char content[1000];
-        memset(content, 'a' + i, sizeof content);
-        digests[i] = digest_sha256(content, sizeof content);
-        BlobWriter *w = blobs_begin(p.store, digests[i], sizeof content, NULL);
-        blob_writer_add(w, content, sizeof content, NULL);
-        g_assert_true(blob_writer_finish(w, NULL));
-        g_autofree char *path = blobs_path(p.store, digests[i]);
-        struct timespec t[2] = {{1000 + i, 0}, {1000, 0}};
-        utimensat(AT_FDCWD, path, t, 0);
-    }
+    for (int i = 0; i < 3; i++)
+        digests[i] = add_blob(p.store, i);
     blobs_pin(p.store, digests[0]); /* the oldest, but in use */
     blobs_trim(p.store);
     g_assert_true(blobs_has(p.store, digests[0]));
@@ -613,6 +644,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);
     g_test_add_func("/blobs/part", test_a_part_is_gone_on_with);
     g_test_add_func("/blobs/least-recently-used", test_the_least_recently_used_goes);
+    g_test_add_func("/blobs/all-in-use", test_what_is_all_in_use_is_not_looked_through_again);
     g_test_add_func("/blobs/lent/comes-back", test_a_lent_blob_comes_back_without_a_copy);
     g_test_add_func("/blobs/lent/changed", test_a_lent_blob_that_was_changed_is_none);
     g_test_add_func("/blobs/lent/written-to", test_what_may_be_written_to_is_copied);
