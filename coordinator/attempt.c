@@ -12,6 +12,7 @@
 #include "coordinator/tidy.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/deps/dep.h"
 #include "engine/deps/resolve.h"
 #include "engine/run/lock.h"
 
@@ -31,15 +32,34 @@ static void keep_output(Run *run, int attempt)
     }
 }
 
-/* Upstream runs are resolved here, where they are, just before the run goes out. */
-static gboolean resolve_upstream(Task *t, Run *run, GError **error)
+/* Upstream runs are resolved here, where they are, just before the run goes out; what its other
+ * dependencies are was settled when it was made, and is said to its worker. On a thread where there
+ * are upstream runs, with a store of its own: files may be copied. */
+static gboolean resolve_upstream(const char *home, Run *run, GPtrArray *deps, GError **error)
 {
-    g_autoptr(Value) op = run_try_attr(run, "op");
-    g_autoptr(GPtrArray) deps = deps_for_data(value_map_get(op, "deps"), error);
-    if (!deps)
-        return FALSE;
-    DepsContext ctx = {.store = t->job->c->store, .filter = DEPS_ONLY_OPERATIONS};
-    return deps->len == 0 || deps_resolve(deps, run, &ctx, error);
+    RunStore *store = run_store_open(home, error);
+    DepsContext ctx = {.store = store, .filter = DEPS_ONLY_OPERATIONS};
+    gboolean ok = store && deps_resolve(deps, run, &ctx, error);
+    run_store_free(store);
+    return ok;
+}
+
+static gboolean has_upstream(GPtrArray *deps)
+{
+    for (guint i = 0; i < deps->len; i++) {
+        const GPtrArray *sources = ((const Dep *)deps->pdata[i])->resdef->sources;
+        for (guint k = 0; k < sources->len; k++)
+            if (!g_strcmp0(((const ResSource *)sources->pdata[k])->scheme, "operation"))
+                return TRUE;
+    }
+    return FALSE;
+}
+
+/* Of a run that goes elsewhere: empty in place, where its worker sees to them. */
+static GPtrArray *read_deps(Task *t, Run *run, GError **error)
+{
+    g_autoptr(Value) op = t->member->in_place ? NULL : run_try_attr(run, "op");
+    return deps_for_data(value_map_get(op, "deps"), error);
 }
 
 static gboolean may_start(Run *run, GError **error)
@@ -73,58 +93,54 @@ static gboolean is_untouched(const Task *t)
     return t->attempt == 1 && (t->job->c->local || (t->fresh && t->member->in_place));
 }
 
-/* All that the directory needs has been done to it but for its upstream runs. */
-static gboolean make_ready(Task *t, Run *run, GError **error)
-{
-    if ((t->attempt > 1 || !t->member->in_place) &&
-            !run_write_attr_int(run, "attempts", t->attempt, error))
-        return FALSE;
-    return t->member->in_place || resolve_upstream(t, run, error);
-}
-
-/* ---- what the attempt before it left ---- */
+/* ---- what takes long ---- */
 
 typedef struct {
     Coordinator *c;
     guint64 task, lease;
-    int attempt; /* the last one */
+    int last; /* the attempt before this one that left something; 0: none did */
     Run *run, *proto;
+    GPtrArray *deps;
     GPtrArray *lost; /* inputs */
     AttemptReady ready;
     GError *error;
-} Tidying;
+} Preparing;
 
-static void tidying_free(gpointer tidying)
+static void preparing_free(gpointer preparing)
 {
-    Tidying *y = tidying;
+    Preparing *y = preparing;
     run_unref(y->run);
     if (y->proto)
         run_unref(y->proto);
+    g_ptr_array_unref(y->deps);
     g_ptr_array_unref(y->lost);
     g_clear_error(&y->error);
     g_free(y);
 }
 
-static void tidy(gpointer tidying)
+static void prepare(gpointer preparing)
 {
-    Tidying *y = tidying;
-    tidy_run(y->run, y->attempt, y->proto, y->lost, &y->error);
+    Preparing *y = preparing;
+    if (y->last && !tidy_run(y->run, y->last, y->proto, y->lost, &y->error))
+        return;
+    if (y->deps->len)
+        resolve_upstream(y->c->home, y->run, y->deps, &y->error);
 }
 
-static void say_lost(const Tidying *y, Task *t)
+static void say_lost(const Preparing *y, Task *t)
 {
     for (guint i = 0; i < y->lost->len; i++) {
         g_autofree char *text = g_strdup_printf(
                 "Trial %s begins again with %s as attempt %d left it: no copy of it was found",
-                t->run_id, (char *)y->lost->pdata[i], y->attempt);
+                t->run_id, (char *)y->lost->pdata[i], y->last);
         log_warning("%s", text);
         job_say(t->job, LOG_WARNING, "%s", text);
     }
 }
 
-static void on_tidy(gpointer tidying)
+static void on_prepared(gpointer preparing)
 {
-    Tidying *y = tidying;
+    Preparing *y = preparing;
     Task *t = task_still_given(y->c, y->task, y->lease);
     if (!t)
         return;
@@ -133,10 +149,7 @@ static void on_tidy(gpointer tidying)
         fs_remove(remote, NULL); /* from here on the worker marks it */
     }
     say_lost(y, t);
-    g_autoptr(GError) error = g_steal_pointer(&y->error);
-    if (!error)
-        make_ready(t, y->run, &error);
-    y->ready(t, y->run, error);
+    y->ready(t, y->run, y->error);
 }
 
 /* A local batch has no worker that could be lost; what a trial left that failed it finds again. */
@@ -145,15 +158,16 @@ static gboolean is_to_be_tidied(const Task *t)
     return t->attempt > 1 && !t->job->c->local;
 }
 
-static void tidy_beside(Task *t, Run *run, AttemptReady ready)
+/* Takes `deps`. */
+static void prepare_beside(Task *t, Run *run, GPtrArray *deps, AttemptReady ready)
 {
     Coordinator *c = t->job->c;
-    Tidying *y = g_new0(Tidying, 1);
-    *y = (Tidying){c, t->id, t->lease, t->attempt - 1, run_ref(run),
-            t->job->batch ? run_batch_proto(t->job->run) : NULL,
+    Preparing *y = g_new0(Preparing, 1);
+    *y = (Preparing){c, t->id, t->lease, is_to_be_tidied(t) ? t->attempt - 1 : 0,
+            run_ref(run), t->job->batch ? run_batch_proto(t->job->run) : NULL, deps,
             g_ptr_array_new_with_free_func(g_free), ready, NULL};
     t->reading = TRUE;
-    beside_start(c, tidy, on_tidy, tidying_free, y);
+    beside_start(c, prepare, on_prepared, preparing_free, y);
 }
 
 /* What is over is over, before anything is moved. FALSE: it can't be begun. */
@@ -171,7 +185,8 @@ static gboolean clear_up(Task *t, Run *run, GError **error)
         keep_output(run, t->attempt - 1);
         watch_restarted(t->job->c, t->run_id);
     }
-    return TRUE;
+    return (t->attempt == 1 && t->member->in_place) ||
+           run_write_attr_int(run, "attempts", t->attempt, error);
 }
 
 void attempt_begin(Task *t, Run *run, AttemptReady ready)
@@ -179,14 +194,16 @@ void attempt_begin(Task *t, Run *run, AttemptReady ready)
     g_autoptr(GError) error = NULL;
     if (is_untouched(t)) {
         ready(t, run, NULL);
-    } else if (!clear_up(t, run, &error)) {
-        ready(t, run, error);
-    } else if (is_to_be_tidied(t)) {
-        tidy_beside(t, run, ready);
-    } else {
-        make_ready(t, run, &error);
-        ready(t, run, error);
+        return;
     }
+    g_autoptr(GPtrArray) deps = clear_up(t, run, &error) ? read_deps(t, run, &error) : NULL;
+    if (deps && (is_to_be_tidied(t) || has_upstream(deps))) {
+        prepare_beside(t, run, g_steal_pointer(&deps), ready);
+        return;
+    }
+    if (deps && deps->len)
+        resolve_upstream(t->job->c->home, run, deps, &error);
+    ready(t, run, error);
 }
 
 gboolean attempt_has_ended(Run *run)

@@ -124,13 +124,26 @@ static void build_aside(gpointer submission)
         tidy_note(run, &s->error);
 }
 
-static void remove_replaced(gpointer dir)
+static void remove_it(gpointer dir)
 {
     fs_remove_tree(dir, NULL);
 }
 
 static void on_removed(gpointer dir)
 {
+}
+
+/* It may be large. Takes `dir`. */
+static void remove_beside(Coordinator *c, char *dir)
+{
+    beside_start(c, remove_it, on_removed, g_free, dir);
+}
+
+/* A new path beside which nothing is. */
+static char *incoming(Coordinator *c)
+{
+    g_autofree char *id = run_new_id();
+    return g_build_filename(c->home, "coordinator", "incoming", id, NULL);
 }
 
 static gboolean move(const char *from, const char *to, GError **error)
@@ -154,15 +167,10 @@ static Run *put_in_place(Submission *s, GError **error)
     if (!may_place(s, dir, error) || !run_store_ensure(c->store, error))
         return NULL;
     if (fs_lexists(dir)) {
-        g_autofree char *id = run_new_id();
-        char *old = g_build_filename(c->home, "coordinator", "incoming", id, NULL);
-        gboolean ok = move(dir, old, error);
-        if (ok)
-            beside_start(c, remove_replaced, on_removed, g_free, old);
-        else
-            g_free(old);
-        if (!ok)
+        g_autofree char *old = incoming(c);
+        if (!move(dir, old, error))
             return NULL;
+        remove_beside(c, g_steal_pointer(&old));
     }
     return move(s->aside, dir, error) ? run_new(dir, s->m->run) : NULL;
 }
@@ -187,8 +195,9 @@ static void queue_it(Submission *s, Peer *p)
         j = coordinator_add(c, run, &o, NULL, NULL, &error);
     if (!run || (m->start && !j)) {
         refuse(p, m->id, m->run, error->message);
-        if (run)
-            fs_remove_tree(run_dir(run), NULL);
+        g_autofree char *old = run ? incoming(c) : NULL;
+        if (run && move(run_dir(run), old, NULL))
+            remove_beside(c, g_steal_pointer(&old));
         return;
     }
     log_info("%s submitted %s", p->key_name, m->run);
@@ -207,14 +216,14 @@ static void on_built(gpointer submission)
         queue_it(s, p);
     else
         log_info("submission of %s was given up: its client left", s->m->run);
-    fs_remove_tree(s->aside, NULL); /* if it is still there */
+    if (fs_lexists(s->aside))
+        remove_beside(s->c, g_strdup(s->aside));
 }
 
 static void build(Submission *s)
 {
     Coordinator *c = s->c;
     g_autoptr(GError) error = NULL;
-    g_autofree char *id = run_new_id();
     g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), s->m->run, NULL);
     if (!c->submitting)
         c->submitting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -229,7 +238,7 @@ static void build(Submission *s)
     }
     g_hash_table_add(c->submitting, g_strdup(s->m->run));
     s->building = TRUE;
-    s->aside = g_build_filename(c->home, "coordinator", "incoming", id, NULL);
+    s->aside = incoming(c);
     if (filelist_is_short(s->files)) {
         build_aside(s);
         on_built(s);

@@ -46,7 +46,31 @@ static void end_leftovers(const char *dir)
     }
 }
 
-static void sweep(const char *base)
+typedef struct {
+    char *dir;
+    int lock_fd; /* held until it is gone; -1: none */
+} Rubbish;
+
+static void sweep_out(gpointer rubbish, gpointer unused)
+{
+    Rubbish *r = rubbish;
+    fs_remove_tree(r->dir, NULL);
+    if (r->lock_fd >= 0)
+        close(r->lock_fd);
+    g_free(r->dir);
+    g_free(r);
+}
+
+static void sweep_out_beside(Place *p, const char *dir, int lock_fd)
+{
+    Rubbish *r = g_new0(Rubbish, 1);
+    *r = (Rubbish){g_strdup(dir), lock_fd};
+    if (!p->broom)
+        p->broom = g_thread_pool_new(sweep_out, NULL, 1, FALSE, NULL);
+    g_thread_pool_push(p->broom, r, NULL);
+}
+
+static void sweep(Place *p, const char *base)
 {
     g_auto(GStrv) names = fs_list(base, NULL);
     for (char **name = names; name && *name; name++) {
@@ -55,8 +79,7 @@ static void sweep(const char *base)
         if (fd < 0)
             continue; /* somebody's */
         end_leftovers(dir);
-        fs_remove_tree(dir, NULL);
-        close(fd);
+        sweep_out_beside(p, dir, fd);
     }
 }
 
@@ -67,11 +90,14 @@ Place *place_new(const char *home, const char *session, GError **error)
     g_autofree char *cache = g_build_filename(dir, "cache", NULL);
     if (!fs_mkdirs(base, error))
         return NULL;
-    sweep(base);
-    if (!fs_mkdirs(cache, error))
-        return NULL;
     Place *p = g_new0(Place, 1);
+    p->lock_fd = -1;
+    sweep(p, base);
     p->dir = g_steal_pointer(&dir);
+    if (!fs_mkdirs(cache, error)) {
+        place_free(p);
+        return NULL;
+    }
     p->lock_fd = try_lock(p->dir);
     return p;
 }
@@ -89,21 +115,13 @@ void place_free(Place *p)
     g_free(p);
 }
 
-static void sweep_out(gpointer home, gpointer unused)
-{
-    fs_remove_tree(home, NULL);
-    g_free(home);
-}
-
 void place_discard(Place *p, const char *home, guint n_files)
 {
     if (n_files <= FILELIST_SHORT_LEN) {
         fs_remove_tree(home, NULL);
         return;
     }
-    if (!p->broom)
-        p->broom = g_thread_pool_new(sweep_out, NULL, 1, FALSE, NULL);
-    g_thread_pool_push(p->broom, g_strdup(home), NULL);
+    sweep_out_beside(p, home, -1);
 }
 
 char *place_task_home(Place *p, guint64 lease, GError **error)

@@ -4,9 +4,12 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/base/fs.h"
 #include "engine/base/log.h"
 #include "engine/deps/dep.h"
 
@@ -20,15 +23,34 @@ struct Resolve {
     GSource *exited;
 };
 
-gboolean resolve_takes_long(const Op *op)
+static gboolean is_small_file(const Dep *dep, const ResSource *s)
+{
+    struct stat st;
+    g_autofree char *path = fs_join(dep->location ? dep->location : ".", s->path ? s->path : "");
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= FILELIST_SHORT_BYTES;
+}
+
+/* Copying and unpacking take as long as the content is large. Of a run that is not in place the
+ * coordinator, or who submitted it, has done that; in one process with the coordinator there is no
+ * lease to lose. */
+static gboolean may_take_long(const WTask *t, const Dep *dep, const ResSource *s)
+{
+    const char *scheme = s->scheme ? s->scheme : "";
+    if (g_str_has_prefix(scheme, "http") || s->post_process)
+        return TRUE;
+    if (!t->in_place || t->w->inproc)
+        return FALSE;
+    return !strcmp(scheme, "operation") || (!strcmp(scheme, "file") && !is_small_file(dep, s));
+}
+
+gboolean resolve_takes_long(const WTask *t, const Op *op)
 {
     for (guint i = 0; op->deps && i < op->deps->len; i++) {
-        const GPtrArray *sources = ((const Dep *)op->deps->pdata[i])->resdef->sources;
-        for (guint k = 0; k < sources->len; k++) {
-            const ResSource *s = sources->pdata[k];
-            if (g_str_has_prefix(s->scheme ? s->scheme : "", "http") || s->post_process)
+        const Dep *dep = op->deps->pdata[i];
+        const GPtrArray *sources = dep->resdef->sources;
+        for (guint k = 0; k < sources->len; k++)
+            if (may_take_long(t, dep, sources->pdata[k]))
                 return TRUE;
-        }
     }
     return FALSE;
 }

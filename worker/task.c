@@ -294,7 +294,7 @@ static gboolean start_process(WTask *t, GError **error)
     if (!run)
         return FALSE;
     op->deps_done = t->resolved;
-    if (!t->resolved && resolve_takes_long(op)) {
+    if (!t->resolved && resolve_takes_long(t, op)) {
         if (!t->in_place)
             say_started(t); /* it is at work, however long that takes */
         return resolve_start(t, on_resolved, error);
