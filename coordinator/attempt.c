@@ -86,8 +86,8 @@ static gboolean claim(Task *t, Run *run, GError **error)
     return t->member->in_place ? may_start(run, error) : mark_remote(t, run, error);
 }
 
-/* Nothing of it need be put right or marked: it has no past, and its worker, in the same home, looks
- * under the lock whether somebody else has begun it. */
+/* Nothing of it need be put right or marked: it has no past, and its worker, in the same home,
+ * looks under the lock whether somebody else has begun it. */
 static gboolean is_untouched(const Task *t)
 {
     return t->attempt == 1 && (t->job->c->local || (t->fresh && t->member->in_place));
@@ -163,8 +163,8 @@ static void prepare_beside(Task *t, Run *run, GPtrArray *deps, AttemptReady read
 {
     Coordinator *c = t->job->c;
     Preparing *y = g_new0(Preparing, 1);
-    *y = (Preparing){c, t->id, t->lease, is_to_be_tidied(t) ? t->attempt - 1 : 0,
-            run_ref(run), t->job->batch ? run_batch_proto(t->job->run) : NULL, deps,
+    *y = (Preparing){c, t->id, t->lease, is_to_be_tidied(t) ? t->attempt - 1 : 0, run_ref(run),
+            t->job->batch ? run_batch_proto(t->job->run) : NULL, deps,
             g_ptr_array_new_with_free_func(g_free), ready, NULL};
     t->reading = TRUE;
     beside_start(c, prepare, on_prepared, preparing_free, y);

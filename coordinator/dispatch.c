@@ -81,6 +81,7 @@ static void requeue(Task *t)
     t->stage = TS_QUEUED;
     t->stop_asked = FALSE;
     t->output_told = 0;
+    watch_output_end(t); /* no end of a line of another attempt */
     g_clear_pointer(&t->devices, value_unref);
     if (t->handle)
         sched_task_requeue(c->sched, t->handle);

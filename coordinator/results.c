@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "coordinator/beside.h"
 #include "coordinator/internal.h"
@@ -16,6 +17,8 @@
 
 /* Entries in one result's list; more is refused. */
 #define MAX_RESULT_FILES 1000000
+/* Of a trial's output that its batch is told at its end. */
+#define REST_BYTES (16 * 1024 * 1024)
 
 Task *task_of_lease(Peer *p, guint64 id, guint64 lease)
 {
@@ -151,6 +154,35 @@ void result_output(Peer *p, const MsgOutput *m)
     t->output_told = MAX(t->output_told, t->output_size);
 }
 
+/* It ended while its worker was behind with its output: its batch gets the rest from the file, or is
+ * told that it does not. */
+static void tell_rest(Task *t, Run *run)
+{
+    g_autofree char *path = run_guild_path(run, "output");
+    struct stat st;
+    if (t->job->c->local || !t->job->batch || !t->job->want_output ||
+            t->output_told == OUTPUT_TOLD_UNKNOWN)
+        return;
+    int fd = fs_open_regular(path);
+    guint64 size = fd >= 0 && fstat(fd, &st) == 0 ? (guint64)st.st_size : 0;
+    g_autofree char *buf = size > t->output_told ? g_malloc(WIRE_CHUNK) : NULL;
+    guint64 end = MIN(size, t->output_told + REST_BYTES);
+    while (t->output_told < end) {
+        gsize n = (gsize)MIN(end - t->output_told, (guint64)WIRE_CHUNK);
+        ssize_t got = pread(fd, buf, n, (off_t)t->output_told);
+        if (got <= 0)
+            break;
+        watch_batch_output(t->job->c, t, RUN_STDOUT, buf, (gsize)got);
+        t->output_told += (guint64)got;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (t->output_told < size)
+        job_say(t->job, LOG_WARNING,
+                "Trial %s printed %" G_GUINT64_FORMAT " bytes more, which are left out here",
+                t->run_id, size - t->output_told);
+}
+
 /* ---- the end ---- */
 
 typedef struct {
@@ -221,6 +253,7 @@ static void record(Task *t, Run *run, const MsgDone *m)
 {
     Coordinator *c = t->job->c;
     c->n_finished++;
+    tell_rest(t, run);
     say_end(t, m);
     if (try_again(t, m)) {
         t->failures++;

@@ -10,8 +10,6 @@
 
 /* At a time, so that what waits in the socket's queue stays small. */
 #define CATCH_UP_BYTES (4 * 1024 * 1024)
-/* The result brings the file itself; this is for those who watch its batch. */
-#define REST_BYTES (16 * 1024 * 1024)
 
 static gboolean send_piece(WTask *t, int stream, const void *data, gsize n)
 {
@@ -22,13 +20,16 @@ static gboolean send_piece(WTask *t, int stream, const void *data, gsize n)
             .stream = stream,
             .time_us = clock_timestamp_us(),
             .data = bytes};
-    if (!link_send(t->w->link, MSG_OUTPUT, &m))
-        return FALSE;
     const char *end = memrchr(data, '\n', n);
-    if (end)
-        t->output_lines = t->output_sent + (guint64)(end + 1 - (const char *)data);
+    guint64 before = t->output_sent, lines_before = t->output_lines;
+    if (end) /* before it is sent: a PING may follow at once */
+        t->output_lines = before + (guint64)(end + 1 - (const char *)data);
     t->output_sent += n;
-    return TRUE;
+    if (link_send_output(t->w->link, &m))
+        return TRUE;
+    t->output_sent = before;
+    t->output_lines = lines_before;
+    return FALSE;
 }
 
 void echo_output(WTask *t, int stream, const char *data, gsize len)
@@ -85,6 +86,5 @@ void echo_catch_up(WTask *t)
 
 void echo_rest(WTask *t)
 {
-    if (t->output_total - t->output_sent <= REST_BYTES)
-        send_from_file(t, REST_BYTES);
+    send_from_file(t, CATCH_UP_BYTES);
 }

@@ -113,6 +113,7 @@ Link *link_new(Worker *w, const AccessKey *key, GError **error);
 void link_free(Link *l);
 gboolean link_up(Link *l);
 gboolean link_send(Link *l, MsgKind kind, const void *msg);
+gboolean link_send_output(Link *l, const MsgOutput *m); /* FALSE: no room for it now, either */
 gboolean link_transfer_send(GBytes *message, gpointer link); /* a TransferSend */
 Transfer *link_transfer(Link *l);
 gint64 link_lease_us(Link *l);

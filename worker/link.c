@@ -16,6 +16,10 @@
 
 /* A HELLO that is not answered is repeated after so long, then with growing pauses. */
 #define HELLO_AGAIN_US (G_USEC_PER_SEC / 4)
+/* Output on its way, in bytes: a coordinator that reads slowly, or whose link is cut without a
+ * word, is not to fill our memory. A PING in between tells how much of it was read. */
+#define OUTPUT_WINDOW (4 * 1024 * 1024)
+#define OUTPUT_PING_BYTES (OUTPUT_WINDOW / 8)
 
 struct Link {
     Worker *w;
@@ -36,6 +40,8 @@ struct Link {
     gint64 pause_us;   /* between tries; grows */
     char *refusal;     /* why a handshake did not succeed */
     guint64 seq;
+    guint64 out_sent, out_read;     /* bytes of output, on this connection */
+    guint64 asked_seq, asked_bytes; /* of the PING that asks how much was read; 0: none does */
 };
 
 gboolean link_transfer_send(GBytes *message, gpointer link)
@@ -70,6 +76,57 @@ gint64 link_lease_us(Link *l)
 gint64 link_unrenewed_us(Link *l)
 {
     return clock_monotonic_us() - l->renewed_us;
+}
+
+static gboolean is_building(const Worker *w)
+{
+    for (guint i = 0; i < w->tasks->len; i++)
+        if (((const WTask *)w->tasks->pdata[i])->build)
+            return TRUE;
+    return FALSE;
+}
+
+static void say_ping(Link *l)
+{
+    Worker *w = l->w;
+    MsgPing ping = {.seq = ++l->seq, .busy = is_building(w)};
+    l->said_us = l->ping_us = clock_monotonic_us();
+    for (guint i = 0; i < w->tasks->len; i++)
+        echo_mark(w->tasks->pdata[i]);
+    send_now(l, MSG_PING, &ping);
+}
+
+/* ---- output ---- */
+
+static void maybe_ask(Link *l)
+{
+    if (l->w->inproc || l->asked_seq || l->out_sent - l->out_read < OUTPUT_PING_BYTES)
+        return;
+    say_ping(l);
+    l->asked_seq = l->seq;
+    l->asked_bytes = l->out_sent;
+}
+
+gboolean link_send_output(Link *l, const MsgOutput *m)
+{
+    if (!l->w->inproc && l->out_sent - l->out_read >= OUTPUT_WINDOW)
+        return FALSE;
+    if (!link_send(l, MSG_OUTPUT, m))
+        return FALSE;
+    l->out_sent += g_bytes_get_size(m->data);
+    maybe_ask(l);
+    return TRUE;
+}
+
+static void output_read(Link *l, guint64 seq)
+{
+    if (!l->asked_seq || seq < l->asked_seq)
+        return;
+    l->out_read = l->asked_bytes;
+    l->asked_seq = 0;
+    for (guint i = 0; i < l->w->tasks->len; i++)
+        echo_catch_up(l->w->tasks->pdata[i]);
+    maybe_ask(l);
 }
 
 /* ---- hello ---- */
@@ -132,6 +189,7 @@ static void on_welcome(Link *l, const MsgWelcome *m)
     l->renewed_us = l->said_us;
     l->lease_us = m->lease_us > 0 ? m->lease_us : 30 * G_USEC_PER_SEC;
     l->pause_us = HELLO_AGAIN_US;
+    l->out_sent = l->out_read = l->asked_seq = 0;
     w->in_place = m->in_place;
     g_free(l->instance);
     l->instance = g_strdup(m->instance);
@@ -188,11 +246,12 @@ static void on_refused(Link *l, const MsgRefused *m)
 /* The answer to an earlier PING, late, says nothing of what has come since. */
 static void on_pong(Link *l, const MsgPong *m)
 {
-    if (m->seq != l->seq)
-        return;
-    l->renewed_us = l->ping_us;
-    for (guint i = 0; i < l->w->tasks->len; i++)
-        echo_heard(l->w->tasks->pdata[i]);
+    if (m->seq == l->seq) {
+        l->renewed_us = l->ping_us;
+        for (guint i = 0; i < l->w->tasks->len; i++)
+            echo_heard(l->w->tasks->pdata[i]);
+    }
+    output_read(l, m->seq);
 }
 
 static void on_message(ZSource *z, const ZMessage *zm, gpointer data)
@@ -369,14 +428,6 @@ static void give_up(Link *l)
     worker_over(w, 1, text);
 }
 
-static gboolean is_building(const Worker *w)
-{
-    for (guint i = 0; i < w->tasks->len; i++)
-        if (((const WTask *)w->tasks->pdata[i])->build)
-            return TRUE;
-    return FALSE;
-}
-
 /* Renews leases, notices silence, gives up. */
 void link_tick(Link *l, gint64 now_us)
 {
@@ -390,11 +441,7 @@ void link_tick(Link *l, gint64 now_us)
         return;
     }
     if (l->up && now_us - l->said_us >= l->lease_us / 6) {
-        MsgPing ping = {.seq = ++l->seq, .busy = is_building(w)};
-        l->said_us = l->ping_us = now_us;
-        for (guint i = 0; i < w->tasks->len; i++)
-            echo_mark(w->tasks->pdata[i]);
-        send_now(l, MSG_PING, &ping);
+        say_ping(l);
     } else if (!l->up && l->handshaken && now_us - l->said_us >= l->pause_us) {
         l->pause_us = CLAMP(l->pause_us * 2, HELLO_AGAIN_US, 10 * G_USEC_PER_SEC);
         say_hello(l);

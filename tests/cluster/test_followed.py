@@ -2,6 +2,7 @@
 """Who follows a run sees each line once, whatever happens to the coordinator meanwhile."""
 import glob
 import os
+import re
 import unittest
 
 import hosts
@@ -142,6 +143,44 @@ class Followed(unittest.TestCase):
                 return last.encode() in f.read()
 
         hosts.wait_for(is_told, "the output goes on", 30)
+
+
+class Flood(unittest.TestCase):
+    """A trial prints more than anybody reads."""
+
+    def memory_mb(self, process):
+        with open(f"/proc/{process.pid}/status") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) // 1024
+
+    def test_a_link_that_stands_still_costs_no_memory_and_no_output(self):
+        cluster = hosts.Cluster()
+        self.addCleanup(cluster.close)
+        gate = os.path.join(cluster.root, "gate")
+        cluster.client.write("guild.yml", f"""\
+flood:
+  exec: "sh -c 'echo begin; while [ ! -e {gate} ] && [ -d {cluster.root} ]; do sleep 0.05; done; seq 1 5000000'"
+  flags: {{x: 1}}
+  sourcecode: no
+""")
+        worker = cluster.start_worker("w1", slots=1, proxy=True)
+        follower = cluster.client.start("run", "flood", "x=[1]", "-r", "lab", "-y")
+        hosts.wait_for(lambda: "begin" in follower.log(), "it begins", 20)
+        before = self.memory_mb(worker)
+        relay = cluster.worker_machine("w1").proxy
+        relay.frozen = True
+        with open(gate, "w"):
+            pass
+        pattern = os.path.join(cluster.worker_machine("w1").home, "worker", "*", "*", "runs", "*", ".guild",
+                               "attrs", "exit_status")
+        hosts.wait_for(lambda: glob.glob(pattern), "it has printed", 25)
+        grown = self.memory_mb(worker) - before
+        relay.frozen = False
+        self.assertEqual(follower.wait(40), 0)
+        self.assertLess(grown, 25)  # of 38 MB
+        self.assertIn("bytes more, which are left out here", follower.log())
+        sizes = [os.path.getsize(path) for path in
+                 glob.glob(os.path.join(cluster.head.home, "runs", "*", ".guild", "output"))]
+        self.assertIn(38888902, sizes)
 
 
 if __name__ == "__main__":
