@@ -175,13 +175,21 @@ static Run *put_in_place(Submission *s, GError **error)
     return move(s->aside, dir, error) ? run_new(dir, s->m->run) : NULL;
 }
 
+/* Who shares with whom is a matter of keys: what a client calls itself is its own invention, and
+ * `root` on many machines. The home's own key is there for whoever may read the home. */
+static char *user_of(const Peer *p, const MsgSubmit *m)
+{
+    gboolean by_name = p->role == ROLE_OWNER && m->user && *m->user;
+    return g_strdup(by_name ? m->user : p->key_name);
+}
+
 static void queue_it(Submission *s, Peer *p)
 {
     Coordinator *c = s->c;
     MsgSubmit *m = s->m;
     g_autoptr(GError) error = NULL;
     g_autoptr(Run) run = put_in_place(s, &error);
-    g_autofree char *user = m->user && *m->user ? g_strdup(m->user) : g_strdup(p->key_name);
+    g_autofree char *user = user_of(p, m);
     JobOptions o = {.user = user,
             .priority = m->priority,
             .retries = m->retries,
