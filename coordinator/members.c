@@ -166,7 +166,8 @@ void member_hello(Peer *p, const MsgHello *h)
             .software = "guild",
             .lease_us = c->lease_us,
             .in_place = m->in_place,
-            .drop = drop};
+            .drop = drop,
+            .seq = h->seq};
     peer_send(p, MSG_WELCOME, &welcome);
     if (!c->local)
         log_info("worker %s %s (%s%s)", m->name, known ? "is back" : "connected", m->session,

@@ -127,6 +127,7 @@ void wtask_files(Worker *w, MsgFiles *m);
 void wtask_stop(Worker *w, const MsgStop *m);
 void wtask_ack(Worker *w, const MsgAck *m);
 void wtask_begin(WTask *t); /* it has room */
+void wtask_say_again(WTask *t); /* that it runs, if it does: nobody heard it, perhaps */
 void wtask_end_process(WTask *t, gint64 grace_us);
 void wtask_drop(WTask *t); /* not ours any more: end it, say nothing */
 void wtask_give_back(WTask *t, const char *reason);

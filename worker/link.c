@@ -40,6 +40,7 @@ struct Link {
     gint64 pause_us;   /* between tries; grows */
     char *refusal;     /* why a handshake did not succeed */
     guint64 seq;
+    guint64 hello_seq;
     guint64 out_sent, out_read;     /* bytes of output, on this connection */
     guint64 asked_seq, asked_bytes; /* of the PING that asks how much was read; 0: none does */
 };
@@ -158,7 +159,8 @@ static void say_hello(Link *l)
             .boot_id = boot,
             .pid = (int)getpid(),
             .ends_us = w->ends_us,
-            .held = held};
+            .held = held,
+            .seq = ++l->hello_seq};
     l->said_us = clock_monotonic_us();
     send_now(l, MSG_HELLO, &m);
 }
@@ -173,10 +175,25 @@ static WTask *find_task(Worker *w, guint64 task, guint64 lease)
     return NULL;
 }
 
+/* A coordinator that was away answers all our HELLOs at once, each by what it said that we hold: what
+ * it gives us after one answer it takes back with the next. Only the last counts. In place one that
+ * came late is asked for again: our leases count from when we asked. */
+static gboolean is_stale(Link *l, const MsgWelcome *m)
+{
+    if (m->seq && m->seq != l->hello_seq)
+        return TRUE;
+    if (!m->in_place || l->w->inproc || clock_monotonic_us() - l->said_us < m->lease_us / 2)
+        return FALSE;
+    say_hello(l);
+    return TRUE;
+}
+
 static void on_welcome(Link *l, const MsgWelcome *m)
 {
     Worker *w = l->w;
     gboolean first = !l->ever_up;
+    if (is_stale(l, m))
+        return;
     if (m->version != WIRE_VERSION) {
         g_autofree char *text = g_strdup_printf(
                 "the coordinator at %s speaks version %d of the protocol and we speak %d: use the "
@@ -206,8 +223,10 @@ static void on_welcome(Link *l, const MsgWelcome *m)
     transfer_resume(l->xfer);
     for (guint i = 0; i < w->tasks->len; i++) {
         WTask *t = w->tasks->pdata[i];
-        if (!first)
+        if (!first) {
+            wtask_say_again(t);
             echo_rewind(t);
+        }
         if (t->stage == W_REPORT && !t->dropped)
             wtask_report(t);
     }

@@ -259,6 +259,14 @@ static void say_started(WTask *t)
     link_send(t->w->link, MSG_STARTED, &m);
 }
 
+void wtask_say_again(WTask *t)
+{
+    gboolean begun = t->stage == W_RUNNING || t->stage == W_GATHER ||
+                     (t->stage == W_PREPARE && (t->in_place || t->resolve));
+    if (begun && !t->dropped)
+        say_started(t);
+}
+
 /* Nobody else may start it from here on. FALSE: somebody has. */
 static gboolean claim(WTask *t, char **status, GError **error)
 {

@@ -68,12 +68,13 @@ static const Kind kinds[MSG_N_KINDS] = {
         F(MsgHello, software, F_STRING) F(MsgHello, session, F_TOKEN)
         F(MsgHello, resources, F_VALUE) F(MsgHello, labels, F_STRV)
         F(MsgHello, home_token, F_TOKEN) F(MsgHello, boot_id, F_TOKEN) F(MsgHello, pid, F_INT)
-        F(MsgHello, ends_us, F_INT64) F(MsgHello, held, F_HELD)),
+        F(MsgHello, ends_us, F_INT64) F(MsgHello, held, F_HELD)
+        F(MsgHello, seq, F_UINT64)),
     [MSG_WELCOME] = KIND("welcome", MsgWelcome,
         F(MsgWelcome, version, F_INT) F(MsgWelcome, instance, F_TOKEN)
         F(MsgWelcome, software, F_STRING) F(MsgWelcome, lease_us, F_INT64)
         F(MsgWelcome, in_place, F_BOOL) F(MsgWelcome, read_only, F_BOOL)
-        F(MsgWelcome, drop, F_HELD)),
+        F(MsgWelcome, drop, F_HELD) F(MsgWelcome, seq, F_UINT64)),
     [MSG_REFUSED] = KIND("refused", MsgRefused,
         F(MsgRefused, reason, F_STRING) F(MsgRefused, fatal, F_BOOL)),
     [MSG_PING] = KIND("ping", MsgPing, F(MsgPing, seq, F_UINT64)

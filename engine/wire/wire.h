@@ -84,6 +84,7 @@ typedef struct {
     int pid;
     gint64 ends_us;  /* when its allocation ends; 0 never */
     GPtrArray *held; /* HeldTask */
+    guint64 seq;     /* of its HELLOs; 0: it does not count them */
 } MsgHello;
 
 typedef struct {
@@ -94,6 +95,7 @@ typedef struct {
     gboolean in_place;  /* the worker sees the coordinator's home */
     gboolean read_only; /* a client that may only read */
     GPtrArray *drop;    /* HeldTask whose leases are no longer valid: stop them, report nothing */
+    guint64 seq;        /* of the HELLO that it answers */
 } MsgWelcome;
 
 typedef struct {
