@@ -24,6 +24,20 @@ static gboolean older(Scheduler *s, const TaskQueue *a, const TaskQueue *b)
     return (gint32)(TASK(s, a->head)->seq - TASK(s, b->head)->seq) < 0;
 }
 
+/* How many of the tasks that a worker began last are looked at. */
+#define MAX_LIKE 8
+
+/* What is held for later is to begin when one that runs ends: so it must be like one of those. A
+ * larger one would wait at the worker for ever, let past by what comes after it. */
+static gboolean runs_like(Scheduler *s, const Worker *w, guint32 class)
+{
+    guint n = 0;
+    for (guint32 t = w->tail[L_RUNNING]; t && n < MAX_LIKE; t = TASK(s, t)->prev, n++)
+        if (QUEUE(s, TASK(s, t)->queue)->class == class)
+            return TRUE;
+    return FALSE;
+}
+
 /* The queue of the group with the oldest head that this worker can serve, or 0. */
 static guint32 group_offer(
         Scheduler *s, const Group *g, guint32 worker, gboolean prefetch, gint64 now_us)
@@ -36,10 +50,9 @@ static guint32 group_offer(
         if (!q->n_waiting || (w->reserved_for && w->reserved_for != qi))
             continue;
         const Request *r = &CLASS(s, q->class)->request;
-        gboolean fits = prefetch ? resources_fit_ever(&w->r, r) : resources_fit_now(&w->r, r);
+        gboolean fits = prefetch ? runs_like(s, w, q->class) : resources_fit_now(&w->r, r);
         if (!fits || !in_time(w, r, now_us)) {
-            if (!prefetch)
-                passed_over(s, q, qi, worker);
+            passed_over(s, q, qi, worker);
             continue;
         }
         if (!best || older(s, q, QUEUE(s, best)))
@@ -100,8 +113,7 @@ static void give(Scheduler *s, guint32 qi, guint32 worker, gboolean running, Sch
     }
     sched_dequeue(s, t);
     sched_place(s, t, worker, running);
-    if (running)
-        count_passes(s, qi);
+    count_passes(s, qi);
     *d = (SchedDecision){running ? SCHED_START : SCHED_PREFETCH, t, worker, TASK(s, t)->data};
 }
 
@@ -133,7 +145,7 @@ static gboolean prefetch_one(Scheduler *s, gint64 now_us, SchedDecision *d)
         guint32 q = 0;
         if (wk->n_prefetched < wk->prefetch && !wk->reserved_for)
             q = pick_queue(s, w, TRUE, now_us);
-        if (q) {
+        if (q && !wk->reserved_for) { /* it may have become so meanwhile */
             g_queue_push_tail(ring, GUINT_TO_POINTER(w));
             give(s, q, w, FALSE, d);
             return TRUE;

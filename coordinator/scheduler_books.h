@@ -28,7 +28,7 @@ typedef struct {
     guint32 group, class;
     guint32 head, tail;
     guint32 n_waiting, n_tasks;
-    guint32 passed;   /* assignments to others while the head could not be placed */
+    guint32 passed;   /* tasks given to workers while the head could not be placed */
     guint32 reserved; /* worker kept for the head */
 } TaskQueue;
 

@@ -117,6 +117,40 @@ static void test_a_large_task_is_not_starved(void)
     g_assert_true(served);
 }
 
+/* Workers hold the next ones for when a slot is free, and begin them by themselves. */
+static void test_nor_by_what_workers_hold(void)
+{
+    g_autoptr(Scheduler) s = sched_new();
+    SchedGroup a = sched_group_add(s, "ann", 0, FALSE), b = sched_group_add(s, "bob", 0, FALSE);
+    worker(s, "cpus=2", 2);
+    add(s, a, NULL, 1);
+    add(s, a, "cpus=2", 99);
+    for (guint i = 0; i < 8 * SCHED_PASSES; i++)
+        add(s, b, NULL, 100 + i);
+    g_autoptr(GQueue) running = g_queue_new();
+    g_autoptr(GQueue) held = g_queue_new();
+    guint ended = 0;
+    gboolean served = FALSE;
+    for (; ended < 4 * SCHED_PASSES && !served; ended++) {
+        SchedDecision d;
+        while (sched_next(s, 0, &d)) {
+            g_queue_push_tail(d.action == SCHED_START ? running : held, GUINT_TO_POINTER(d.task));
+            g_assert_false(d.action == SCHED_PREFETCH && d.data == 99); /* it would not fit there */
+            served = served || d.data == 99;
+        }
+        if (served)
+            break;
+        sched_task_remove(s, GPOINTER_TO_UINT(g_queue_pop_head(running)));
+        gpointer next = g_queue_pop_head(held);
+        if (next) {
+            sched_task_running(s, GPOINTER_TO_UINT(next));
+            g_queue_push_tail(running, next);
+        }
+    }
+    g_assert_true(served);
+    g_assert_cmpuint(ended, >=, SCHED_PASSES / 2); /* and yet the small ones were let past */
+}
+
 static void test_gpus_are_shared_in_fractions(void)
 {
     g_autoptr(Scheduler) s = sched_new();
@@ -244,6 +278,7 @@ int main(int argc, char **argv)
     g_test_add_func("/scheduler/higher-priority-first", test_higher_priority_first);
     g_test_add_func("/scheduler/users-share-fairly", test_users_share_fairly);
     g_test_add_func("/scheduler/large-task-not-starved", test_a_large_task_is_not_starved);
+    g_test_add_func("/scheduler/large-task-not-starved-by-held-ones", test_nor_by_what_workers_hold);
     g_test_add_func("/scheduler/gpu-fractions", test_gpus_are_shared_in_fractions);
     g_test_add_func("/scheduler/fits-nowhere", test_what_fits_nowhere_is_said);
     g_test_add_func("/scheduler/lost-worker", test_a_lost_worker_gives_its_tasks_back_in_order);
