@@ -10,14 +10,13 @@
 #define MAX_DEPTH 10
 /* Of a value with all references put in: they may double it at each step. */
 #define MAX_VALUE_BYTES (1u << 20)
-/* The section whose options all have. */
+/* Where options are that are set without a section, and what a reference finds nowhere else. */
 #define DEFAULTS "DEFAULT"
 
 G_DEFINE_QUARK(guild - ini - error, ini_error)
 
 typedef struct Parser {
     Value *sections; /* each a map of option to text as written */
-    Value *defaults; /* the same of DEFAULTS */
     Value *section;  /* borrowed */
     char *option;    /* of the value that may go on */
     GString *value;
@@ -109,22 +108,11 @@ static gboolean parse_line(Parser *p, char *line, const char *name, guint n, GEr
     if (!close || close == text + 1)
         return syntax(name, n, "expected [section]", error);
     *close = '\0';
-    if (!strcmp(text + 1, DEFAULTS)) {
-        p->section = p->defaults;
-        return TRUE;
-    }
     if (value_map_has(p->sections, text + 1))
         return syntax(name, n, "a section that is there already", error);
     p->section = value_new_map();
     value_map_set(p->sections, text + 1, p->section);
     return TRUE;
-}
-
-/* An option as its section sees it: its own or the default. */
-static const char *raw_option(const Value *section, const Value *defaults, const char *option)
-{
-    const char *own = value_map_string(section, option, NULL);
-    return own ? own : value_map_string(defaults, option, NULL);
 }
 
 static gboolean bad_reference(const char *value, const char *what, GError **error)
@@ -157,7 +145,8 @@ static gboolean expand(const Value *section, const Value *defaults, const char *
             return bad_reference(value, "has a '%' that is neither '%%' nor '%(name)s'", error);
         g_autofree char *written = g_strndup(rest + 2, (gsize)(close - rest - 2));
         g_autofree char *option = g_utf8_strdown(written, -1);
-        const char *there = raw_option(section, defaults, option);
+        const char *there = value_map_string(
+                section, option, value_map_string(defaults, option, NULL));
         if (!there)
             return bad_reference(value, "refers to an option that is not there", error);
         if (!expand(section, defaults, there, depth + 1, out, error))
@@ -167,49 +156,39 @@ static gboolean expand(const Value *section, const Value *defaults, const char *
     return TRUE;
 }
 
-/* Puts those of `from` that `to` lacks into `to`, as `section` sees them. */
-static gboolean add_options(Value *to, const Value *from, const Value *section, const Parser *p,
-        gboolean typed, GError **error)
+/* The section with references put in and values decoded. New reference. */
+static Value *finish_section(const Value *section, const Value *defaults, GError **error)
 {
+    g_autoptr(Value) full = value_new_map();
     g_autoptr(GString) text = g_string_new(NULL);
-    for (gsize i = 0; i < value_map_size(from); i++) {
-        const char *option = value_map_key_at(from, i);
-        if (value_map_has(to, option))
-            continue;
+    for (gsize i = 0; i < value_map_size(section); i++) {
         g_string_truncate(text, 0);
-        const char *raw = value_get_string(value_map_at(from, i));
-        if (!expand(section, p->defaults, raw, 1, text, error))
+        const char *raw = value_get_string(value_map_at(section, i));
+        if (!expand(section, defaults, raw, 1, text, error))
+            return NULL;
+        value_map_set(full, value_map_key_at(section, i), decode_value(text->str));
+    }
+    return g_steal_pointer(&full);
+}
+
+/* What ini_parse() returns, of the options as they are written. */
+static gboolean finish(const Parser *p, Value *out, const char *name, GError **error)
+{
+    const Value *defaults = value_map_get(p->sections, DEFAULTS);
+    for (gsize i = 0; i < value_map_size(p->sections); i++) {
+        Value *full = finish_section(value_map_at(p->sections, i), defaults, error);
+        if (!full) {
+            g_prefix_error(error, "%s: ", name ? name : "<config>");
             return FALSE;
-        value_map_set(to, option, typed ? decode_value(text->str) : value_new_string(text->str));
+        }
+        value_map_set(out, value_map_key_at(p->sections, i), full);
     }
     return TRUE;
 }
 
-/* What ini_parse() returns, of the options as they are written. */
-static gboolean finish(
-        const Parser *p, Value *out, const char *name, gboolean typed, GError **error)
+Value *ini_parse(const char *text, const char *name, GError **error)
 {
-    gboolean ok = TRUE;
-    if (typed)
-        ok = add_options(out, p->defaults, NULL, p, typed, error);
-    else
-        value_map_update(out, p->defaults); /* as configparser's defaults(): references stay */
-    for (gsize i = 0; ok && i < value_map_size(p->sections); i++) {
-        const Value *section = value_map_at(p->sections, i);
-        Value *full = value_new_map();
-        value_map_set(out, value_map_key_at(p->sections, i), full);
-        ok = add_options(full, section, section, p, typed, error) &&
-             add_options(full, p->defaults, section, p, typed, error);
-    }
-    if (!ok)
-        g_prefix_error(error, "%s: ", name ? name : "<config>");
-    return ok;
-}
-
-static Value *parse(const char *text, const char *name, gboolean typed, GError **error)
-{
-    Parser p = {
-            .sections = value_new_map(), .defaults = value_new_map(), .value = g_string_new(NULL)};
+    Parser p = {.sections = value_new_map(), .value = g_string_new(NULL)};
     g_autoptr(Value) out = value_new_map();
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     gboolean ok = TRUE;
@@ -217,23 +196,12 @@ static Value *parse(const char *text, const char *name, gboolean typed, GError *
         ok = parse_line(&p, lines[i], name, i + 1, error);
     if (ok) {
         finish_option(&p);
-        ok = finish(&p, out, name, typed, error);
+        ok = finish(&p, out, name, error);
     }
     g_free(p.option);
     g_string_free(p.value, TRUE);
     value_unref(p.sections);
-    value_unref(p.defaults);
     return ok ? g_steal_pointer(&out) : NULL;
-}
-
-Value *ini_parse(const char *text, const char *name, GError **error)
-{
-    return parse(text, name, FALSE, error);
-}
-
-Value *ini_parse_typed(const char *text, const char *name, GError **error)
-{
-    return parse(text, name, TRUE, error);
 }
 
 /* Whether reading `text` again finds only references and doubled signs in it. */
@@ -255,9 +223,7 @@ static gboolean can_be_read(const char *option, const char *text, GError **error
     return TRUE;
 }
 
-/* Appends the section if it has options or `always`. */
-static gboolean dump_section(
-        GString *out, const char *name, const Value *section, gboolean always, GError **error)
+static gboolean dump_section(GString *out, const char *name, const Value *section, GError **error)
 {
     g_autoptr(Value) sorted = value_new_map();
     value_map_update(sorted, section);
@@ -268,8 +234,6 @@ static gboolean dump_section(
         g_autofree char *option = g_utf8_strdown(value_map_key_at(sorted, i), -1);
         value_map_set(options, option, value_ref(value_map_at(sorted, i)));
     }
-    if (!always && !value_map_size(options))
-        return TRUE;
     g_string_append_printf(out, "[%s]\n", name);
     for (gsize i = 0; i < value_map_size(options); i++) {
         g_autofree char *raw = value_str(value_map_at(options, i));
@@ -283,27 +247,30 @@ static gboolean dump_section(
     return TRUE;
 }
 
-char *ini_dump(const Value *sections, GError **error)
+char *ini_dump(const Value *config, GError **error)
 {
-    g_autoptr(Value) sorted = value_new_map();
-    value_map_update(sorted, sections);
-    value_map_sort(sorted);
+    g_autoptr(Value) sections = value_new_map();
     g_autoptr(Value) defaults = value_new_map();
-    for (gsize i = 0; i < value_map_size(sorted); i++)
-        if (!value_is_map(value_map_at(sorted, i)))
-            value_map_set(
-                    defaults, value_map_key_at(sorted, i), value_ref(value_map_at(sorted, i)));
-    g_autoptr(GString) out = g_string_new(NULL);
-    gboolean ok = dump_section(out, DEFAULTS, defaults, FALSE, error);
-    for (gsize i = 0; ok && i < value_map_size(sorted); i++) {
-        const char *name = value_map_key_at(sorted, i);
-        if (!value_is_map(value_map_at(sorted, i)))
-            continue;
-        if (!strcmp(name, DEFAULTS)) {
-            g_set_error(error, INI_ERROR, INI_ERROR_SYNTAX, "Invalid section name: '%s'", name);
-            return NULL;
-        }
-        ok = dump_section(out, name, value_map_at(sorted, i), TRUE, error);
+    for (gsize i = 0; i < value_map_size(config); i++) {
+        const char *name = value_map_key_at(config, i);
+        Value *v = value_map_at(config, i);
+        if (!value_is_map(v))
+            value_map_set(defaults, name, value_ref(v));
+        else if (strcmp(name, DEFAULTS))
+            value_map_set(sections, name, value_ref(v));
     }
-    return ok ? g_string_free(g_steal_pointer(&out), FALSE) : NULL;
+    const Value *own = value_map_get(config, DEFAULTS);
+    if (value_is_map(own) || value_map_size(defaults)) {
+        Value *both = value_new_map();
+        value_map_set(sections, DEFAULTS, both);
+        if (value_is_map(own))
+            value_map_update(both, own);
+        value_map_update(both, defaults);
+    }
+    value_map_sort(sections);
+    g_autoptr(GString) out = g_string_new(NULL);
+    for (gsize i = 0; i < value_map_size(sections); i++)
+        if (!dump_section(out, value_map_key_at(sections, i), value_map_at(sections, i), error))
+            return NULL;
+    return g_string_free(g_steal_pointer(&out), FALSE);
 }

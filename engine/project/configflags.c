@@ -35,8 +35,8 @@ static Value *load_config(const char *src, const char *path, GError **error)
             {".yaml", parse_yaml},
             {".yml", parse_yaml},
             {".json", parse_json},
-            {".ini", ini_parse_typed},
-            {".cfg", ini_parse_typed},
+            {".ini", ini_parse},
+            {".cfg", ini_parse},
     };
     g_autofree char *name = g_ascii_strdown(src, -1);
     while (g_str_has_suffix(name, ".in"))
@@ -158,7 +158,10 @@ void configflags_apply(OpDef *op)
     const char *src = op->flags_dest + strlen("config:");
     g_autofree char *path = fs_join(op->guildfile->dir ? op->guildfile->dir : ".", src);
     g_autoptr(GError) err = NULL;
-    if (!pyflags_import_disabled(op)) {
+    pyflags_note("### Script flags for %s", op->fullname);
+    if (pyflags_import_disabled(op))
+        pyflags_note("flags import disabled - skipping");
+    else {
         g_autoptr(Value) config = load_config(src, path, &err);
         if (config) {
             g_autoptr(Value) flags = value_new_map();

@@ -28,3 +28,5 @@ ResourceDef *gf_resource(
 void pyflags_merge(OpDef *op, const Value *flags);
 /* `flags-import: no`, or an empty list. */
 gboolean pyflags_import_disabled(const OpDef *op);
+/* A line of what `--test-flags` shows; nothing elsewhere. */
+void pyflags_note(const char *fmt, ...) G_GNUC_PRINTF(1, 2);

@@ -34,10 +34,7 @@ static gboolean env_on(const char *name)
     return g_strcmp0(g_getenv(name), "1") == 0;
 }
 
-/* What `--test-flags` shows. */
-static void flags_note(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
-
-static void flags_note(const char *fmt, ...)
+void pyflags_note(const char *fmt, ...)
 {
     if (!env_on("FLAGS_TEST"))
         return;
@@ -170,7 +167,7 @@ static void note_how(const ImportJob *j)
 {
     const Value *notes = value_map_get(j->answer, "notes");
     for (gsize i = 0; value_is_list(notes) && i < value_list_size(notes); i++)
-        flags_note("%s", value_get_string(value_list_at(notes, i)));
+        pyflags_note("%s", value_get_string(value_list_at(notes, i)));
 }
 
 static void note_imported(const ImportJob *j)
@@ -182,7 +179,7 @@ static void note_imported(const ImportJob *j)
     g_autofree char *yaml = yaml_dump(value_map_get(j->answer, "flags"));
     g_auto(GStrv) lines = g_strsplit(yaml, "\n", -1);
     g_autofree char *indented = g_strjoinv("\n  ", lines);
-    flags_note("%s flags imported for dest '%s':\n  %s", shown, dest, indented);
+    pyflags_note("%s flags imported for dest '%s':\n  %s", shown, dest, indented);
 }
 
 /* Warnings belong to the moment of asking: cached answers are quiet. */
@@ -299,9 +296,9 @@ static gboolean is_r_name(const char *name)
 static ImportJob *job_for_op(OpDef *op)
 {
     gboolean off = pyflags_import_disabled(op);
-    flags_note("### Script flags for %s", op->fullname);
+    pyflags_note("### Script flags for %s", op->fullname);
     if (off)
-        flags_note("flags import disabled - skipping");
+        pyflags_note("flags import disabled - skipping");
     if (off && op->output_scalars)
         return NULL;
     g_auto(GStrv) words = text_shell_split(op->main, NULL);
@@ -311,7 +308,7 @@ static ImportJob *job_for_op(OpDef *op)
     g_autofree char *sys_path = NULL;
     g_autoptr(GError) err = NULL;
     if (!off)
-        flags_note("reading flags for main spec '%s'", words[0]);
+        pyflags_note("reading flags for main spec '%s'", words[0]);
     g_autofree char *path =
             pymodule_find(words[0], (const char *const *)paths, &sys_path, &err);
     if (!path) {
@@ -407,7 +404,7 @@ PyFlagsResult *pyflags_for_script(const char *script_path, const char *flags_des
 {
     PyFlagsResult *r = g_new0(PyFlagsResult, 1);
     g_autofree char *shown = fs_relpath(script_path, NULL);
-    flags_note("### Script flags for %s", shown);
+    pyflags_note("### Script flags for %s", shown);
     g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func(job_free);
     ImportJob *j =
             job_new(NULL, flags_request(script_path, ".", "", NULL, flags_dest), script_path);
