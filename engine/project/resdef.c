@@ -192,6 +192,8 @@ static void split_uri(ResSource *s)
         s->path = g_strndup(rest, strcspn(rest, "?#"));
         return;
     }
+    if (g_str_has_prefix(rest, "///")) /* file:///PATH, with no host */
+        rest += 2;
     s->path = g_strdup(rest);
 }
 
