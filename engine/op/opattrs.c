@@ -73,18 +73,20 @@ static Value *merged_params(const OpRequest *req)
     return params;
 }
 
+/* One attribute for all of `run-attrs`. */
 static void add_opdef_attrs(Op *op)
 {
     const Value *attrs = op->opdef ? op->opdef->run_attrs : NULL;
-    if (!value_is_map(attrs))
-        return;
-    for (gsize i = 0; i < value_map_size(attrs); i++) {
+    g_autoptr(Value) legal = value_new_map();
+    for (gsize i = 0; value_is_map(attrs) && i < value_map_size(attrs); i++) {
         const char *name = value_map_key_at(attrs, i);
         if (g_strv_contains(core_attrs, name))
             log_warning("Invalid run attribute '%s' (reserved attribute) - ignoring", name);
         else
-            value_map_set(op->run_attrs, name, value_ref(value_map_at(attrs, i)));
+            value_map_set(legal, name, value_ref(value_map_at(attrs, i)));
     }
+    if (value_map_size(legal))
+        value_map_set(op->run_attrs, "opdef_attrs", value_ref(legal));
 }
 
 void op_init_run_attrs(Op *op, const OpRequest *req)
