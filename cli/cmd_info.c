@@ -32,13 +32,14 @@ static const CliOption info_options[] = {
         CLI_OPTIONS_END,
 };
 
-/* Attributes that are shown elsewhere or not at all. What else a run has, such as `run-attrs` of its
- * operation or the `steps` of a pipeline, is shown under its own name. */
-static const char *const core_attrs[] = {"cmd", "comments", "compare", "deps", "env", "exit_status",
-        "flags", "host", "id", "initialized", "label", "marked", "objective", "op", "opdef",
-        "opdef_attrs", "pip_freeze", "platform", "plugins", "r_packages_loaded", "r_sys_info",
-        "random_seed", "resolved_deps", "run_params", "sourcecode_digest", "started", "stopped",
-        "tags", "user", "user_flags", "vcs_commit", NULL};
+/* Attributes that are shown elsewhere or not at all. What else a run has, such as `run-attrs` that
+ * 0.9.0 kept one by one, or how often a trial was tried, is shown under its own name. */
+static const char *const known_attrs[] = {"cmd", "comments", "compare", "deps", "env",
+        "exit_status", "flags", "host", "id", "initialized", "label", "marked", "max_trials",
+        "objective", "op", "opdef", "opdef_attrs", "pip_freeze", "platform", "plugins",
+        "r_packages_loaded", "r_sys_info", "random_seed", "resolved_deps", "run_params",
+        "sourcecode_digest", "stage_trials", "started", "steps", "stopped", "tags", "trials",
+        "user", "user_flags", "vcs_commit", NULL};
 
 /* The value of an attribute, or an empty list or map where there is none. */
 static Value *attr_or_empty(Run *run, const char *name, gboolean map)
@@ -54,7 +55,7 @@ static void add_other_attrs(Run *run, gboolean private_attrs, Value *data)
 {
     g_auto(GStrv) names = run_attr_names(run);
     for (char **name = names; *name; name++) {
-        if (g_strv_contains(core_attrs, *name) || (**name == '_' && !private_attrs))
+        if (g_strv_contains(known_attrs, *name) || (**name == '_' && !private_attrs))
             continue;
         g_autoptr(Value) v = run_try_attr(run, *name);
         g_autofree char *text = run_format_attr(v);
@@ -197,7 +198,7 @@ static Value *other_attrs(Run *run, gboolean private_attrs)
     }
     Value *others = value_new_map();
     for (gsize i = 0; i < value_map_size(all); i++)
-        if (!g_strv_contains(core_attrs, value_map_key_at(all, i)))
+        if (!run_attr_is_core(value_map_key_at(all, i)))
             value_map_set(others, value_map_key_at(all, i), value_ref(value_map_at(all, i)));
     return others;
 }

@@ -145,8 +145,8 @@ static gboolean expand(const Value *section, const Value *defaults, const char *
             return bad_reference(value, "has a '%' that is neither '%%' nor '%(name)s'", error);
         g_autofree char *written = g_strndup(rest + 2, (gsize)(close - rest - 2));
         g_autofree char *option = g_utf8_strdown(written, -1);
-        const char *there = value_map_string(
-                section, option, value_map_string(defaults, option, NULL));
+        const char *there =
+                value_map_string(section, option, value_map_string(defaults, option, NULL));
         if (!there)
             return bad_reference(value, "refers to an option that is not there", error);
         if (!expand(section, defaults, there, depth + 1, out, error))

@@ -81,7 +81,8 @@ GPtrArray *prev_trials_more(PrevTrials *p)
     g_autoptr(GPtrArray) all = run_store_scan(p->store, RUN_STORE_RUNS);
     GPtrArray *more = g_ptr_array_new_with_free_func((GDestroyNotify)run_unref);
     for (guint i = 0; i < all->len; i++) {
-        const char *id = run_id(all->pdata[i]); /* a batch's link to a trial has a name of its own */
+        const char *id =
+                run_id(all->pdata[i]); /* a batch's link to a trial has a name of its own */
         if (g_hash_table_contains(p->seen, id))
             continue;
         g_autofree char *real = fs_realpath(run_dir(all->pdata[i]));

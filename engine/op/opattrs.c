@@ -6,12 +6,6 @@
 #include "engine/deps/dep.h"
 #include "engine/op/op_internal.h"
 
-/* Attributes that an operation's `run-attrs` may not set. */
-static const char *const core_attrs[] = {"cmd", "deps", "env", "exit_status", "flags", "host", "id",
-        "initialized", "label", "op", "opdef_attrs", "platform", "plugins", "random_seed",
-        "run_params", "sourcecode_digest", "started", "stopped", "user", "user_flags", "vcs_commit",
-        "pip_freeze", "r_sys_info", "r_packages_loaded", NULL};
-
 /* Options that a restart takes anew when they are given. */
 static const char *const respecifiable_params[] = {
         "force_sourcecode", "gpus", "label", "needed", "tags", NULL};
@@ -80,7 +74,7 @@ static void add_opdef_attrs(Op *op)
     g_autoptr(Value) legal = value_new_map();
     for (gsize i = 0; value_is_map(attrs) && i < value_map_size(attrs); i++) {
         const char *name = value_map_key_at(attrs, i);
-        if (g_strv_contains(core_attrs, name))
+        if (run_attr_is_core(name))
             log_warning("Invalid run attribute '%s' (reserved attribute) - ignoring", name);
         else
             value_map_set(legal, name, value_ref(value_map_at(attrs, i)));

@@ -240,6 +240,15 @@ gboolean run_has_attr(Run *run, const char *name)
     return access(path, F_OK) == 0;
 }
 
+gboolean run_attr_is_core(const char *name)
+{
+    static const char *const names[] = {"cmd", "deps", "env", "exit_status", "flags", "host", "id",
+            "initialized", "label", "op", "opdef_attrs", "platform", "plugins", "random_seed",
+            "run_params", "sourcecode_digest", "started", "stopped", "user", "user_flags",
+            "vcs_commit", "pip_freeze", "r_sys_info", "r_packages_loaded", NULL};
+    return g_strv_contains(names, name);
+}
+
 char **run_attr_names(Run *run)
 {
     g_autofree char *dir = run_guild_path(run, "attrs");

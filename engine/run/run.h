@@ -72,6 +72,9 @@ gboolean run_write_attr_raw(Run *run, const char *name, const char *text, GError
 void run_del_attr(Run *run, const char *name);
 gboolean run_has_attr(Run *run, const char *name);
 char **run_attr_names(Run *run); /* sorted; empty if there is no folder */
+/* Whether Guild itself writes an attribute of this name into each run (guild/run.py CORE_RUN_ATTRS):
+ * an operation's `run-attrs` and what a run logs can't have it. */
+gboolean run_attr_is_core(const char *name);
 /* What a map attribute has under a key; a new reference or NULL. */
 Value *run_attr_item(Run *run, const char *name, const char *key);
 /* A key of the attribute opdef_attrs; a new reference or NULL. */
