@@ -16,7 +16,7 @@ struct PrevTrials {
     Mode mode;
     RunStore *store;
     char *wanted;     /* digest or operation */
-    GHashTable *seen; /* ids of completed runs */
+    GHashTable *seen; /* names of folders with completed runs */
 };
 
 static gboolean parse_mode(const char *name, Mode *mode, GError **error)
@@ -78,16 +78,16 @@ static gboolean is_wanted(const PrevTrials *p, Run *run)
 
 GPtrArray *prev_trials_more(PrevTrials *p)
 {
-    g_autoptr(GPtrArray) all = run_store_scan(p->store, RUN_STORE_RUNS);
+    g_autoptr(GPtrArray) all = run_store_scan_folders(p->store, RUN_STORE_RUNS);
     GPtrArray *more = g_ptr_array_new_with_free_func((GDestroyNotify)run_unref);
     for (guint i = 0; i < all->len; i++) {
-        const char *id =
-                run_id(all->pdata[i]); /* a batch's link to a trial has a name of its own */
+        /* Not the trial's id, where it is a batch's link to one. */
+        const char *id = run_id(all->pdata[i]);
         if (g_hash_table_contains(p->seen, id))
             continue;
         g_autofree char *real = fs_realpath(run_dir(all->pdata[i]));
         g_autoptr(Run) run = real ? run_new(real, NULL) : NULL;
-        if (!run || run_status(run) != RUN_COMPLETED)
+        if (!run || !run_exists(run) || run_status(run) != RUN_COMPLETED)
             continue;
         g_hash_table_add(p->seen, g_strdup(id));
         if (is_wanted(p, run))
