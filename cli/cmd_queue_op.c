@@ -142,16 +142,18 @@ static Run *take_next(Queue *q)
     }
     keep_only(q->waiting, staged);
     keep_only(q->gpu_mismatch, staged);
-    for (guint i = 0; i < staged->len; i++) {
+    Run *next = NULL;
+    for (guint i = 0; i < staged->len; i++) { /* all of them: why one is left is said now */
         Run *run = staged->pdata[i];
-        if (gpus_differ(q, run) || must_wait(q, run, blocking))
+        if (gpus_differ(q, run) || must_wait(q, run, blocking) || next)
             continue;
         g_autoptr(GError) error = NULL;
         if (run_set_marker(run, "PENDING", &error))
-            return run_ref(run);
-        queue_log(LOG_ERROR, "cannot take run %s: %s", run_id(run), error->message);
+            next = run_ref(run);
+        else
+            queue_log(LOG_ERROR, "cannot take run %s: %s", run_id(run), error->message);
     }
-    return NULL;
+    return next;
 }
 
 static Run *next_run(Queue *q)

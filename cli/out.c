@@ -2,6 +2,7 @@
 /* Tables, notes and prompts. See out.h. */
 #include "cli/out.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,6 +188,24 @@ void out_table_print(OutTable *table, FILE *stream, guint indent, OutStyle style
         print_row(table, table->rows->pdata[i], stream, indent, style, room);
 }
 
+static void on_interrupt(int sig)
+{
+    (void)sig; /* that the read ends is all */
+}
+
+/* getline() that Ctrl-C ends like the end of the input. */
+static ssize_t read_answer(char **line, size_t *size)
+{
+    const struct sigaction ends_read = {.sa_handler = on_interrupt};
+    struct sigaction before;
+    sigaction(SIGINT, NULL, &before);
+    if (before.sa_handler == SIG_DFL)
+        sigaction(SIGINT, &ends_read, NULL);
+    ssize_t n = getline(line, size, stdin);
+    sigaction(SIGINT, &before, NULL);
+    return n;
+}
+
 gboolean out_confirm(const char *prompt, gboolean dflt)
 {
     fflush(stdout);
@@ -194,7 +213,7 @@ gboolean out_confirm(const char *prompt, gboolean dflt)
     fflush(stderr);
     char *line = NULL;
     size_t size = 0;
-    ssize_t n = getline(&line, &size, stdin);
+    ssize_t n = read_answer(&line, &size);
     g_autofree char *answer = g_ascii_strdown(n > 0 ? line : "", -1);
     free(line);
     if (n < 0) { /* nobody answers: as the reference, this is an error and no "no" */

@@ -35,6 +35,6 @@ void out_table_print(OutTable *table, FILE *stream, guint indent, OutStyle style
 void out_table_free(OutTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(OutTable, out_table_free)
 
-/* "PROMPT (y/N) " on stderr and a line from stdin. An end of input is no answer: the process ends
- * with status 1, as the reference does. */
+/* "PROMPT (y/N) " on stderr and a line from stdin. An end of input and Ctrl-C are no answer: the
+ * process ends with status 1, as the reference does. */
 gboolean out_confirm(const char *prompt, gboolean dflt);

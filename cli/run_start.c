@@ -175,12 +175,18 @@ static int stage(RunState *s)
 
 /* Starting. */
 
+static gboolean is_background(RunState *s)
+{
+    return run_flag(s->args, "background") || run_string(s->args, "pidfile");
+}
+
+/* A run in the background is kept, as the reference keeps it: who started it comes back for it. */
 static int finish(RunState *s, Op *op, Run *run, int exit_status)
 {
     fflush(stdout);
     if (exit_status != 0)
         return child_exit_code(exit_status);
-    if (!op_deletes_run(op, run))
+    if (is_background(s) || !op_deletes_run(op, run))
         return 0;
     g_autofree char *desc = run_format_operation(run);
     void (*log)(const char *, ...) = s->batch_op ? log_debug : log_info;
@@ -244,7 +250,7 @@ static gboolean go_to_background(RunState *s, Op *op, Run *run, gboolean *is_par
 {
     const char *given = run_string(s->args, "pidfile");
     *is_parent = FALSE;
-    if (!given && !run_flag(s->args, "background"))
+    if (!is_background(s))
         return TRUE;
     g_autofree char *pidfile = given ? fs_abspath(given, NULL) : NULL;
     if (!given) {

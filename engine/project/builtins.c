@@ -32,6 +32,7 @@ static const char queue_yaml[] =
         "when no staged run is left. With `gpus` the runs it starts see only these devices, so "
         "one queue per GPU keeps all of them busy.\n"
         "  exec: ${guild_python_exe} -um guild.plugins.queue_main ${flag_args}\n"
+        "  delete-on-success: yes\n"
         "  flags:\n"
         "    poll-interval:\n"
         "      description: Seconds between two looks for staged runs\n"
