@@ -52,16 +52,18 @@ static int copy_to(int fd, FILE *out, const char *path)
     return n < 0 ? cli_error("[Errno %d] %s: '%s'", errno, g_strerror(errno), path) : 0;
 }
 
+/* With a line of its own at the end, as the reference gives a file to a pager and to what stands for
+ * one. */
 static int page(int fd, const char *path)
 {
     const char *pager = g_getenv("PAGER");
-    if (!isatty(STDOUT_FILENO))
-        return copy_to(fd, stdout, path);
-    FILE *out = popen(pager && *pager ? pager : "less", "w");
-    if (!out)
-        return copy_to(fd, stdout, path);
+    FILE *program = isatty(STDOUT_FILENO) ? popen(pager && *pager ? pager : "less", "w") : NULL;
+    FILE *out = program ? program : stdout;
     int status = copy_to(fd, out, path);
-    pclose(out);
+    if (status == 0)
+        putc('\n', out);
+    if (program)
+        pclose(program);
     return status;
 }
 

@@ -10,6 +10,7 @@
 #include "cli/runs_args.h"
 #include "cli/runs_comments.h"
 #include "cli/runs_format.h"
+#include "engine/base/fs.h"
 #include "engine/base/json.h"
 
 #define RUNS_PER_GROUP 20
@@ -57,11 +58,26 @@ static Value *listed_run_data(Run *run)
     return data;
 }
 
-static void print_json(GPtrArray *runs)
+/* A run of an archive is where the user said that the archive is, as the reference writes it; what a
+ * zip file was unpacked into is gone when we are. */
+static void set_archived_dir(Value *data, Run *run, const char *archive, gboolean is_zip)
 {
+    g_autofree char *base = g_path_get_basename(run_dir(run));
+    g_autofree char *dir = is_zip ? g_strdup_printf("%s:%s", archive, base)
+                                  : g_build_filename(archive, base, NULL);
+    value_map_set_string(data, "run_dir", dir);
+}
+
+static void print_json(GPtrArray *runs, const RunsChoice *choice, const char *archive)
+{
+    gboolean is_path = archive && fs_exists(archive);
     g_autoptr(Value) list = value_new_list();
-    for (guint i = 0; i < runs->len; i++)
-        value_list_append(list, listed_run_data(runs->pdata[i]));
+    for (guint i = 0; i < runs->len; i++) {
+        Value *data = listed_run_data(runs->pdata[i]);
+        if (is_path)
+            set_archived_dir(data, runs->pdata[i], archive, choice->scratch != NULL);
+        value_list_append(list, data);
+    }
     g_autofree char *json = json_dump(list, 0, FALSE);
     puts(json);
 }
@@ -105,7 +121,7 @@ static int list_runs(CliArgs *args)
     if (cli_flag(args, "json")) {
         if (cli_given(args, "limit") || cli_given(args, "more") || cli_given(args, "all"))
             out_note("--json option always shows all runs");
-        print_json(runs);
+        print_json(runs, &choice, cli_string(args, "archive"));
         return 0;
     }
     limit_runs(runs, args);
