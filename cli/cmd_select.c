@@ -25,16 +25,16 @@ static const CliOption select_options[] = {
 
 static int print_attr(Run *run, const char *name)
 {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Value) raw = run_get_attr(run, name, &error);
+    if (error) /* also where a listing would show nothing instead */
+        return cli_gerror(g_steal_pointer(&error));
     g_autoptr(Value) formatted = runs_detail(run, name, 0);
     if (formatted) {
         g_autofree char *text = value_str(formatted);
         puts(text);
         return 0;
     }
-    g_autoptr(GError) error = NULL;
-    g_autoptr(Value) raw = run_get_attr(run, name, &error);
-    if (error)
-        return cli_gerror(g_steal_pointer(&error));
     if (!raw && !run_has_attr(run, name))
         return cli_error("no such run attribute '%s'", name);
     g_autofree char *text = yaml_dump(raw);

@@ -31,7 +31,7 @@ static gboolean copy_followed(
     if (copy->error)
         return FALSE;
     if (fs_is_dir(src))
-        return fs_mkdirs(dest, &copy->error);
+        return fs_check_folder(src, &copy->error) && fs_mkdirs(dest, &copy->error);
     if (fs_is_file(src))
         fs_copy_file(src, dest, &copy->error);
     return FALSE;
@@ -139,11 +139,25 @@ static gboolean write_data(struct archive *out, int fd, const char *path, GError
     return n == 0;
 }
 
-/* A file or folder, links resolved; one that can't be read or is neither is left out. */
+/* A link that leads nowhere, a socket: there is nothing to read, whoever asks. */
+static gboolean has_no_content(int err)
+{
+    return err == ENOENT || err == ELOOP || err == ENXIO;
+}
+
+/* A file or folder, links resolved; what is neither is left out. One that may not be read is an
+ * error: a run that is moved would lose it. */
 static gboolean zip_add(Zip *zip, const char *path, const char *name)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if ((fd < 0 && !has_no_content(errno)) || (fs_is_dir(path) && !fs_check_folder(path, NULL))) {
+        g_set_error(&zip->error, RUN_ERROR_DOMAIN, RUN_ERR_IO, "cannot read %s: %s", path,
+                g_strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return FALSE;
+    }
     if (fd < 0 || fstat(fd, &st) != 0 || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
         if (fd >= 0)
             close(fd);

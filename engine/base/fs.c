@@ -353,7 +353,8 @@ static gboolean copy_entry(const char *root, const char *rel, const struct stat 
     g_autofree char *from = fs_join(root, rel);
     g_autofree char *to = fs_join(copy->dst, rel);
     if (S_ISDIR(st->st_mode)) {
-        fs_mkdirs(to, &copy->error);
+        if (fs_check_folder(from, &copy->error))
+            fs_mkdirs(to, &copy->error);
     } else if (S_ISLNK(st->st_mode)) {
         g_autofree char *target = fs_read_link(from, &copy->error);
         if (target && fs_remove(to, &copy->error))
@@ -437,12 +438,17 @@ static void walk_below(const Walk *walk, const char *rel, int depth)
     }
 }
 
+gboolean fs_check_folder(const char *path, GError **error)
+{
+    if (access(path, R_OK | X_OK) != 0)
+        return fail(error, errno, "read folder", path);
+    return fs_is_dir(path) || fail(error, ENOTDIR, "read folder", path);
+}
+
 gboolean fs_walk(const char *root, gboolean follow, FsWalkFn fn, gpointer data, GError **error)
 {
-    if (access(root, R_OK | X_OK) != 0)
-        return fail(error, errno, "read folder", root);
-    if (!fs_is_dir(root))
-        return fail(error, ENOTDIR, "read folder", root);
+    if (!fs_check_folder(root, error))
+        return FALSE;
     Walk walk = {root, follow, fn, data};
     walk_below(&walk, NULL, 0);
     return TRUE;

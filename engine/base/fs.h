@@ -43,6 +43,8 @@ char **fs_list(const char *path, GError **error);
 typedef void (*FsEntryFn)(const char *name, unsigned char type, gpointer data);
 void fs_each_entry(int dir_fd, FsEntryFn fn, gpointer data);
 
+/* FALSE with an error if a folder can't be listed and entered. */
+gboolean fs_check_folder(const char *path, GError **error);
 /* Walks a tree depth first, names sorted, calling fn for each entry below root with its path
  * relative to root. lstat results; links to folders are not entered unless follow. fn gives FALSE
  * to skip a folder's inside. `error` is set when root can't be read; deeper failures are passed

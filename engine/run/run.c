@@ -11,6 +11,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
+#include "engine/base/log.h"
 #include "engine/base/yaml.h"
 
 G_DEFINE_QUARK(run - error - quark, run_error)
@@ -124,6 +125,21 @@ char *run_guild_path(const Run *run, const char *sub)
 gboolean run_exists(Run *run)
 {
     return run_has_marker(run, "opref");
+}
+
+void run_warn_unreadable(const Run *run)
+{
+    static GMutex mutex;
+    static GHashTable *said;
+    g_autofree char *opref = run_guild_path(run, "opref");
+    if (access(opref, F_OK) == 0 || errno != EACCES)
+        return;
+    g_mutex_lock(&mutex);
+    if (!said)
+        said = g_hash_table_new(g_str_hash, g_str_equal);
+    if (g_hash_table_add(said, g_strdup(run->dir)))
+        log_warning("cannot read run '%s' (%s): %s", run->id, run->dir, g_strerror(EACCES));
+    g_mutex_unlock(&mutex);
 }
 
 static char *attr_path(const Run *run, const char *name)

@@ -50,6 +50,9 @@ const char *run_dir(const Run *run);
 char *run_short_id(const Run *run);                    /* first 8 characters */
 char *run_guild_path(const Run *run, const char *sub); /* DIR/.guild/SUB; sub NULL: DIR/.guild */
 gboolean run_exists(Run *run);                         /* has an opref, as listings demand */
+/* Says in a warning why what is no run by run_exists() may yet be one: its folder can't be looked
+ * into. Once for each folder. */
+void run_warn_unreadable(const Run *run);
 
 /* Makes `.guild/attrs` and, if `initialized` is missing, writes attributes id and initialized. */
 gboolean run_init_skel(Run *run, GError **error);

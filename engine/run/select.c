@@ -295,8 +295,10 @@ static void choose_tests(const RunQuery *q, TestFn out[MAX_TESTS])
 static gboolean passes(Run *run, gpointer data)
 {
     const Tests *tests = data;
-    if (!run_exists(run))
+    if (!run_exists(run)) {
+        run_warn_unreadable(run);
         return FALSE;
+    }
     for (const TestFn *test = tests->chosen; *test; test++)
         if (!(*test)(run, tests))
             return FALSE;

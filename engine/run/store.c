@@ -97,8 +97,11 @@ static GPtrArray *scan_dir(const char *root, gboolean check)
 {
     GPtrArray *runs = run_array_new();
     DIR *dir = opendir(root);
-    if (!dir)
+    if (!dir) {
+        if (errno != ENOENT)
+            log_warning("cannot read folder %s: %s", root, g_strerror(errno));
         return runs;
+    }
     struct dirent *entry;
     char sub[NAME_MAX + sizeof("/.guild/opref")];
     while ((entry = readdir(dir))) {
@@ -107,10 +110,15 @@ static GPtrArray *scan_dir(const char *root, gboolean check)
         if (entry->d_type == DT_REG)
             continue;
         g_snprintf(sub, sizeof(sub), "%s/.guild/opref", entry->d_name);
-        if (check && faccessat(dirfd(dir), sub, F_OK, 0) != 0)
+        gboolean is_run = !check || faccessat(dirfd(dir), sub, F_OK, 0) == 0;
+        if (!is_run && errno != EACCES)
             continue;
         g_autofree char *path = g_build_filename(root, entry->d_name, NULL);
-        g_ptr_array_add(runs, run_new(path, entry->d_name));
+        g_autoptr(Run) run = run_new(path, entry->d_name);
+        if (is_run)
+            g_ptr_array_add(runs, run_ref(run));
+        else
+            run_warn_unreadable(run);
     }
     closedir(dir);
     return runs;
