@@ -204,6 +204,17 @@ static int apply_globals(const CliArgs *globals)
     return -1;
 }
 
+void cli_complete_global(const char *key, const char *value)
+{
+    char **kept = strcmp(key, "cwd") == 0 ? &cwd : strcmp(key, "home") == 0 ? &home_option : NULL;
+    g_autofree char *dir = kept ? checked_dir(value) : NULL;
+    if (!dir)
+        return;
+    g_free(*kept);
+    *kept = g_steal_pointer(&dir);
+    g_clear_pointer(&home, g_free); /* depends on both */
+}
+
 static void free_state(void)
 {
     g_clear_pointer(&cwd, g_free);

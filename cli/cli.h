@@ -24,7 +24,7 @@ typedef struct CliOption {
     CliOptionKind kind;
     const char *metavar;   /* "N"; NULL for flags */
     const char *help;      /* sentences; wrapped by the help printer */
-    const char *complete;  /* what completes the value: "run", "op", "file", "dir", "choice:a,b", NULL */
+    const char *complete;  /* what completes the value, a kind of complete.h; NULL: nothing */
     const char *optional_value;
     gboolean hidden;
     const char *at_least;  /* the least that an OPT_INT may be; NULL: any */
@@ -43,7 +43,7 @@ struct CliCommand {
     const CliOption *const *options; /* NULL-terminated list of tables, each ended by CLI_OPTIONS_END */
     int (*run)(CliArgs *args);  /* exit status; NULL if only a group */
     const CliCommand *const *sub; /* NULL-terminated; NULL for none */
-    const char *args_complete;  /* as CliOption.complete, for arguments: "run", "op", "op-flag" */
+    const char *args_complete;  /* as CliOption.complete, for arguments */
     gboolean hidden;
 };
 
@@ -70,6 +70,9 @@ const CliCommand *cli_command(const CliArgs *a);
  * Where commands find things: */
 const char *cli_cwd(void);  /* absolute */
 const char *cli_home(void); /* Guild home, absolute (engine/project/home.h) */
+/* For the completion of a line that has the global option of this key: finds things where it would,
+ * if that is a folder. Makes none. */
+void cli_complete_global(const char *key, const char *value);
 
 /* Prints "guild: MESSAGE" on stderr and gives 1, for `return cli_error(...)`. */
 int cli_error(const char *fmt, ...) G_GNUC_PRINTF(1, 2);

@@ -98,6 +98,7 @@ const CliCommand cmd_pull = {
                 "A batch brings its trials. Files that are here already are not copied again.",
         .options = pull_tables,
         .run = pull,
+        .args_complete = "remote",
 };
 
 /* ---- push ---- */
@@ -149,7 +150,7 @@ const CliCommand cmd_push = {
                 "\n\n" RUNS_HELP_FILTERS,
         .options = push_tables,
         .run = push,
-        .args_complete = "remote",
+        .args_complete = "remote-run",
 };
 
 /* ---- sync ---- */
@@ -189,6 +190,7 @@ const CliCommand cmd_sync = {
                 "now.",
         .options = no_tables,
         .run = sync_runs,
+        .args_complete = "remote",
 };
 
 /* ---- remotes ---- */

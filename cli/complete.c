@@ -5,15 +5,18 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/complete_runs.h"
 #include "cli/parse.h"
 #include "engine/base/flagval.h"
 #include "engine/base/log.h"
 #include "engine/project/opspec.h"
-#include "engine/run/store.h"
+#include "engine/project/userconfig.h"
 
 typedef struct {
     GPtrArray *out;
     const char *prefix; /* what the user has typed of the word */
+    const CliCommand *command;
+    GPtrArray *before; /* words between the command and this one, less an option that waits for it */
 } Complete;
 
 static void offer(Complete *c, const char *word)
@@ -63,16 +66,16 @@ static gboolean takes_value(const CliOption *option)
 
 /* ---- values ---- */
 
-static void offer_runs(Complete *c)
+static void offer_word(gpointer data, const char *word)
 {
-    g_autoptr(RunStore) store = run_store_open(cli_home(), NULL);
-    if (!store)
-        return;
-    g_autoptr(GPtrArray) runs = run_store_list(store, RUN_STORE_RUNS);
-    for (guint i = 0; runs && i < runs->len; i++) {
-        g_autofree char *id = g_strndup(run_id(runs->pdata[i]), 8);
-        offer(c, id);
-    }
+    offer(data, word);
+}
+
+static void offer_remotes(Complete *c)
+{
+    g_auto(GStrv) names = userconfig_remote_names(cli_cwd(), NULL);
+    for (char **name = names; name && *name; name++)
+        offer(c, *name);
 }
 
 static void offer_ops(Complete *c)
@@ -133,9 +136,15 @@ static void offer_value(Complete *c, const char *kind, const char *first_arg)
 {
     if (!kind)
         return;
-    if (g_str_equal(kind, "run"))
-        offer_runs(c);
-    else if (g_str_equal(kind, "op-flag") && first_arg)
+    if (g_str_equal(kind, "remote-run"))
+        kind = first_arg ? "run" : "remote";
+    if (complete_runs(kind, c->command, (const char *const *)c->before->pdata, c->prefix,
+                offer_word, c))
+        return;
+    if (g_str_equal(kind, "remote")) {
+        if (!first_arg)
+            offer_remotes(c);
+    } else if (g_str_equal(kind, "op-flag") && first_arg)
         offer_flags(c, first_arg);
     else if (g_str_equal(kind, "op") || g_str_equal(kind, "op-flag"))
         offer_ops(c);
@@ -145,6 +154,8 @@ static void offer_value(Complete *c, const char *kind, const char *first_arg)
         offer_marker(c, "!!dir");
     else if (g_str_has_prefix(kind, "choice:"))
         offer_choices(c, kind + strlen("choice:"));
+    else
+        g_assert_not_reached();
 }
 
 /* ---- the command line ---- */
@@ -183,7 +194,8 @@ static void complete_next(
 
 GPtrArray *complete_words(const char *const *words)
 {
-    Complete c = {g_ptr_array_new_with_free_func(g_free), ""};
+    g_autoptr(GPtrArray) before = g_ptr_array_new();
+    Complete c = {g_ptr_array_new_with_free_func(g_free), "", NULL, before};
     guint n = g_strv_length((char **)words);
     const CliCommand *command = NULL;
     const CliOption *waiting = NULL; /* an option whose value comes next */
@@ -193,7 +205,11 @@ GPtrArray *complete_words(const char *const *words)
     log_set_level(LOG_ERROR + 1);
     for (guint i = 1; i + 1 < n; i++) {
         const char *word = words[i];
+        if (command)
+            g_ptr_array_add(before, (gpointer)word);
         if (waiting) {
+            if (!command)
+                cli_complete_global(waiting->key, word);
             waiting = NULL;
             continue;
         }
@@ -204,14 +220,19 @@ GPtrArray *complete_words(const char *const *words)
         }
         const CliCommand *const *subs = command ? command->sub : cli_commands;
         const CliCommand *sub = subs && !first_arg ? cli_find_command(subs, word) : NULL;
-        if (sub)
+        if (sub) {
             command = sub;
-        else if (!command)
+            g_ptr_array_set_size(before, 0);
+        } else if (!command)
             return c.out;
         else if (!first_arg)
             first_arg = word;
     }
     c.prefix = n > 1 ? words[n - 1] : "";
+    c.command = command;
+    if (waiting && before->len)
+        g_ptr_array_set_size(before, (int)before->len - 1);
+    g_ptr_array_add(before, NULL);
     complete_next(&c, command, waiting, first_arg);
     return c.out;
 }

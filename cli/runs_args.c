@@ -14,11 +14,12 @@ const RunsRemote *runs_remote;
 const CliOption runs_common_filters[] = {
         {"filter_expr", "-F, --filter", OPT_STRING, "EXPR", "Only runs for which EXPR holds."},
         {"filter_ops", "-Fo, --operation", OPT_MULTI, "VAL",
-                "Only runs of operations that match VAL.", "op"},
+                "Only runs of operations that match VAL.", "run-op"},
         {"filter_labels", "-Fl, --label", OPT_MULTI, "VAL",
-                "Only runs whose label contains VAL; '-' for runs without a label."},
+                "Only runs whose label contains VAL; '-' for runs without a label.", "run-label"},
         {"filter_unlabeled", "-Fu, --unlabeled", OPT_FLAG, NULL, "Only runs without a label."},
-        {"filter_tags", "-Ft, --tag", OPT_MULTI, "TAG", "Only runs with TAG."},
+        {"filter_tags", "-Ft, --tag", OPT_MULTI, "TAG", "Only runs with TAG.",
+                "run-tag"},
         {"filter_comments", "-Fc, --comment", OPT_MULTI, "VAL",
                 "Only runs with a comment that contains VAL."},
         {"filter_marked", "-Fm, --marked", OPT_FLAG, NULL, "Only marked runs."},
@@ -26,7 +27,7 @@ const CliOption runs_common_filters[] = {
         {"filter_started", "-Fs, --started", OPT_STRING, "RANGE",
                 "Only runs started within RANGE."},
         {"filter_digest", "-Fd, --digest", OPT_STRING, "VAL",
-                "Only runs whose source code digest begins with VAL."},
+                "Only runs whose source code digest begins with VAL.", "run-digest"},
         CLI_OPTIONS_END,
 };
 
