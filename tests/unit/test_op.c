@@ -50,7 +50,7 @@ static void staging_writes_all_that_a_start_needs(void)
     check_attr(run, "user_flags", "{a: 2}");
     check_attr(run, "label", "a=2 b=x");
     check_attr(run, "tags", "[t0]");
-    check_attr(run, "hello", "1");
+    check_attr(run, "opdef_attrs", "{hello: 1}");
     g_assert_false(run_has_attr(run, "env"));
     g_assert_false(run_has_marker(run, "PENDING"));
     g_autofree char *env = run_guild_path(run, "ENV");
