@@ -182,6 +182,15 @@ static gboolean part_error(BlobWriter *w, GError **error)
     return FALSE;
 }
 
+/* Whoever makes room by removing the cache of a running program removes its folders too. */
+static int open_in_part(BlobStore *b, const char *path)
+{
+    const int how = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+    int fd = open(path, how, 0600);
+    g_autofree char *folder = fd < 0 && errno == ENOENT ? g_path_get_dirname(path) : NULL;
+    return folder && fs_mkdirs(folder, NULL) ? open(path, how, 0600) : fd;
+}
+
 /* The part is ours alone while it is written: were the same content to come from two peers into one
  * file, the slower one could still change it after the faster one's was checked and named. */
 static gboolean open_part(BlobWriter *w)
@@ -190,7 +199,7 @@ static gboolean open_part(BlobWriter *w)
         g_free(w->part);
         w->part = i ? g_strdup_printf("%s/part/%s.%u", w->store->dir, w->digest, i)
                     : g_strdup_printf("%s/part/%s", w->store->dir, w->digest);
-        w->fd = open(w->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        w->fd = open_in_part(w->store, w->part);
         if (w->fd < 0)
             return FALSE;
         struct stat here, named;

@@ -81,7 +81,8 @@ class FullDisk(unittest.TestCase):
 
     def test_a_worker_without_room(self):
         cluster = self.cluster()
-        cluster.start_worker("w1", slots=1)
+        worker = cluster.start_worker("w1", slots=1)
+        hosts.wait_for(lambda: "connected to" in worker.log(), "it has begun to use its home")
         disk = self.disk_at(cluster.worker_machine("w1").home)
         disk.fill()
         client = cluster.client

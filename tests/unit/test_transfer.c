@@ -286,6 +286,22 @@ static void test_a_part_is_gone_on_with(void)
     place_clear(&p);
 }
 
+static void test_a_store_that_was_removed_is_made_again(void)
+{
+    Place p;
+    place_init(&p, 0);
+    g_autofree char *digest = digest_sha256("abc", 3);
+    g_autofree char *path = blobs_path(p.store, digest), *up = g_path_get_dirname(path);
+    g_autofree char *store = g_path_get_dirname(up), *cache = g_path_get_dirname(store);
+    g_assert_true(fs_remove_tree(cache, NULL));
+    BlobWriter *w = blobs_begin(p.store, digest, 3, NULL);
+    g_assert_nonnull(w);
+    g_assert_true(blob_writer_add(w, "abc", 3, NULL));
+    g_assert_true(blob_writer_finish(w, NULL));
+    g_assert_true(blobs_has(p.store, digest));
+    place_clear(&p);
+}
+
 /* A blob of 1,000 bytes, last used at `i`; its digest. */
 static char *add_blob(BlobStore *store, int i)
 {
@@ -644,6 +660,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);
     g_test_add_func("/blobs/part", test_a_part_is_gone_on_with);
     g_test_add_func("/blobs/least-recently-used", test_the_least_recently_used_goes);
+    g_test_add_func("/blobs/removed", test_a_store_that_was_removed_is_made_again);
     g_test_add_func("/blobs/all-in-use", test_what_is_all_in_use_is_not_looked_through_again);
     g_test_add_func("/blobs/lent/comes-back", test_a_lent_blob_comes_back_without_a_copy);
     g_test_add_func("/blobs/lent/changed", test_a_lent_blob_that_was_changed_is_none);
