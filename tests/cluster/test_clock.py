@@ -43,7 +43,8 @@ class Clock(unittest.TestCase):
         if not os.path.exists(path):
             return None
         with open(path) as f:
-            return int(f.read())
+            text = f.read().strip()
+        return int(text) if text else None  # it is being written
 
     def ended(self):
         return [run for run in glob.glob(os.path.join(self.cluster.head.home, "runs", "*"))
