@@ -31,8 +31,8 @@ class Optimizer(unittest.TestCase):
 
     def submit(self):
         return self.client.guild(
-            "run", "train.py", "x=[-2.0:2.0]", "-o", "gp", "-m", str(TRIALS), "--random-seed", "3",
-            "--remote", "lab", "--no-wait", "-y").stdout.split()[0]
+            "run", "train.py", "x=[-2.0:2.0]", "-o", "gp", "-Fo", "prev-trials=batch", "-m", str(TRIALS),
+            "--random-seed", "3", "--remote", "lab", "--no-wait", "-y").stdout.split()[0]
 
     def wait_until_done(self, batch):
         def done():
