@@ -248,7 +248,7 @@ Run *runs_choice_one(RunsChoice *choice, const char *run_arg)
         choice->status = cli_error("no matching runs");
         return NULL;
     }
-    const char *args[] = {run_arg ? run_arg : "1", NULL};
+    const char *args[] = {run_arg && *run_arg ? run_arg : "1", NULL};
     g_autoptr(GPtrArray) selected = select_or_report(choice, runs, args);
     if (!selected)
         return NULL;

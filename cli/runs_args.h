@@ -61,7 +61,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RunsChoice, runs_choice_clear)
 GPtrArray *runs_choice_filtered(RunsChoice *choice);
 /* Those that `run_args` name (NULL-terminated; empty: all of them); NULL after an error. */
 GPtrArray *runs_choice_selected(RunsChoice *choice, const char *const *run_args);
-/* The run that `run_arg` names; NULL: the latest. NULL after an error. */
+/* The run that `run_arg` names; NULL or "": the latest. NULL after an error. */
 Run *runs_choice_one(RunsChoice *choice, const char *run_arg);
 
 /* FALSE with a message if two options of `pairs` (key, key, ..., NULL) were given together. */
