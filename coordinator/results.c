@@ -70,6 +70,14 @@ static void drop_ours(GPtrArray *files)
 
 /* ---- while it runs ---- */
 
+/* Of what a run has when it begins, what is small and says nothing of its end: that comes with its
+ * result, after all else (a report that is sent again may be of a run that has ended). */
+static gboolean is_of_the_start(const FileEntry *e)
+{
+    return e->data && may_write(e->path) && strcmp(e->path, ".guild/attrs/exit_status") &&
+           strcmp(e->path, ".guild/attrs/stopped");
+}
+
 void result_started(Peer *p, const MsgStarted *m)
 {
     Task *t = task_of_lease(p, m->task, m->lease);
@@ -84,9 +92,8 @@ void result_started(Peer *p, const MsgStarted *m)
     if (m->files && !p->member->in_place) {
         g_autoptr(Run) run = task_run(t);
         g_autoptr(GError) error = NULL;
-        drop_ours(m->files);
         for (guint i = m->files->len; i-- > 0;)
-            if (!((FileEntry *)m->files->pdata[i])->data)
+            if (!is_of_the_start(m->files->pdata[i]))
                 g_ptr_array_remove_index(m->files, i);
         if (!filelist_build(run_dir(run), m->files, NULL, NULL, &error))
             log_warning("run %s: %s", t->run_id, error->message);

@@ -447,6 +447,30 @@ static void test_a_worker_does_not_touch_what_is_ours(void)
     peer_fixture_clear(&f);
 }
 
+/* A worker that was cut off says again that it began, and its run may have ended since. That it has ended is
+ * known when its result is here: a coordinator that is started again before that must not think so. */
+static void test_that_it_began_says_nothing_of_its_end(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_ptr_array_add(files, file(".guild/attrs/exit_status"));
+    g_ptr_array_add(files, file(".guild/attrs/stopped"));
+    g_ptr_array_add(files, file(".guild/attrs/cmd"));
+    MsgStarted m = { .task = start.task, .lease = start.lease, .started_us = 1, .files = files };
+    peer_say(w, MSG_STARTED, &m);
+    peer_sync(w);
+    g_assert_true(run_has_attr(run, "cmd"));
+    g_assert_false(run_has_attr(run, "exit_status"));
+    g_assert_false(run_has_attr(run, "stopped"));
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 /* A local batch has no tick, and goes on all the same when its worker could not run something for a while. */
 static void test_a_local_worker_that_missed_is_asked_again(void)
 {
@@ -495,6 +519,7 @@ int main(int argc, char **argv)
     g_test_add_func("/leases/unwritable-result",
             test_a_result_that_cannot_be_written_is_not_acknowledged);
     g_test_add_func("/leases/ours-is-not-touched", test_a_worker_does_not_touch_what_is_ours);
+    g_test_add_func("/leases/began-is-not-ended", test_that_it_began_says_nothing_of_its_end);
     g_test_add_func("/leases/local-again", test_a_local_worker_that_missed_is_asked_again);
     g_test_add_func("/leases/whole-result",
             test_a_result_that_came_whole_outlives_its_coordinator_and_its_worker);
