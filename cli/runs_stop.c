@@ -18,7 +18,7 @@
 #define CHILDREN_GRACE_S 2
 #define KILL_TIMEOUT_S 5
 /* For the end of a run to be recorded by the guild that ran it, if that is still there. */
-#define RECORD_TIMEOUT_US G_USEC_PER_SEC
+#define RECORD_TIMEOUT_US (3 * G_USEC_PER_SEC)
 #define RECORD_POLL_US 5000
 
 /* Waits until `pid` has ended or the time is up. */
