@@ -2,6 +2,8 @@
 /* Tables, notes and prompts. See out.h. */
 #include "cli/out.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -188,32 +190,64 @@ void out_table_print(OutTable *table, FILE *stream, guint indent, OutStyle style
         print_row(table, table->rows->pdata[i], stream, indent, style, room);
 }
 
+static volatile sig_atomic_t interrupted;
+
 static void on_interrupt(int sig)
 {
-    (void)sig; /* that the read ends is all */
+    interrupted = sig;
 }
 
-/* getline() that Ctrl-C ends like the end of the input. */
-static ssize_t read_answer(char **line, size_t *size)
+/* Ctrl-C at the question ends the wait for its answer like the end of the input, from the moment
+ * that it is asked; elsewhere it has its usual meaning. */
+typedef struct {
+    gboolean on;
+    struct sigaction action;
+    sigset_t mask;
+} Interrupts;
+
+static void hold_interrupts(Interrupts *before)
 {
-    const struct sigaction ends_read = {.sa_handler = on_interrupt};
-    struct sigaction before;
-    sigaction(SIGINT, NULL, &before);
-    if (before.sa_handler == SIG_DFL)
-        sigaction(SIGINT, &ends_read, NULL);
-    ssize_t n = getline(line, size, stdin);
-    sigaction(SIGINT, &before, NULL);
-    return n;
+    const struct sigaction ends_wait = {.sa_handler = on_interrupt};
+    sigset_t interrupt;
+    sigaction(SIGINT, NULL, &before->action);
+    before->on = before->action.sa_handler == SIG_DFL && isatty(STDIN_FILENO);
+    if (!before->on)
+        return;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, &before->mask);
+    sigaction(SIGINT, &ends_wait, NULL);
+}
+
+static void release_interrupts(const Interrupts *before)
+{
+    if (!before->on)
+        return;
+    sigaction(SIGINT, &before->action, NULL);
+    sigprocmask(SIG_SETMASK, &before->mask, NULL);
+}
+
+/* A terminal gives a line at a time, so nothing waits in stdin's buffer. */
+static ssize_t read_answer(char **line, size_t *size, const Interrupts *held)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (held->on && ppoll(&in, 1, NULL, &held->mask) < 0)
+        if (interrupted || errno != EINTR)
+            return -1;
+    return getline(line, size, stdin);
 }
 
 gboolean out_confirm(const char *prompt, gboolean dflt)
 {
+    Interrupts before;
+    hold_interrupts(&before);
     fflush(stdout);
     fprintf(stderr, "%s %s ", prompt, dflt ? "(Y/n)" : "(y/N)");
     fflush(stderr);
     char *line = NULL;
     size_t size = 0;
-    ssize_t n = read_answer(&line, &size);
+    ssize_t n = read_answer(&line, &size, &before);
+    release_interrupts(&before);
     g_autofree char *answer = g_ascii_strdown(n > 0 ? line : "", -1);
     free(line);
     if (n < 0) { /* nobody answers: as the reference, this is an error and no "no" */
