@@ -328,8 +328,8 @@ static GHashTable *said_to_run(const char *text, gsize len)
 {
     static const char words[] = "Running trial ";
     GHashTable *said = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    const char *end = text + len;
-    const char *at = text;
+    const char *at = len ? text : NULL; /* an empty file has no address */
+    const char *end = len ? text + len : NULL;
     while (at && (at = memmem(at, (gsize)(end - at), words, strlen(words)))) {
         at += strlen(words);
         gsize n = 0;
