@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/fs.h"
@@ -17,14 +20,21 @@
 #include "engine/exec/proctree.h"
 
 #define WATCH_MS 200
-#define REMOVE_TRIES 50
+#define REMOVE_TRIES 10
+#define REMOVE_WAIT_MS 100 /* each */
+/* Below our group: guild-PID/self for us (v2), guild-PID/trial-ID for each trial. */
+#define BASE_PREFIX "guild-"
+#define OWN_GROUP "self"
+#define TRIAL_PREFIX "trial-"
+#define PROCS "cgroup.procs"
 
 typedef enum { MEANS_TREE, MEANS_V1, MEANS_V2 } Means;
 
 struct ConfineHost {
     gboolean own_process, probed;
     Means means;
-    char *base; /* the folder that trials' groups are made in; NULL for MEANS_TREE */
+    char *base;       /* the folder that trials' groups are made in; NULL for MEANS_TREE */
+    char *moved_from; /* the group that we were in, if we moved into one of our own (v2) */
     cpu_set_t all, taken;
 };
 
@@ -100,40 +110,125 @@ static char *group_folder(const char *mount, const char *group)
     return g_strdup(fs_is_dir(full) ? full : mount);
 }
 
+/* Groups go with rmdir(2) alone, the innermost first; those that are in use stay. */
+static void remove_groups(const char *base)
+{
+    g_auto(GStrv) names = fs_list(base, NULL);
+    for (char **name = names; name && *name; name++) {
+        g_autofree char *path = g_build_filename(base, *name, NULL);
+        if (g_str_has_prefix(*name, TRIAL_PREFIX) || !strcmp(*name, OWN_GROUP))
+            rmdir(path);
+    }
+    rmdir(base);
+}
+
+void confine_remove_stale(const char *folder)
+{
+    g_auto(GStrv) names = fs_list(folder, NULL);
+    for (char **name = names; name && *name; name++) {
+        gint64 pid = g_str_has_prefix(*name, BASE_PREFIX)
+                ? g_ascii_strtoll(*name + strlen(BASE_PREFIX), NULL, 10)
+                : 0;
+        if (pid <= 0 || pid > G_MAXINT || pid == getpid() || kill((pid_t)pid, 0) == 0 ||
+                errno != ESRCH)
+            continue;
+        g_autofree char *base = g_build_filename(folder, *name, NULL);
+        remove_groups(base);
+    }
+}
+
+static char *new_base(const char *folder)
+{
+    char *base = g_strdup_printf("%s/" BASE_PREFIX "%d", folder, (int)getpid());
+    if (mkdir(base, 0755) == 0 || errno == EEXIST)
+        return base;
+    g_free(base);
+    return NULL;
+}
+
 static gboolean try_v1(ConfineHost *host)
 {
     g_autofree char *group = own_group("memory");
     if (!group || !fs_is_dir("/sys/fs/cgroup/memory"))
         return FALSE;
     g_autofree char *folder = group_folder("/sys/fs/cgroup/memory", group);
-    g_autofree char *base = g_strdup_printf("%s/guild-%d", folder, (int)getpid());
-    if (mkdir(base, 0755) < 0 && errno != EEXIST)
+    confine_remove_stale(folder);
+    if (!(host->base = new_base(folder)))
         return FALSE;
-    put(base, "memory.use_hierarchy", "1");
+    put(host->base, "memory.use_hierarchy", "1");
     host->means = MEANS_V1;
-    host->base = g_steal_pointer(&base);
     return TRUE;
 }
 
-/* A group with processes of its own can't limit groups below it, so we move into one beside. */
-static gboolean try_v2(ConfineHost *host, gboolean own_process)
+static void move_processes(const char *from, const char *to)
+{
+    g_autofree char *text = get(from, PROCS);
+    g_auto(GStrv) pids = g_strsplit(text ? text : "", "\n", -1);
+    for (char **pid = pids; *pid; pid++)
+        if (**pid)
+            put(to, PROCS, *pid);
+}
+
+/* What we changed in `folder`, our group at first, is as it was. */
+static void leave_v2(ConfineHost *host)
+{
+    if (host->moved_from) {
+        g_autofree char *self = g_build_filename(host->base, OWN_GROUP, NULL);
+        put(host->base, "cgroup.subtree_control", "-memory");
+        put(host->moved_from, "cgroup.subtree_control", "-memory");
+        move_processes(self, host->moved_from);
+        rmdir(self);
+        g_clear_pointer(&host->moved_from, g_free);
+    }
+    rmdir(host->base);
+    g_clear_pointer(&host->base, g_free);
+}
+
+/* A group with processes of its own can't limit groups below it, so we move into one of ours first:
+ * all of us, which is why workers do it before they start anything. The root of all groups has no
+ * type and may do both. */
+static gboolean enter_v2(ConfineHost *host, const char *folder)
+{
+    g_autofree char *type = g_build_filename(folder, "cgroup.type", NULL);
+    if (fs_exists(type)) {
+        g_autofree char *self = g_build_filename(host->base, OWN_GROUP, NULL);
+        g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
+        if (!host->own_process || (mkdir(self, 0755) < 0 && errno != EEXIST))
+            return FALSE;
+        host->moved_from = g_strdup(folder);
+        if (!put(self, PROCS, pid))
+            return FALSE;
+    }
+    return put(folder, "cgroup.subtree_control", "+memory") &&
+           put(host->base, "cgroup.subtree_control", "+memory");
+}
+
+static gboolean try_v2(ConfineHost *host)
 {
     g_autofree char *group = own_group("");
-    if (!group || !own_process || !fs_exists("/sys/fs/cgroup/cgroup.controllers"))
+    if (!group || !fs_exists("/sys/fs/cgroup/cgroup.controllers"))
         return FALSE;
     g_autofree char *folder = group_folder("/sys/fs/cgroup", group);
-    g_autofree char *own = g_strdup_printf("%s/guild-worker-%d", folder, (int)getpid());
-    g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
-    if (mkdir(own, 0755) < 0 && errno != EEXIST)
+    confine_remove_stale(folder);
+    if (!(host->base = new_base(folder)))
         return FALSE;
-    if (!put(own, "cgroup.procs", pid) || !put(folder, "cgroup.subtree_control", "+memory")) {
-        put(folder, "cgroup.procs", pid);
-        rmdir(own);
+    if (!enter_v2(host, folder)) {
+        leave_v2(host);
         return FALSE;
     }
     host->means = MEANS_V2;
-    host->base = g_steal_pointer(&folder);
     return TRUE;
+}
+
+/* Of a process that is not a worker only when its first trial asks for memory: most never do. */
+static void probe(ConfineHost *host)
+{
+    if (host->probed)
+        return;
+    host->probed = TRUE;
+    if (!try_v2(host))
+        try_v1(host);
+    log_debug("memory of trials is limited by %s", confine_host_means(host));
 }
 
 ConfineHost *confine_host_new(gboolean own_process)
@@ -142,25 +237,18 @@ ConfineHost *confine_host_new(gboolean own_process)
     if (sched_getaffinity(0, sizeof host->all, &host->all) != 0)
         CPU_ZERO(&host->all);
     host->own_process = own_process;
+    if (own_process)
+        probe(host);
     return host;
-}
-
-/* Only when the first trial asks for memory: most never do. */
-static void probe(ConfineHost *host)
-{
-    if (host->probed)
-        return;
-    host->probed = TRUE;
-    if (!try_v2(host, host->own_process))
-        try_v1(host);
-    log_debug("memory of trials is limited by %s", confine_host_means(host));
 }
 
 void confine_host_free(ConfineHost *host)
 {
     if (!host)
         return;
-    if (host->means == MEANS_V1)
+    if (host->means == MEANS_V2)
+        leave_v2(host);
+    else if (host->means == MEANS_V1)
         rmdir(host->base);
     g_free(host->base);
     g_free(host);
@@ -179,7 +267,7 @@ static char *make_group(Confine *l, const char *name)
     probe(host);
     if (host->means == MEANS_TREE)
         return NULL;
-    g_autofree char *group = g_strdup_printf("%s/trial-%s", host->base, name);
+    g_autofree char *group = g_strdup_printf("%s/" TRIAL_PREFIX "%s", host->base, name);
     g_autofree char *limit = g_strdup_printf("%" G_GINT64_FORMAT, l->mem_bytes);
     if (mkdir(group, 0755) < 0 && errno != EEXIST)
         return NULL;
@@ -219,7 +307,7 @@ Confine *confine_new(
     if (l->mem_bytes > 0) {
         l->group = make_group(l, name);
         if (l->group)
-            spec->cgroup_procs = g_build_filename(l->group, "cgroup.procs", NULL);
+            spec->cgroup_procs = g_build_filename(l->group, PROCS, NULL);
     }
     return l;
 }
@@ -296,15 +384,25 @@ gint64 confine_mem_peak_bytes(const Confine *l)
     return MAX(peak, l->peak_bytes);
 }
 
+/* Kills the processes of a group and waits a little for their ends: what ended, but was not reaped,
+ * is in nobody's way. */
 static void kill_group(const char *group)
 {
-    if (put(group, "cgroup.kill", "1"))
-        return;
-    g_autofree char *text = get(group, "cgroup.procs");
+    g_autofree char *text = get(group, PROCS);
     g_auto(GStrv) pids = g_strsplit(text ? text : "", "\n", -1);
-    for (char **pid = pids; *pid; pid++)
-        if (**pid)
-            kill((pid_t)g_ascii_strtoll(*pid, NULL, 10), SIGKILL);
+    gint64 until_us = g_get_monotonic_time() + REMOVE_WAIT_MS * 1000;
+    gboolean all = put(group, "cgroup.kill", "1");
+    for (char **pid = pids; *pid; pid++) {
+        pid_t id = (pid_t)g_ascii_strtoll(*pid, NULL, 10);
+        struct pollfd ended = {.fd = id > 0 ? pidfd_open(id, 0) : -1, .events = POLLIN};
+        if (id > 0 && !all)
+            kill(id, SIGKILL);
+        gint64 left_us = until_us - g_get_monotonic_time();
+        if (ended.fd < 0)
+            continue;
+        poll(&ended, 1, (int)(MAX(left_us, 0) / 1000));
+        close(ended.fd);
+    }
 }
 
 void confine_free(Confine *l)
@@ -316,11 +414,9 @@ void confine_free(Confine *l)
         g_source_unref(l->timer);
     }
     CPU_XOR(&l->host->taken, &l->host->taken, &l->cores);
-    /* A group is busy until the last of its processes is reaped. */
-    for (int i = 0; l->group && i < REMOVE_TRIES && rmdir(l->group) < 0 && errno == EBUSY; i++) {
+    /* A group is busy until the last of its processes has ended. */
+    for (int i = 0; l->group && i < REMOVE_TRIES && rmdir(l->group) < 0 && errno == EBUSY; i++)
         kill_group(l->group);
-        sched_yield();
-    }
     g_free(l->group);
     g_free(l);
 }

@@ -12,9 +12,12 @@
 /* Of a worker: which cores are taken, where groups can be made. */
 typedef struct ConfineHost ConfineHost;
 /* `own_process`: the process is a worker and nothing else, so it may move itself into a group of
- * its own, which v2 demands before it lets us limit others. */
+ * its own, which v2 demands before it lets us limit others. It does so here, before it has children
+ * that would keep the group that it leaves busy. */
 ConfineHost *confine_host_new(gboolean own_process);
 void confine_host_free(ConfineHost *host); /* removes its groups; NULL is ignored */
+/* Removes the groups in the group `folder` that processes made which are gone, but none in use. */
+void confine_remove_stale(const char *folder);
 /* "cgroup v2", "cgroup v1" or "process tree": how memory is limited, for the log. */
 const char *confine_host_means(const ConfineHost *host);
 
