@@ -127,8 +127,8 @@ void confine_remove_stale(const char *folder)
     g_auto(GStrv) names = fs_list(folder, NULL);
     for (char **name = names; name && *name; name++) {
         gint64 pid = g_str_has_prefix(*name, BASE_PREFIX)
-                ? g_ascii_strtoll(*name + strlen(BASE_PREFIX), NULL, 10)
-                : 0;
+                             ? g_ascii_strtoll(*name + strlen(BASE_PREFIX), NULL, 10)
+                             : 0;
         if (pid <= 0 || pid > G_MAXINT || pid == getpid() || kill((pid_t)pid, 0) == 0 ||
                 errno != ESRCH)
             continue;
