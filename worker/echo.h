@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a trial prints, sent on as it comes. What could not be sent (the coordinator was away, or reads
- * slowly) is sent from the run's output file when it is back. All of it: it knows what it has seen. Of a run in
- * place, whose file it has, a coordinator that was started again does not know what it told others
- * of it: it gets the lines that it may not have heard of, some perhaps twice. */
+/* What a trial prints, sent on as it comes. What could not be sent (the coordinator was away, or
+ * reads slowly) is sent from the run's output file when it is back. All of it: it knows what it has
+ * seen. Of a run in place, whose file it has, a coordinator that was started again does not know
+ * what it told others of it: it gets the lines that it may not have heard of, some perhaps twice. */
 #pragma once
 
 #include "worker/internal.h"

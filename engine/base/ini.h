@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Configuration files of sections with `name = value` lines, as Python's configparser reads and
  * writes them when it is told that no section holds defaults: `%(name)s` stands for another option
- * of the section (or, here, of DEFAULT), `%%` for a percent sign. Sections keep their order; option names are lower case;
- * a value may go on in indented lines. */
+ * of the section (or, here, of DEFAULT), `%%` for a percent sign. Sections keep their order; option
+ * names are lower case; a value may go on in indented lines. */
 #pragma once
 
 #include "engine/base/value.h"

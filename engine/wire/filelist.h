@@ -6,7 +6,9 @@
  *
  * Names are relative, with '/', and stay inside (fs_is_safe_rel); links are told as links and
  * never followed, neither when read nor when made: filelist_build() opens every folder on the way
- * with O_NOFOLLOW, so that no list, whatever its names and links, writes outside its root. */
+ * with O_NOFOLLOW, so that no list, whatever its names and links, writes outside its root. Links
+ * where guild itself writes in a run (`.guild/output`, attributes) are not made at all: it would
+ * follow them later. */
 #pragma once
 
 #include "engine/base/value.h"

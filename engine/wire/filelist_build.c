@@ -187,8 +187,23 @@ static gboolean build_file(
     return ok || filelist_io_error(error, "write", b->root, e->path);
 }
 
+/* Where guild itself writes in a run (and in a run within it): a link there would lead it elsewhere. */
+static gboolean is_no_place_for_links(const char *path)
+{
+    const char *in = NULL;
+    for (const char *at = path; at; at = strchr(at, '/') ? strchr(at, '/') + 1 : NULL)
+        if (g_str_has_prefix(at, ".guild") && (!at[6] || at[6] == '/'))
+            in = at + 6;
+    if (!in || !*in)
+        return in != NULL;
+    in++;
+    return !strchr(in, '/') || g_str_has_prefix(in, "attrs/") || g_str_has_prefix(in, "attempts/");
+}
+
 static gboolean build_entry(Build *b, const FileEntry *e, GError **error)
 {
+    if (e->kind == FILE_LINK && is_no_place_for_links(e->path))
+        return TRUE;
     const char *root = b->root;
     const char *slash = strrchr(e->path, '/');
     const char *name = slash ? slash + 1 : e->path;

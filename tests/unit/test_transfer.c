@@ -161,6 +161,32 @@ static void test_nothing_is_written_through_a_link(void)
     place_clear(&p);
 }
 
+/* guild opens these by their paths later. */
+static void test_no_links_where_guild_writes(void)
+{
+    static const char *const not_made[] = {".guild/output", ".guild/attrs", ".guild/attrs/started",
+            ".guild/attempts", ".guild/attempts/1", ".guild/LOCK.remote", ".guild/proto/.guild/attrs",
+            ".guild/children/x/.guild", ".guild"};
+    static const char *const made[] = {"output", ".guild/sourcecode/a", "sub/.guildy", "sub/attrs"};
+    Place p;
+    place_init(&p, 0);
+    g_autofree char *root = in(&p, "root");
+    fs_mkdirs(root, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(not_made) + G_N_ELEMENTS(made); i++) {
+        gboolean is_made = i >= G_N_ELEMENTS(not_made);
+        g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+        FileEntry *e = file_entry_new(is_made ? made[i - G_N_ELEMENTS(not_made)] : not_made[i], FILE_LINK);
+        e->target = g_strdup("/nowhere");
+        g_ptr_array_add(files, e);
+        g_autoptr(GError) error = NULL;
+        g_assert_true(filelist_build(root, files, NULL, NULL, &error));
+        g_assert_no_error(error);
+        g_autofree char *path = fs_join(root, e->path);
+        g_assert_cmpint(fs_is_link(path), ==, is_made);
+    }
+    place_clear(&p);
+}
+
 static void test_nothing_is_written_outside(void)
 {
     static const char *const names[] = {"../evil", "a/../../evil", "/tmp/guild-test-evil", ".."};
@@ -653,6 +679,7 @@ int main(int argc, char **argv)
     g_test_add_func("/filelist/a-tree-is-built-as-it-was", test_a_tree_is_built_as_it_was);
     g_test_add_func("/filelist/same-stays", test_what_is_the_same_already_stays);
     g_test_add_func("/filelist/nothing-through-a-link", test_nothing_is_written_through_a_link);
+    g_test_add_func("/filelist/no-links-where-guild-writes", test_no_links_where_guild_writes);
     g_test_add_func("/filelist/nothing-outside", test_nothing_is_written_outside);
     g_test_add_func("/filelist/no-room", test_content_without_room_is_an_error);
     g_test_add_func("/filelist/links-out", test_links_that_lead_out_are_followed_when_asked);
