@@ -64,7 +64,7 @@ short: {{exec: "sh -c 'echo ${{x}} >> {self.began}; sleep 0.4'", flags: {{x: 1}}
         follower = self.client.start("run", "short", "x=range[1:16]", "-r", "lab", "-y")
         hosts.wait_for(lambda: len(self.begun()) >= 4, "some begin", 20)
         self.cluster.coordinator.send(signal.SIGSTOP)
-        time.sleep(2.5 * self.LEASE_S)
+        time.sleep(2.5 * self.LEASE_S)  # longer than leases and what is added to them, or nothing is put to the test
         self.cluster.coordinator.send(signal.SIGCONT)
         self.assertEqual(follower.wait(60), 0)
         self.assertEqual(sorted(self.begun(), key=int), [str(x) for x in range(1, 17)])
