@@ -62,7 +62,8 @@ struct Transfer {
     gpointer data;
     guint next_id;
     GHashTable *offers; /* id → Offer */
-    GHashTable *offered; /* digest → GPtrArray of paths: the same content may be in several files */
+    /* digest → the files that have it (FileEntry → Offer): one content may be in very many */
+    GHashTable *offered;
     gboolean serve_store;
     char *serving; /* the file open for reading last */
     int serving_fd;
@@ -108,7 +109,7 @@ Transfer *transfer_new(BlobStore *store, TransferSend send, gpointer data)
     t->data = data;
     t->offers = g_hash_table_new_full(NULL, NULL, NULL, offer_free);
     t->offered = g_hash_table_new_full(
-            g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+            g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
     t->wants = g_hash_table_new_full(NULL, NULL, NULL, want_free);
     t->fetches = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, fetch_free);
     t->looks = g_hash_table_new(NULL, NULL);
@@ -190,12 +191,12 @@ TransferOffer transfer_offer(Transfer *t, const char *root, GPtrArray *files)
         FileEntry *e = files->pdata[i];
         if (!e->digest)
             continue;
-        GPtrArray *paths = g_hash_table_lookup(t->offered, e->digest);
-        if (!paths) {
-            paths = g_ptr_array_new_with_free_func(g_free);
-            g_hash_table_insert(t->offered, g_strdup(e->digest), paths);
+        GHashTable *having = g_hash_table_lookup(t->offered, e->digest);
+        if (!having) {
+            having = g_hash_table_new(NULL, NULL);
+            g_hash_table_insert(t->offered, g_strdup(e->digest), having);
         }
-        g_ptr_array_add(paths, g_build_filename(root, e->path, NULL));
+        g_hash_table_insert(having, e, o);
     }
     return o->id;
 }
@@ -205,17 +206,10 @@ void transfer_withdraw(Transfer *t, TransferOffer offer)
     Offer *o = g_hash_table_lookup(t->offers, GUINT_TO_POINTER(offer));
     if (!o)
         return;
-    for (guint i = o->files->len; i-- > 0;) { /* backwards: of many paths ours is found at once */
+    for (guint i = 0; i < o->files->len; i++) {
         FileEntry *e = o->files->pdata[i];
-        GPtrArray *paths = e->digest ? g_hash_table_lookup(t->offered, e->digest) : NULL;
-        g_autofree char *path = g_build_filename(o->root, e->path, NULL);
-        guint at = paths ? paths->len : 0;
-        while (at && strcmp(paths->pdata[at - 1], path) != 0)
-            at--;
-        if (!at)
-            continue;
-        g_ptr_array_remove_index(paths, at - 1);
-        if (!paths->len)
+        GHashTable *having = e->digest ? g_hash_table_lookup(t->offered, e->digest) : NULL;
+        if (having && g_hash_table_remove(having, e) && !g_hash_table_size(having))
             g_hash_table_remove(t->offered, e->digest);
     }
     g_hash_table_remove(t->offers, GUINT_TO_POINTER(offer));
@@ -226,6 +220,24 @@ void transfer_serve_store(Transfer *t, gboolean on)
     t->serve_store = on;
 }
 
+/* Of whichever file that has it; one may be gone. */
+static int open_offered(Transfer *t, const char *digest)
+{
+    GHashTable *having = g_hash_table_lookup(t->offered, digest);
+    GHashTableIter it;
+    gpointer entry, offer;
+    int fd = -1;
+    if (!having)
+        return -1;
+    g_hash_table_iter_init(&it, having);
+    while (fd < 0 && g_hash_table_iter_next(&it, &entry, &offer)) {
+        g_autofree char *path = g_build_filename(
+                ((Offer *)offer)->root, ((FileEntry *)entry)->path, NULL);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    }
+    return fd;
+}
+
 static int open_served(Transfer *t, const char *digest)
 {
     if (t->serving && !strcmp(t->serving, digest))
@@ -233,10 +245,7 @@ static int open_served(Transfer *t, const char *digest)
     if (t->serving_fd >= 0)
         close(t->serving_fd);
     g_clear_pointer(&t->serving, g_free);
-    t->serving_fd = -1;
-    const GPtrArray *paths = g_hash_table_lookup(t->offered, digest);
-    for (guint i = 0; paths && i < paths->len && t->serving_fd < 0; i++)
-        t->serving_fd = open(paths->pdata[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    t->serving_fd = open_offered(t, digest);
     if (t->serving_fd < 0 && t->serve_store && blobs_has(t->store, digest))
         t->serving_fd = blobs_open_fd(digest, t->store, NULL);
     if (t->serving_fd >= 0)
