@@ -117,7 +117,13 @@ static gboolean is_trial_link(Run *batch_run, const char *name, const char *dir)
     return !strcmp(normal, expected) && !fs_is_link(dir);
 }
 
-void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks)
+static gboolean was_being_made(Run *trial, gboolean staged)
+{
+    RunStatus status = run_status(trial);
+    return status == RUN_PENDING || (staged && status == RUN_STAGED);
+}
+
+void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks, gboolean staged)
 {
     g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
     for (guint i = 0; i < tasks->len; i++)
@@ -130,7 +136,7 @@ void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks)
         if (g_hash_table_contains(known, *name) || !is_trial_link(batch_run, *name, dir))
             continue;
         g_autoptr(Run) trial = run_new(dir, *name);
-        if (fs_exists(dir) && run_exists(trial) && run_status(trial) != RUN_PENDING)
+        if (fs_exists(dir) && run_exists(trial) && !was_being_made(trial, staged))
             continue;
         fs_remove_tree(dir, NULL);
         fs_remove(link, NULL);

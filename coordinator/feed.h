@@ -27,5 +27,5 @@ gint64 feed_count(Feed *f); /* -1: not known */
  * before. Then feed_tell() for each that has ended. */
 void feed_restore(Feed *f, GPtrArray *tasks);
 /* Removes trials of the batch that the queue does not know (`tasks`: QueueTask*): they were being
- * made when it crashed, and are made again. */
-void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks);
+ * made when it crashed, and are made again. `staged`: they were being made ready for the user. */
+void feed_sweep(Feed *f, Run *batch_run, GPtrArray *tasks, gboolean staged);

@@ -195,8 +195,9 @@ struct Job {
     int exit_status;
     Feed *feed;    /* NULL: a single run */
     char *op_name; /* of its trials, as listings show it; NULL: not read yet */
-    Value *stuck;  /* flags of a trial that could not be staged yet */
-    gboolean making;       /* a trial is being made on a thread: it is the next one */
+    Value *stuck;  /* flags of a trial that could not be made yet: the disk was full */
+    Run *unstaged; /* a trial that could not be made ready for the user, for the same reason */
+    gboolean making;       /* a trial is made, or made ready, on a thread: no other meanwhile */
     gboolean asked_all;
     gboolean told_nowhere; /* it was said that no worker has what it asks for */
     guint n_asked, n_done, n_failed, n_running, n_waiting;

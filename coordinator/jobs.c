@@ -40,6 +40,7 @@ void job_free(gpointer job)
     g_hash_table_remove(j->c->runs, run_id(j->run));
     run_unref(j->run);
     value_unref(j->stuck);
+    g_clear_pointer(&j->unstaged, run_unref);
     g_free(j->user);
     g_free(j->op_name);
     value_unref(j->request);
@@ -293,6 +294,8 @@ static void restore_task(Job *j, const QueueTask *q)
         g_autoptr(Run) run = run_new(dir, q->run);
         if (!run_exists(run))
             return; /* deleted since */
+        if (j->stage_only)
+            return; /* what became of it is the user's affair */
         gboolean ok = run_status(run) == RUN_COMPLETED;
         j->n_failed += !ok;
         if (j->feed)
@@ -381,7 +384,7 @@ static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
         reopen_output(j);
         arm_deadline(j);
         feed_restore(j->feed, tasks);
-        feed_sweep(j->feed, run, tasks);
+        feed_sweep(j->feed, run, tasks, j->stage_only);
     } else {
         j->asked_all = TRUE;
     }

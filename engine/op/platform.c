@@ -16,11 +16,15 @@
 const char *op_host_name(void)
 {
     static char name[256];
+    static gsize once;
     const char *host = g_getenv("HOST");
     if (host && *host)
         return host;
-    if (!name[0] && gethostname(name, sizeof name - 1) < 0)
-        return "";
+    if (g_once_init_enter(&once)) {
+        if (gethostname(name, sizeof name - 1) < 0)
+            name[0] = 0;
+        g_once_init_leave(&once, 1);
+    }
     return name;
 }
 

@@ -78,10 +78,10 @@ static char *find_package_dir(void)
 const char *python_package_dir(void)
 {
     static char *dir;
-    static gboolean looked;
-    if (!looked) {
-        looked = TRUE;
+    static gsize looked; /* trials are made ready on threads too */
+    if (g_once_init_enter(&looked)) {
         dir = find_package_dir();
+        g_once_init_leave(&looked, 1);
     }
     return dir;
 }

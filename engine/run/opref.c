@@ -60,8 +60,11 @@ OpRef *opref_parse(const char *text, GError **error)
 OpRef *opref_for_string(const char *text, GError **error)
 {
     static GRegex *regex;
-    if (!regex)
+    static gsize once;
+    if (g_once_init_enter(&once)) {
         regex = g_regex_new("^(?:(?:([^/]+)/)?([^:]+):)?([^/:]+)$", G_REGEX_OPTIMIZE, 0, NULL);
+        g_once_init_leave(&once, 1);
+    }
     g_autoptr(GMatchInfo) match = NULL;
     if (!g_regex_match(regex, text, 0, &match)) {
         g_set_error(error, OPREF_ERROR, OPREF_ERROR_INVALID, "invalid reference: '%s'", text);
