@@ -303,21 +303,6 @@ gboolean result_recover(Task *t)
     return TRUE;
 }
 
-/* Runs that the run made came below it, and go where runs are; one that is there already is left
- * alone. */
-static void place_children(Coordinator *c, Run *run)
-{
-    g_autofree char *base = run_guild_path(run, "children");
-    g_auto(GStrv) ids = fs_is_dir(base) ? fs_list(base, NULL) : NULL;
-    for (char **id = ids; id && *id; id++) {
-        g_autofree char *from = g_build_filename(base, *id, NULL);
-        g_autofree char *to = g_build_filename(run_store_runs_dir(c->store), *id, NULL);
-        if (fs_is_safe_rel(*id) && !fs_lexists(to) && rename(from, to) < 0)
-            log_warning("cannot keep %s, which %s made: %s", *id, run_id(run), g_strerror(errno));
-    }
-    fs_remove_tree(base, NULL);
-}
-
 /* ---- a result put in its place ---- */
 
 typedef struct Placing {
@@ -346,11 +331,28 @@ void result_orphan(Task *t)
     t->placing = NULL;
 }
 
+/* Runs that the run made came below it, and go where runs are; one that is there already is left
+ * alone. */
+static void place_children(const char *dir, const char *runs_dir)
+{
+    g_autofree char *base = g_build_filename(dir, ".guild", "children", NULL);
+    g_auto(GStrv) ids = fs_is_dir(base) ? fs_list(base, NULL) : NULL;
+    for (char **id = ids; id && *id; id++) {
+        g_autofree char *from = g_build_filename(base, *id, NULL);
+        g_autofree char *to = g_build_filename(runs_dir, *id, NULL);
+        if (fs_is_safe_rel(*id) && !fs_lexists(to) && rename(from, to) < 0)
+            log_warning("cannot keep %s, which %s made: %s", *id, dir, g_strerror(errno));
+    }
+    fs_remove_tree(base, NULL);
+}
+
+/* Perhaps on a thread. */
 static void place_files(gpointer placing)
 {
     Placing *p = placing;
-    filelist_build_taking(
-            p->dir, p->files, blobs_open_fd, blobs_take, p->c->blobs, p->c->digests, &p->error);
+    if (filelist_build_taking(p->dir, p->files, blobs_open_fd, blobs_take, p->c->blobs,
+                p->c->digests, &p->error))
+        place_children(p->dir, run_store_runs_dir(p->c->store));
 }
 
 /* Ours to mend (a full disk): the report is not acknowledged, and comes again. */
@@ -376,7 +378,6 @@ static void on_placed(gpointer placing)
         return;
     }
     g_autoptr(Run) run = task_run(t);
-    place_children(p->c, run);
     MsgDone *done = g_steal_pointer(&t->done);
     finish(t->member ? t->member->peer : NULL, t, done);
     wire_free(MSG_DONE, done);
