@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The durable queue in SQLite: see queue.h. What is put is kept in memory, the last state of each
- * job and task; a timer writes all of it in one transaction and then tells those who wait. What
- * could not be written (a full disk) stays, is tried again, and nobody is told that it is durable
- * until it is. */
+ * job and task; a timer has all of it written in one transaction and then tells those who wait. That
+ * is done on a thread: a busy disk takes seconds to say that something is on it. What could not be
+ * written (a full disk) stays, is tried again, and nobody is told that it is durable until it is. */
 #include "coordinator/queue.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "coordinator/lazy_sqlite.h"
+#include "engine/base/apart.h"
 #include "engine/base/fs.h"
 #include "engine/base/json.h"
 #include "engine/base/log.h"
@@ -43,6 +44,13 @@ typedef struct {
     gpointer data;
 } Waiter;
 
+/* What becomes durable together. */
+typedef struct {
+    GHashTable *jobs, *tasks; /* id → QueueJob, QueueTask */
+    GArray *deleted;          /* guint64 ids of jobs; before the others */
+    GArray *waiters;          /* Waiter: told when it is durable */
+} Group;
+
 struct Queue {
     sqlite3 *db;
     char *path;
@@ -50,10 +58,12 @@ struct Queue {
     GMainContext *context;
     guint commit_ms;
     GSource *timer;
-    GHashTable *jobs, *tasks; /* id → QueueJob, QueueTask that are to be written */
-    GArray *deleted;          /* guint64 ids of jobs */
-    gboolean failing;         /* the last try failed, and that was said */
-    GArray *waiters;
+    Group *next;      /* what is put now */
+    Group *written;   /* what a thread writes; NULL: nothing is written */
+    Apart *writer;    /* it, from then on nobody else's are `db`, `stmts` and the group's rows */
+    gboolean done;    /* it began, and is over: */
+    GError *problem;  /* what went wrong, or NULL */
+    gboolean failing; /* the last try failed, and that was said */
     guint64 epoch, counter;
 };
 
@@ -75,6 +85,32 @@ void queue_task_free(QueueTask *t)
     g_free(t->run);
     g_free(t->worker);
     g_free(t);
+}
+
+static Group *group_new(void)
+{
+    Group *g = g_new0(Group, 1);
+    g->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    g->deleted = g_array_new(FALSE, FALSE, sizeof(guint64));
+    g->jobs = g_hash_table_new_full(
+            g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)queue_job_free);
+    g->tasks = g_hash_table_new_full(
+            g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)queue_task_free);
+    return g;
+}
+
+static void group_free(Group *g)
+{
+    g_array_unref(g->waiters);
+    g_array_unref(g->deleted);
+    g_hash_table_unref(g->jobs);
+    g_hash_table_unref(g->tasks);
+    g_free(g);
+}
+
+static gboolean group_is_empty(const Group *g)
+{
+    return !g_hash_table_size(g->jobs) && !g_hash_table_size(g->tasks) && !g->deleted->len;
 }
 
 static gboolean db_error(Queue *q, const char *what, GError **error)
@@ -143,12 +179,7 @@ Queue *queue_open(const char *home, GMainContext *context, guint commit_ms, GErr
     q->path = g_build_filename(dir, "queue.db", NULL);
     q->context = context;
     q->commit_ms = commit_ms;
-    q->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
-    q->deleted = g_array_new(FALSE, FALSE, sizeof(guint64));
-    q->jobs = g_hash_table_new_full(
-            g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)queue_job_free);
-    q->tasks = g_hash_table_new_full(
-            g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)queue_task_free);
+    q->next = group_new();
     if (sqlite3_open_v2(q->path, &q->db,
                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                 NULL) != SQLITE_OK) {
@@ -177,10 +208,7 @@ void queue_close(Queue *q)
     for (int i = 0; i < N_STATEMENTS; i++)
         sqlite3_finalize(q->stmts[i]);
     sqlite3_close(q->db);
-    g_array_unref(q->waiters);
-    g_array_unref(q->deleted);
-    g_hash_table_unref(q->jobs);
-    g_hash_table_unref(q->tasks);
+    group_free(q->next);
     g_free(q->path);
     g_free(q);
 }
@@ -194,27 +222,6 @@ guint64 queue_next_id(Queue *q)
 }
 
 /* ---- writing ---- */
-
-static void arm(Queue *q, guint ms);
-
-static gboolean on_timer(gpointer data)
-{
-    Queue *q = data;
-    g_clear_pointer(&q->timer, g_source_unref);
-    if (!queue_flush(q, NULL))
-        arm(q, RETRY_MS);
-    return G_SOURCE_REMOVE;
-}
-
-static void arm(Queue *q, guint ms)
-{
-    if (q->timer)
-        return;
-    q->timer = g_timeout_source_new(ms);
-    g_source_set_priority(q->timer, G_PRIORITY_DEFAULT - 10);
-    g_source_set_callback(q->timer, on_timer, q, NULL);
-    g_source_attach(q->timer, q->context);
-}
 
 static gboolean step(Queue *q, sqlite3_stmt *st, GError **error)
 {
@@ -273,6 +280,174 @@ static gboolean delete_job(Queue *q, guint64 id, GError **error)
     return ok;
 }
 
+static gboolean write_all(Queue *q, const Group *g, GError **error)
+{
+    GHashTableIter it;
+    gpointer item;
+    for (guint i = 0; i < g->deleted->len; i++)
+        if (!delete_job(q, g_array_index(g->deleted, guint64, i), error))
+            return FALSE;
+    g_hash_table_iter_init(&it, g->jobs);
+    while (g_hash_table_iter_next(&it, NULL, &item))
+        if (!write_job(q, item, error))
+            return FALSE;
+    g_hash_table_iter_init(&it, g->tasks);
+    while (g_hash_table_iter_next(&it, NULL, &item))
+        if (!write_task(q, item, error))
+            return FALSE;
+    return TRUE;
+}
+
+/* A failed transaction is rolled back whole: none of its writes is there. */
+static gboolean commit(Queue *q, const Group *g, GError **error)
+{
+    if (sqlite3_exec(q->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return db_error(q, "write the queue", error);
+    if (!write_all(q, g, error) || (sqlite3_exec(q->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK &&
+                                           !db_error(q, "write the queue", error))) {
+        sqlite3_exec(q->db, "ROLLBACK", NULL, NULL, NULL);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- when ---- */
+
+static void write_group(gpointer queue)
+{
+    Queue *q = queue;
+    commit(q, q->written, &q->problem);
+    q->done = TRUE;
+}
+
+static void take_group(Queue *q)
+{
+    q->written = q->next;
+    q->next = group_new();
+    q->done = FALSE;
+}
+
+static gboolean steal_newer(gpointer key, gpointer item, gpointer older)
+{
+    g_hash_table_replace(older, key, item);
+    return TRUE;
+}
+
+static gboolean is_of_deleted(gpointer key, gpointer task, gpointer deleted)
+{
+    const GArray *ids = deleted;
+    for (guint i = 0; i < ids->len; i++)
+        if (((QueueTask *)task)->job == g_array_index(ids, guint64, i))
+            return TRUE;
+    return FALSE;
+}
+
+/* What was put meanwhile goes on top of what could not be written, and both are the next. */
+static void give_group_back(Queue *q)
+{
+    Group *old = g_steal_pointer(&q->written), *new = q->next;
+    g_hash_table_foreach_remove(old->tasks, is_of_deleted, new->deleted);
+    for (guint i = 0; i < new->deleted->len; i++)
+        g_hash_table_remove(old->jobs, &g_array_index(new->deleted, guint64, i));
+    g_hash_table_foreach_steal(new->jobs, steal_newer, old->jobs);
+    g_hash_table_foreach_steal(new->tasks, steal_newer, old->tasks);
+    g_array_append_vals(old->deleted, new->deleted->data, new->deleted->len);
+    g_array_append_vals(old->waiters, new->waiters->data, new->waiters->len);
+    group_free(new);
+    q->next = old;
+}
+
+static void tell_waiters(const Group *g)
+{
+    for (guint i = 0; i < g->waiters->len; i++) {
+        const Waiter *w = &g_array_index(g->waiters, Waiter, i);
+        w->fn(NULL, w->data);
+    }
+}
+
+/* FALSE: the group could not be written. */
+static gboolean group_written(Queue *q, GError **error)
+{
+    g_autoptr(GError) problem = g_steal_pointer(&q->problem);
+    if (problem) {
+        give_group_back(q);
+        if (!q->failing)
+            log_error("%s (it is tried again until it can be written)", problem->message);
+        q->failing = TRUE;
+        g_propagate_error(error, g_steal_pointer(&problem));
+        return FALSE;
+    }
+    if (q->failing)
+        log_info("the queue %s can be written again", q->path);
+    q->failing = FALSE;
+    Group *g = g_steal_pointer(&q->written);
+    tell_waiters(g);
+    group_free(g);
+    return TRUE;
+}
+
+static void arm(Queue *q, guint ms);
+
+static void on_written(gpointer queue)
+{
+    Queue *q = queue;
+    q->writer = NULL;
+    if (!group_written(q, NULL))
+        arm(q, RETRY_MS);
+    else if (!group_is_empty(q->next))
+        arm(q, q->commit_ms);
+}
+
+static gboolean on_timer(gpointer data)
+{
+    Queue *q = data;
+    g_clear_pointer(&q->timer, g_source_unref);
+    if (group_is_empty(q->next))
+        return G_SOURCE_REMOVE;
+    take_group(q);
+    q->writer = apart_start_short(q->context, write_group, on_written, q);
+    return G_SOURCE_REMOVE;
+}
+
+static void arm(Queue *q, guint ms)
+{
+    if (q->timer || q->writer)
+        return;
+    q->timer = g_timeout_source_new(ms);
+    g_source_set_priority(q->timer, G_PRIORITY_DEFAULT - 10);
+    g_source_set_callback(q->timer, on_timer, q, NULL);
+    g_source_attach(q->timer, q->context);
+}
+
+/* Waits for the thread. FALSE: what it had could not be written. */
+static gboolean finish_writing(Queue *q, GError **error)
+{
+    if (!q->writer)
+        return TRUE;
+    apart_cancel(g_steal_pointer(&q->writer));
+    if (q->done)
+        return group_written(q, error);
+    give_group_back(q); /* it had not begun */
+    return TRUE;
+}
+
+gboolean queue_flush(Queue *q, GError **error)
+{
+    if (!q)
+        return TRUE;
+    gboolean ok = finish_writing(q, error);
+    if (ok && !group_is_empty(q->next)) {
+        take_group(q);
+        write_group(q);
+        ok = group_written(q, error);
+    }
+    if (!ok)
+        arm(q, RETRY_MS);
+    return ok;
+}
+
+/* ---- what is put ---- */
+
 void queue_put_job(Queue *q, const QueueJob *j)
 {
     if (!q)
@@ -283,7 +458,7 @@ void queue_put_job(Queue *q, const QueueJob *j)
     copy->user = g_strdup(j->user);
     copy->request = value_ref(j->request);
     copy->options = value_ref(j->options);
-    g_hash_table_replace(q->jobs, &copy->id, copy);
+    g_hash_table_replace(q->next->jobs, &copy->id, copy);
     arm(q, q->commit_ms);
 }
 
@@ -295,7 +470,7 @@ void queue_put_task(Queue *q, const QueueTask *t)
     *copy = *t;
     copy->run = g_strdup(t->run);
     copy->worker = g_strdup(t->worker);
-    g_hash_table_replace(q->tasks, &copy->id, copy);
+    g_hash_table_replace(q->next->tasks, &copy->id, copy);
     arm(q, q->commit_ms);
 }
 
@@ -308,86 +483,21 @@ void queue_delete_job(Queue *q, guint64 id)
 {
     if (!q)
         return;
-    g_hash_table_foreach_remove(q->tasks, is_of_job, &id);
-    g_hash_table_remove(q->jobs, &id);
-    g_array_append_val(q->deleted, id);
+    g_hash_table_foreach_remove(q->next->tasks, is_of_job, &id);
+    g_hash_table_remove(q->next->jobs, &id);
+    g_array_append_val(q->next->deleted, id);
     arm(q, q->commit_ms);
-}
-
-static gboolean nothing_to_write(const Queue *q)
-{
-    return !g_hash_table_size(q->jobs) && !g_hash_table_size(q->tasks) && !q->deleted->len;
 }
 
 void queue_after(Queue *q, QueueFn fn, gpointer data)
 {
-    if (!q || nothing_to_write(q)) {
+    Group *last = !q ? NULL : !group_is_empty(q->next) ? q->next : q->written;
+    if (!last) {
         fn(NULL, data);
         return;
     }
     Waiter w = {fn, data};
-    g_array_append_val(q->waiters, w);
-    arm(q, q->commit_ms);
-}
-
-static gboolean write_all(Queue *q, GError **error)
-{
-    GHashTableIter it;
-    gpointer item;
-    for (guint i = 0; i < q->deleted->len; i++)
-        if (!delete_job(q, g_array_index(q->deleted, guint64, i), error))
-            return FALSE;
-    g_hash_table_iter_init(&it, q->jobs);
-    while (g_hash_table_iter_next(&it, NULL, &item))
-        if (!write_job(q, item, error))
-            return FALSE;
-    g_hash_table_iter_init(&it, q->tasks);
-    while (g_hash_table_iter_next(&it, NULL, &item))
-        if (!write_task(q, item, error))
-            return FALSE;
-    return TRUE;
-}
-
-/* A failed transaction is rolled back whole: none of its writes is there. */
-static gboolean commit(Queue *q, GError **error)
-{
-    if (nothing_to_write(q))
-        return TRUE;
-    if (sqlite3_exec(q->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
-        return db_error(q, "write the queue", error);
-    if (!write_all(q, error) || (sqlite3_exec(q->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK &&
-                                        !db_error(q, "write the queue", error))) {
-        sqlite3_exec(q->db, "ROLLBACK", NULL, NULL, NULL);
-        return FALSE;
-    }
-    g_hash_table_remove_all(q->jobs);
-    g_hash_table_remove_all(q->tasks);
-    g_array_set_size(q->deleted, 0);
-    return TRUE;
-}
-
-gboolean queue_flush(Queue *q, GError **error)
-{
-    if (!q)
-        return TRUE;
-    g_autoptr(GError) err = NULL;
-    if (!commit(q, &err)) {
-        if (!q->failing)
-            log_error("%s (it is tried again until it can be written)", err->message);
-        q->failing = TRUE;
-        g_propagate_error(error, g_steal_pointer(&err));
-        return FALSE;
-    }
-    if (q->failing)
-        log_info("the queue %s can be written again", q->path);
-    q->failing = FALSE;
-    g_autoptr(GArray) waiters = q->waiters;
-    q->waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
-    for (guint i = 0; i < waiters->len; i++) {
-        Waiter *w = &g_array_index(waiters, Waiter, i);
-        w->fn(NULL, w->data);
-    }
-    return TRUE;
+    g_array_append_val(last->waiters, w);
 }
 
 /* ---- reading ---- */
@@ -409,6 +519,7 @@ GPtrArray *queue_load_jobs(Queue *q, GError **error)
     sqlite3_stmt *st = NULL;
     if (!q)
         return g_steal_pointer(&jobs);
+    finish_writing(q, NULL);
     if (sqlite3_prepare_v2(q->db, "SELECT * FROM job ORDER BY submitted, id", -1, &st, NULL) !=
             SQLITE_OK) {
         db_error(q, "read the queue", error);
@@ -445,6 +556,7 @@ GPtrArray *queue_load_tasks(Queue *q, guint64 job, GError **error)
     sqlite3_stmt *st = NULL;
     if (!q)
         return g_steal_pointer(&tasks);
+    finish_writing(q, NULL);
     if (sqlite3_prepare_v2(q->db, "SELECT * FROM task WHERE job = ? ORDER BY idx", -1, &st, NULL) !=
             SQLITE_OK) {
         db_error(q, "read the queue", error);

@@ -66,27 +66,40 @@ static void run(gpointer apart, gpointer unused)
     apart_unref(a);
 }
 
-static GThreadPool *threads(void)
+static GThreadPool *threads(gboolean brief)
 {
     static gsize once;
-    static GThreadPool *pool;
+    static GThreadPool *pools[2];
     if (g_once_init_enter(&once)) {
-        pool = g_thread_pool_new(run, NULL, MAX_THREADS, FALSE, NULL);
+        for (int i = 0; i < 2; i++)
+            pools[i] = g_thread_pool_new(run, NULL, MAX_THREADS, FALSE, NULL);
         g_once_init_leave(&once, 1);
     }
-    return pool;
+    return pools[brief];
 }
 
-Apart *apart_start(
-        GMainContext *context, void (*work)(gpointer), void (*done)(gpointer), gpointer data)
+static Apart *start(GMainContext *context, void (*work)(gpointer), void (*done)(gpointer),
+        gpointer data, gboolean brief)
 {
     Apart *a = g_new0(Apart, 1);
     *a = (Apart){work, done, data, g_main_context_ref(context ? context : g_main_context_default()),
             g_idle_source_new(), APART_WAITS, 2};
     g_source_set_priority(a->told, G_PRIORITY_DEFAULT);
     g_source_set_callback(a->told, tell, a, NULL);
-    g_thread_pool_push(threads(), a, NULL);
+    g_thread_pool_push(threads(brief), a, NULL);
     return a;
+}
+
+Apart *apart_start(
+        GMainContext *context, void (*work)(gpointer), void (*done)(gpointer), gpointer data)
+{
+    return start(context, work, done, data, FALSE);
+}
+
+Apart *apart_start_short(
+        GMainContext *context, void (*work)(gpointer), void (*done)(gpointer), gpointer data)
+{
+    return start(context, work, done, data, TRUE);
 }
 
 void apart_cancel(Apart *a)

@@ -12,6 +12,9 @@ typedef struct Apart Apart;
  * is called. What `work` touches nobody else may touch until then. */
 Apart *apart_start(GMainContext *context, void (*work)(gpointer data), void (*done)(gpointer data),
         gpointer data);
+/* The same for what takes moments and all wait for: it does not stand behind long work. */
+Apart *apart_start_short(GMainContext *context, void (*work)(gpointer data),
+        void (*done)(gpointer data), gpointer data);
 /* Nobody wants to know any more: waits for `work` if it has begun, and `done` is not called. NULL
  * does no harm. */
 void apart_cancel(Apart *a);
