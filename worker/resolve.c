@@ -9,8 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <glib-unix.h>
+
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
+#include "engine/deps/archive.h"
 #include "engine/deps/dep.h"
 
 #define MAX_MESSAGE 4096
@@ -21,6 +24,9 @@ struct Resolve {
     GPid pid;
     int fd; /* its standard output: what went wrong */
     GSource *exited;
+    int log_fd; /* its standard error, where that is our log; else -1 */
+    GSource *logged;
+    GString *log;
 };
 
 static gboolean is_small_file(const Dep *dep, const ResSource *s)
@@ -30,17 +36,34 @@ static gboolean is_small_file(const Dep *dep, const ResSource *s)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= FILELIST_SHORT_BYTES;
 }
 
+static gboolean is_link(const Dep *dep, const ResSource *s)
+{
+    const char *type = s->target_type && *s->target_type ? s->target_type : dep->resdef->target_type;
+    return type && *type ? !strcmp(type, "link") : ressource_is_operation(s);
+}
+
+/* However small it is, it may have very many files. */
+static gboolean is_unpacked(const ResSource *s)
+{
+    return s->unpack && ((s->type && *s->type) || (s->path && archive_type(s->path)));
+}
+
 /* Copying and unpacking take as long as the content is large. Of a run that is not in place the
- * coordinator, or who submitted it, has done that; in one process with the coordinator there is no
- * lease to lose. */
+ * coordinator, or who submitted it, has done that. In one process with the coordinator there is no
+ * lease to lose, but a Ctrl-C to be heard, and other trials to begin; files that are linked there
+ * are not worth a process. */
 static gboolean may_take_long(const WTask *t, const Dep *dep, const ResSource *s)
 {
     const char *scheme = s->scheme ? s->scheme : "";
     if (g_str_has_prefix(scheme, "http") || s->post_process)
         return TRUE;
-    if (!t->in_place || t->w->inproc)
+    if (!t->in_place)
         return FALSE;
-    return !strcmp(scheme, "operation") || (!strcmp(scheme, "file") && !is_small_file(dep, s));
+    if (!strcmp(scheme, "operation"))
+        return !t->w->inproc || !is_link(dep, s);
+    if (strcmp(scheme, "file"))
+        return FALSE;
+    return is_unpacked(s) || (!is_link(dep, s) && !is_small_file(dep, s));
 }
 
 gboolean resolve_takes_long(const WTask *t, const Op *op)
@@ -89,6 +112,51 @@ static char *message(Resolve *r, int status)
                        WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+/* In one process with a batch what is logged is in the batch's output too. Lines as they come. */
+static void read_log(Resolve *r)
+{
+    char buf[4096];
+    ssize_t n;
+    while ((n = read(r->log_fd, buf, sizeof buf)) > 0)
+        g_string_append_len(r->log, buf, n);
+    for (char *end; (end = memchr(r->log->str, '\n', r->log->len));) {
+        *end = 0;
+        log_line(r->log->str);
+        g_string_erase(r->log, 0, end + 1 - r->log->str);
+    }
+}
+
+static gboolean on_log(gint fd, GIOCondition condition, gpointer resolve)
+{
+    read_log(resolve);
+    return !(condition & (G_IO_HUP | G_IO_ERR));
+}
+
+static void watch_log(Resolve *r, int fd)
+{
+    r->log_fd = fd;
+    r->log = g_string_new(NULL);
+    if (fd < 0)
+        return;
+    g_unix_set_fd_nonblocking(fd, TRUE, NULL);
+    r->logged = g_unix_fd_source_new(fd, G_IO_IN | G_IO_HUP);
+    g_source_set_callback(r->logged, G_SOURCE_FUNC(on_log), r, NULL);
+    g_source_attach(r->logged, r->t->w->context);
+}
+
+static void end_log(Resolve *r)
+{
+    if (r->log_fd >= 0) {
+        read_log(r);
+        if (r->log->len)
+            log_line(r->log->str);
+        g_source_destroy(r->logged);
+        g_source_unref(r->logged);
+        close(r->log_fd);
+    }
+    g_string_free(r->log, TRUE);
+}
+
 static void on_exited(GPid pid, gint status, gpointer resolve)
 {
     Resolve *r = resolve;
@@ -107,12 +175,15 @@ gboolean resolve_start(WTask *t, ResolveDone done, GError **error)
     char *argv[] = {self, "_resolve", NULL};
     g_auto(GStrv) env = environment(t);
     GPid pid;
-    int fd;
-    if (!self || !g_spawn_async_with_pipes(t->dir, argv, env, G_SPAWN_DO_NOT_REAP_CHILD, own_group,
-                         NULL, &pid, NULL, &fd, NULL, error))
+    int fd, log_fd = -1;
+    if (!self || !g_spawn_async_with_pipes(t->dir, argv, env,
+                         G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES, own_group, NULL, &pid,
+                         NULL, &fd, t->w->inproc ? &log_fd : NULL, error))
         return FALSE;
     Resolve *r = g_new0(Resolve, 1);
-    *r = (Resolve){t, done, pid, fd, g_child_watch_source_new(pid)};
+    *r = (Resolve){.t = t, .done = done, .pid = pid, .fd = fd,
+            .exited = g_child_watch_source_new(pid)};
+    watch_log(r, log_fd);
     g_source_set_callback(r->exited, G_SOURCE_FUNC(on_exited), r, NULL);
     g_source_attach(r->exited, t->w->context);
     t->resolve = r;
@@ -135,6 +206,7 @@ void resolve_free(WTask *t)
         while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
             continue;
     }
+    end_log(r);
     g_source_destroy(r->exited);
     g_source_unref(r->exited);
     close(r->fd);

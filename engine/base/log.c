@@ -118,12 +118,8 @@ static void write_all(int fd, const char *data, gsize len)
     }
 }
 
-static void log_va(LogLevel level, const char *fmt, va_list ap)
+static void put_line(LogLevel level, const char *line)
 {
-    if (level < current_level)
-        return;
-    g_autofree char *msg = g_strdup_vprintf(fmt, ap);
-    g_autofree char *line = format_line(level, msg);
     if (hook)
         hook(level, line, hook_data);
     const char *color = color_for(level);
@@ -131,6 +127,20 @@ static void log_va(LogLevel level, const char *fmt, va_list ap)
                                  : g_strdup_printf("%s\n", line);
     fflush(stdout);
     write_all(STDERR_FILENO, out, strlen(out));
+}
+
+void log_line(const char *line)
+{
+    put_line(LOG_INFO, line);
+}
+
+static void log_va(LogLevel level, const char *fmt, va_list ap)
+{
+    if (level < current_level)
+        return;
+    g_autofree char *msg = g_strdup_vprintf(fmt, ap);
+    g_autofree char *line = format_line(level, msg);
+    put_line(level, line);
 }
 
 #define LOG_FUNCTION(name, level)                                                                  \

@@ -19,6 +19,8 @@ void log_debug(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 void log_info(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 void log_warning(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 void log_error(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+/* A line that another process of ours has formatted for the same readers. */
+void log_line(const char *line);
 /* Everything also goes to `fn` (a batch's own output, a test); NULL for none. */
 typedef void (*LogHook)(LogLevel level, const char *line, gpointer data);
 void log_set_hook(LogHook fn, gpointer data);
