@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_SECONDS 60
+/* For deleting very many runs, on a disk that is busy. */
+#define MAX_SECONDS 600
 
 /* What may be run, and by whom. Options that name files or folders of this machine, edit, or start
  * something are refused for all. */
@@ -43,7 +44,7 @@ typedef struct {
     GString *text[2];
     int fd[2];
     guint open;
-    gboolean exited;
+    gboolean exited, late; /* late: it was ended for its time was over */
     int status;
     GPid pid;
     GSource *child, *timeout, *in[2];
@@ -147,7 +148,12 @@ static void maybe_done(Command *cmd)
     if (cmd->open || !cmd->exited)
         return;
     Peer *p = asker(cmd);
-    if (p) {
+    if (p && cmd->late) {
+        g_autofree char *why = g_strdup_printf("the command was ended there after %d s: what it "
+                                               "has done is done, the rest is not",
+                MAX_SECONDS);
+        reply_error(p, cmd->id, why);
+    } else if (p) {
         g_autoptr(Value) v = value_new_map();
         value_map_set_int(v, "exit_status", cmd->status);
         MsgReply m = {.id = cmd->id, .result = v};
@@ -213,7 +219,8 @@ static void on_child_exit(GPid pid, gint status, gpointer data)
 static gboolean on_timeout(gpointer data)
 {
     Command *cmd = data;
-    if (!cmd->exited)
+    cmd->late = !cmd->exited;
+    if (cmd->late)
         kill(cmd->pid, SIGKILL);
     g_clear_pointer(&cmd->timeout, g_source_unref);
     return G_SOURCE_REMOVE;
