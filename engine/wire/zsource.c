@@ -21,6 +21,7 @@ void *zcontext_new(void)
 
 /* Messages handled in one turn of the loop, so that one busy socket starves nobody. */
 #define MAX_PER_TURN 64
+#define MAX_TURN_US 20000
 
 struct ZSource {
     GSource source;
@@ -96,7 +97,8 @@ static gboolean zs_dispatch(GSource *source, GSourceFunc callback, gpointer user
     int type = 0;
     size_t len = sizeof type;
     zmq_getsockopt(z->socket, ZMQ_TYPE, &type, &len);
-    for (int i = 0; i < MAX_PER_TURN && !z->closed; i++)
+    gint64 until_us = g_get_monotonic_time() + MAX_TURN_US;
+    for (int i = 0; i < MAX_PER_TURN && !z->closed && g_get_monotonic_time() < until_us; i++)
         if (!receive(z, type == ZMQ_ROUTER))
             break;
     return z->closed ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
