@@ -4,14 +4,14 @@
 
 #include "engine/base/apart.h"
 
-typedef struct {
+struct Beside {
     Coordinator *c;
     Apart *apart;
     void (*work)(gpointer);
     void (*done)(gpointer);
     GDestroyNotify free;
     gpointer data;
-} Beside;
+};
 
 static void beside_free(gpointer beside)
 {
@@ -35,7 +35,7 @@ static void on_done(gpointer beside)
     g_hash_table_remove(b->c->beside, b);
 }
 
-void beside_start(Coordinator *c, void (*fn)(gpointer), void (*done)(gpointer), GDestroyNotify free,
+Beside *beside_start(Coordinator *c, void (*fn)(gpointer), void (*done)(gpointer), GDestroyNotify free,
         gpointer data)
 {
     Beside *b = g_new0(Beside, 1);
@@ -44,6 +44,12 @@ void beside_start(Coordinator *c, void (*fn)(gpointer), void (*done)(gpointer), 
         c->beside = g_hash_table_new_full(NULL, NULL, beside_free, NULL);
     g_hash_table_add(c->beside, b);
     b->apart = apart_start(c->context, work, on_done, b);
+    return b;
+}
+
+void beside_hurry(Beside *b)
+{
+    apart_hurry(b->apart);
 }
 
 void beside_end(Coordinator *c)

@@ -7,6 +7,9 @@
 
 /* `work(data)` on a thread, `done(data)` on the loop, then `free(data)`. A coordinator that ends
  * waits for `work` and leaves `done` out. */
-void beside_start(Coordinator *c, void (*work)(gpointer), void (*done)(gpointer),
+typedef struct Beside Beside;
+Beside *beside_start(Coordinator *c, void (*work)(gpointer), void (*done)(gpointer),
         GDestroyNotify free, gpointer data);
+/* apart_hurry(). Not once `done` was called. */
+void beside_hurry(Beside *b);
 void beside_end(Coordinator *c);

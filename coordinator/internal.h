@@ -6,7 +6,8 @@
  * scheduler carried out; tasks started, stopped, lost attempt.c      a run directory before and
  * between attempts at it results.c      what workers report, and results into run directories
  *   tidy.c         what a lost attempt left
- *   batch.c        jobs: asking for trials (feed.c), staging, telling, ending
+ *   batch.c        jobs: telling, stopping, ending
+ *   trials.c       their trials: asking for them (feed.c), making them
  *   jobs.c         how jobs begin, and begin again after a restart
  *   beside.c       long work on threads
  *   submit.c       run directories that clients send
@@ -197,7 +198,7 @@ struct Job {
     char *op_name; /* of its trials, as listings show it; NULL: not read yet */
     Value *stuck;  /* flags of a trial that could not be made yet: the disk was full */
     Run *unstaged; /* a trial that could not be made ready for the user, for the same reason */
-    gboolean making;       /* a trial is made, or made ready, on a thread: no other meanwhile */
+    struct Beside *making; /* a trial is made, or made ready, on a thread: no other meanwhile */
     gboolean asked_all;
     gboolean told_nowhere; /* it was said that no worker has what it asks for */
     guint n_asked, n_done, n_failed, n_running, n_waiting;
@@ -286,7 +287,6 @@ void attempt_skipped(Task *t, Run *run, const char *why);    /* it is somebody e
 /* batch.c */
 void job_task_started(Task *t);
 void job_task_ended(Task *t, int exit_status, const char *error);
-void job_pump(Job *j);      /* asks for trials as far ahead as needed */
 void job_check_fit(Job *j); /* says so if no worker could ever run it; local: ends it */
 Task *job_task_new(Job *j, const char *run_id);
 void task_enqueue_durably(Task *t); /* once the queue knows of it: a crash would make it twice */
@@ -297,6 +297,9 @@ void job_say(Job *j, int level, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 JobProgress job_progress(Job *j);
 /* A stop is to be over within 5 s, children and all. */
 #define STOP_GRACE_US (4 * G_USEC_PER_SEC)
+
+/* trials.c */
+void job_pump(Job *j); /* asks for trials as far ahead as needed */
 
 /* jobs.c */
 void job_close_output(Job *j); /* twice does no harm */

@@ -14,8 +14,11 @@ struct Apart {
     GMainContext *context;
     GSource *told; /* attached when the work is over */
     ApartState state;
-    gint refs; /* the loop's and the thread's */
+    gint refs;     /* the loop's and the thread's */
+    gint unwanted; /* atomic */
 };
+
+static _Thread_local Apart *current;
 
 /* For all: it is held for moments. */
 static GMutex lock;
@@ -55,7 +58,9 @@ static void run(gpointer apart, gpointer unused)
 {
     Apart *a = apart;
     if (may_begin(a)) {
+        current = a;
         a->work(a->data);
+        current = NULL;
         g_mutex_lock(&lock);
         if (a->state == APART_WORKS)
             g_source_attach(a->told, a->context);
@@ -83,7 +88,7 @@ static Apart *start(GMainContext *context, void (*work)(gpointer), void (*done)(
 {
     Apart *a = g_new0(Apart, 1);
     *a = (Apart){work, done, data, g_main_context_ref(context ? context : g_main_context_default()),
-            g_idle_source_new(), APART_WAITS, 2};
+            g_idle_source_new(), APART_WAITS, 2, 0};
     g_source_set_priority(a->told, G_PRIORITY_DEFAULT);
     g_source_set_callback(a->told, tell, a, NULL);
     g_thread_pool_push(threads(brief), a, NULL);
@@ -106,6 +111,7 @@ void apart_cancel(Apart *a)
 {
     if (!a)
         return;
+    apart_hurry(a);
     g_mutex_lock(&lock);
     gboolean begun = a->state == APART_WORKS;
     if (a->state != APART_OVER)
@@ -115,4 +121,14 @@ void apart_cancel(Apart *a)
     g_mutex_unlock(&lock);
     g_source_destroy(a->told); /* it may be about to tell */
     apart_unref(a);
+}
+
+void apart_hurry(Apart *a)
+{
+    g_atomic_int_set(&a->unwanted, 1);
+}
+
+gboolean apart_is_unwanted(void)
+{
+    return current && g_atomic_int_get(&current->unwanted);
 }

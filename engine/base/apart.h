@@ -18,3 +18,8 @@ Apart *apart_start_short(GMainContext *context, void (*work)(gpointer data),
 /* Nobody wants to know any more: waits for `work` if it has begun, and `done` is not called. NULL
  * does no harm. */
 void apart_cancel(Apart *a);
+/* It need not be finished, but `done` is to be called all the same. Doesn't wait. */
+void apart_hurry(Apart *a);
+/* For work that may wait for others (a server): TRUE if it is on such a thread, and one of the two
+ * above was called for it. */
+gboolean apart_is_unwanted(void);

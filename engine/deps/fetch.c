@@ -2,6 +2,7 @@
 /* Downloads by libcurl's easy interface, into a temporary file beside the wanted one. */
 #include "engine/deps/fetch.h"
 
+#include "engine/base/apart.h"
 #include "engine/base/digest.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
@@ -101,6 +102,12 @@ static size_t note_status(char *data, size_t size, size_t n, void *status_line)
     return size * n;
 }
 
+/* Called now and then, also while nothing comes. Not 0: it is given up. */
+static int look_up(void *unused, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up)
+{
+    return apart_is_unwanted();
+}
+
 static CURLcode transfer(const char *url, FILE *out, char *why, GString *status_line)
 {
     static gsize once;
@@ -127,6 +134,8 @@ static CURLcode transfer(const char *url, FILE *out, char *why, GString *status_
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, note_status);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, status_line);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_up);
     CURLcode rc = curl_easy_perform(curl);
     curl_easy_cleanup(curl);
     return rc;

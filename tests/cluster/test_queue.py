@@ -36,6 +36,23 @@ class DurableQueue(unittest.TestCase):
         links = [n for n in os.listdir(os.path.join(self.runs, batch)) if n != ".guild"]
         self.assertEqual(set(links), set(os.listdir(self.runs)) - {batch})
 
+    def test_trials_made_ready_before_a_kill_are_not_made_ready_again(self):
+        batch = self.submit("op", f"x=range[1:{TRIALS // 2}]", "--stage-trials")
+        ended = os.path.join(self.runs, batch, ".guild", "attrs", "exit_status")
+        for more in (1, 7, 13):
+            there = len(os.listdir(self.runs))
+            hosts.wait_for(lambda: len(os.listdir(self.runs)) > there + more or os.path.exists(ended),
+                           "more are made ready", step=0.0005)
+            self.cluster.coordinator.kill()
+            self.cluster.start_coordinator()
+        hosts.wait_for(lambda: os.path.exists(ended), "all are made ready", 60)
+        values = []
+        for run in set(os.listdir(self.runs)) - {batch}:
+            self.assertTrue(os.path.exists(os.path.join(self.runs, run, ".guild", "STAGED")), run)
+            with open(os.path.join(self.runs, run, ".guild", "attrs", "flags")) as f:
+                values.append(int(f.read().split(":")[1]))
+        self.assertEqual(sorted(values), list(range(1, TRIALS // 2 + 1)))
+
     def test_what_was_being_staged_is_cleared_away_and_nothing_else(self):
         batch = self.submit("op", "x=[1,2]")
         hosts.wait_for(lambda: len(os.listdir(self.runs)) == 3, "the trials are staged")

@@ -4,9 +4,13 @@
 Every trial here starts a child in its own session that ignores SIGTERM, and one without the run's
 environment, and notes their pids.
 """
+import contextlib
+import fcntl
+import glob
 import json
 import os
 import signal
+import subprocess
 import time
 import unittest
 
@@ -110,6 +114,30 @@ class Stopping(unittest.TestCase):
     def test_ctrl_backslash_of_a_batch(self):
         _, states = self.interrupt(signal.SIGQUIT, "n=[1,2,3]", "-j", "2", trials=2)
         self.assertEqual(states, ["pending", "terminated", "terminated"])
+
+    def test_ctrl_c_while_an_archive_is_unpacked(self):
+        """That waits here for somebody else who has the folder it is unpacked into."""
+        machine = self.local()
+        machine.write("a.txt", "a")
+        subprocess.run(["tar", "-cf", "a.tar", "a.txt"], cwd=machine.project, check=True)
+        machine.write("guild.yml", "op: {exec: 'true', flags: {x: 1}, requires: [{file: a.tar}], sourcecode: no}\n")
+        machine.guild("run", "op", "-y")
+        (name,) = glob.glob(os.path.join(machine.home, "locks", "resource-*"))
+        with open(name, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            batch = machine.start("run", "op", "x=[1,2]", "-j", "2", "-y")
+            hosts.wait_for(lambda: len(os.listdir(os.path.join(machine.home, "runs"))) == 4, "the trials are made")
+            hosts.wait_for(lambda: b"_resolve" in self.commands(), "one of them is made ready")
+            batch.send(signal.SIGINT)
+            batch.wait(SECONDS + SLACK)
+
+    @staticmethod
+    def commands():
+        found = b""
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            with contextlib.suppress(OSError), open(path, "rb") as f:
+                found += f.read()
+        return found
 
     def test_stop_of_a_run_elsewhere(self):
         client = self.remote("w1")

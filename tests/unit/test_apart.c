@@ -99,6 +99,57 @@ static void test_what_has_not_begun_never_does(void)
     g_main_context_unref(waits.context);
 }
 
+static void test_short_work_does_not_stand_behind_long(void)
+{
+    Job busy[4], brief;
+    for (guint i = 0; i < G_N_ELEMENTS(busy); i++) {
+        job_init(&busy[i]);
+        apart_start(busy[i].context, work, done, &busy[i]);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(busy); i++)
+        wait_until_begun(&busy[i]);
+    job_init(&brief);
+    brief.may_end = 1;
+    apart_start_short(brief.context, work, done, &brief);
+    while (!brief.told)
+        g_main_context_iteration(brief.context, TRUE);
+    for (guint i = 0; i < G_N_ELEMENTS(busy); i++) {
+        g_assert_cmpint(busy[i].told, ==, 0);
+        g_atomic_int_set(&busy[i].may_end, 1);
+        while (!busy[i].told)
+            g_main_context_iteration(busy[i].context, TRUE);
+        g_main_context_unref(busy[i].context);
+    }
+    g_main_context_unref(brief.context);
+}
+
+static void work_while_wanted(gpointer data)
+{
+    Job *j = data;
+    g_atomic_int_set(&j->begun, 1);
+    while (!apart_is_unwanted())
+        g_usleep(1000);
+}
+
+static void test_work_may_see_that_it_is_not_wanted_any_more(void)
+{
+    Job hurried, cancelled;
+    g_assert_false(apart_is_unwanted());
+    job_init(&hurried);
+    Apart *a = apart_start(hurried.context, work_while_wanted, done, &hurried);
+    wait_until_begun(&hurried);
+    apart_hurry(a);
+    while (!hurried.told)
+        g_main_context_iteration(hurried.context, TRUE);
+    job_init(&cancelled);
+    a = apart_start(cancelled.context, work_while_wanted, done, &cancelled);
+    wait_until_begun(&cancelled);
+    apart_cancel(a);
+    g_assert_cmpint(cancelled.told, ==, 0);
+    g_main_context_unref(hurried.context);
+    g_main_context_unref(cancelled.context);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -106,5 +157,7 @@ int main(int argc, char **argv)
     g_test_add_func(
             "/apart/cancel-begun", test_who_cancels_waits_for_what_has_begun_and_is_not_told);
     g_test_add_func("/apart/cancel-waiting", test_what_has_not_begun_never_does);
+    g_test_add_func("/apart/short", test_short_work_does_not_stand_behind_long);
+    g_test_add_func("/apart/unwanted", test_work_may_see_that_it_is_not_wanted_any_more);
     return g_test_run();
 }
