@@ -4,8 +4,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "coordinator/lazy_sqlite.h"
 #include "coordinator/queue.h"
 #include "engine/base/fs.h"
+#include "engine/base/log.h"
 
 static Queue *open_queue(const char *home)
 {
@@ -172,6 +174,149 @@ static void test_no_queue_remembers_nothing_and_waits_for_nothing(void)
     g_assert_true(queue_flush(NULL, NULL));
 }
 
+/* ---- while it is written ---- */
+
+/* Whoever else has the file: it can't be written until that ends. */
+static sqlite3 *hold_file(const char *home)
+{
+    g_autofree char *path = g_build_filename(home, "coordinator", "queue.db", NULL);
+    sqlite3 *db = NULL;
+    g_assert_cmpint(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), ==, SQLITE_OK);
+    g_assert_cmpint(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), ==, SQLITE_OK);
+    return db;
+}
+
+static void let_go(sqlite3 *db)
+{
+    g_assert_cmpint(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), ==, SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static gboolean on_beat(gpointer beats)
+{
+    ++*(int *)beats;
+    return G_SOURCE_CONTINUE;
+}
+
+static void count_errors(LogLevel level, const char *line, gpointer errors)
+{
+    *(int *)errors += level >= LOG_ERROR;
+}
+
+static void put_task(Queue *q, guint64 id, int attempt)
+{
+    QueueTask t = {.id = id, .job = 1, .run = (char *)"r", .state = TASK_LEASED, .attempt = attempt};
+    queue_put_task(q, &t);
+}
+
+static int attempt_of(Queue *q)
+{
+    g_autoptr(GPtrArray) tasks = queue_load_tasks(q, 1, NULL);
+    g_assert_cmpuint(tasks->len, ==, 1);
+    return ((QueueTask *)tasks->pdata[0])->attempt;
+}
+
+/* Some turns of the loop, with timers in between. */
+static void turn(int n)
+{
+    int beats = 0;
+    guint source = g_timeout_add(5, on_beat, &beats);
+    while (beats < n)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(source);
+}
+
+typedef struct {
+    GString *order;
+    char name;
+    gboolean told;
+} Told;
+
+static void on_told(const GError *error, gpointer data)
+{
+    Told *t = data;
+    g_assert_no_error(error);
+    g_string_append_c(t->order, t->name);
+    t->told = TRUE;
+}
+
+static void test_the_loop_goes_on_while_it_is_written(void)
+{
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    g_autoptr(GString) order = g_string_new(NULL);
+    Told first = {order, 'a', FALSE}, second = {order, 'b', FALSE}, third = {order, 'c', FALSE};
+    int errors = 0;
+    Queue *q = open_queue(home);
+    log_set_hook(count_errors, &errors);
+    sqlite3 *db = hold_file(home);
+    put_task(q, 7, 1);
+    queue_after(q, on_told, &first);
+    turn(10); /* a thread waits for the file */
+    queue_after(q, on_told, &second); /* all that was put so far is what is being written */
+    put_task(q, 7, 2);
+    queue_after(q, on_told, &third);
+    turn(10);
+    g_assert_false(first.told || second.told || third.told);
+    let_go(db);
+    while (!third.told)
+        g_main_context_iteration(NULL, TRUE);
+    log_set_hook(NULL, NULL);
+    g_assert_cmpstr(order->str, ==, "abc");
+    g_assert_cmpint(errors, ==, 0);
+    g_assert_cmpint(attempt_of(q), ==, 2);
+    queue_close(q);
+    fs_remove_tree(home, NULL);
+}
+
+static void test_who_flushes_waits_for_what_is_being_written(void)
+{
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    g_autoptr(GString) order = g_string_new(NULL);
+    Told first = {order, 'a', FALSE}, second = {order, 'b', FALSE};
+    Queue *q = open_queue(home);
+    put_task(q, 7, 1);
+    queue_after(q, on_told, &first);
+    g_main_context_iteration(NULL, TRUE); /* it begins */
+    put_task(q, 7, 2);
+    queue_after(q, on_told, &second);
+    g_assert_true(queue_flush(q, NULL));
+    g_assert_cmpstr(order->str, ==, "ab");
+    g_assert_cmpint(attempt_of(q), ==, 2);
+    queue_close(q);
+    fs_remove_tree(home, NULL);
+}
+
+/* What was put later is not replaced by what failed earlier, and what was deleted stays so. */
+static void test_what_failed_comes_before_what_was_put_meanwhile(void)
+{
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    g_autoptr(GString) order = g_string_new(NULL);
+    Told first = {order, 'a', FALSE}, second = {order, 'b', FALSE};
+    int errors = 0;
+    Queue *q = open_queue(home);
+    log_set_hook(count_errors, &errors);
+    sqlite3 *db = hold_file(home);
+    put_task(q, 7, 1);
+    put_some(q, 5);
+    queue_after(q, on_told, &first);
+    turn(10);
+    put_task(q, 7, 2);
+    queue_delete_job(q, 5);
+    queue_after(q, on_told, &second);
+    while (!errors) /* the thread gives up waiting for the file */
+        g_main_context_iteration(NULL, TRUE);
+    let_go(db);
+    while (!second.told)
+        g_main_context_iteration(NULL, TRUE);
+    log_set_hook(NULL, NULL);
+    g_assert_cmpstr(order->str, ==, "ab");
+    g_assert_cmpint(attempt_of(q), ==, 2);
+    g_autoptr(GPtrArray) jobs = queue_load_jobs(q, NULL), tasks = queue_load_tasks(q, 5, NULL);
+    g_assert_cmpuint(jobs->len + tasks->len, ==, 0);
+    queue_close(q);
+    fs_remove_tree(home, NULL);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -181,5 +326,8 @@ int main(int argc, char **argv)
     g_test_add_func("/queue/deleted-job", test_a_deleted_job_takes_its_tasks_along);
     g_test_add_func("/queue/no-queue-file", test_a_file_that_is_no_queue_is_refused);
     g_test_add_func("/queue/none", test_no_queue_remembers_nothing_and_waits_for_nothing);
+    g_test_add_func("/queue/loop-goes-on", test_the_loop_goes_on_while_it_is_written);
+    g_test_add_func("/queue/flush", test_who_flushes_waits_for_what_is_being_written);
+    g_test_add_func("/queue/failed-first", test_what_failed_comes_before_what_was_put_meanwhile);
     return g_test_run();
 }
