@@ -83,6 +83,16 @@ static void sweep(Place *p, const char *base)
     }
 }
 
+/* Held while it is decided what is left over: a folder just made is not locked yet. -1: it can't be. */
+static int lock_base(const char *base)
+{
+    g_autofree char *path = g_build_filename(base, "lock", NULL);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    while (fd >= 0 && flock(fd, LOCK_EX) < 0 && errno == EINTR)
+        continue;
+    return fd;
+}
+
 Place *place_new(const char *home, const char *session, GError **error)
 {
     g_autofree char *base = g_build_filename(home, "worker", NULL);
@@ -91,14 +101,17 @@ Place *place_new(const char *home, const char *session, GError **error)
     if (!fs_mkdirs(base, error))
         return NULL;
     Place *p = g_new0(Place, 1);
+    int base_fd = lock_base(base);
     p->lock_fd = -1;
     sweep(p, base);
     p->dir = g_steal_pointer(&dir);
-    if (!fs_mkdirs(cache, error)) {
-        place_free(p);
-        return NULL;
-    }
-    p->lock_fd = try_lock(p->dir);
+    gboolean ok = fs_mkdirs(cache, error);
+    if (ok)
+        p->lock_fd = try_lock(p->dir);
+    if (base_fd >= 0)
+        close(base_fd);
+    if (!ok)
+        g_clear_pointer(&p, place_free);
     return p;
 }
 
