@@ -138,7 +138,7 @@ gboolean wtask_unstarted(const WTask *t);
 /* place.c */
 Place *place_new(const char *home, const char *session, GError **error);
 void place_free(Place *p);                                      /* removes it */
-void place_discard(Place *p, const char *home, guint n_files);  /* removes a task's home */
+void place_discard(Place *p, const char *home);                 /* removes a task's home, soon */
 char *place_task_home(Place *p, guint64 lease, GError **error); /* made; NULL with error */
 gboolean place_build(WTask *t, GError **error);                 /* its directory, from t->files */
 GPtrArray *place_attributes(WTask *t);                          /* small ones, as they are now */

@@ -18,7 +18,7 @@
 struct Place {
     char *dir;
     int lock_fd;
-    GThreadPool *broom; /* removes what was large; NULL: nothing was yet */
+    GThreadPool *broom; /* removes what is done with: a busy disk takes its time; NULL: nothing yet */
 };
 
 static int try_lock(const char *dir)
@@ -128,12 +128,8 @@ void place_free(Place *p)
     g_free(p);
 }
 
-void place_discard(Place *p, const char *home, guint n_files)
+void place_discard(Place *p, const char *home)
 {
-    if (n_files <= FILELIST_SHORT_LEN) {
-        fs_remove_tree(home, NULL);
-        return;
-    }
     sweep_out_beside(p, home, -1);
 }
 

@@ -39,13 +39,6 @@ static WTask *find(Worker *w, guint64 task, guint64 lease)
     return NULL;
 }
 
-/* About as many as its directory has. */
-static guint n_files(const WTask *t)
-{
-    return (t->files ? t->files->len : 0) + (t->before ? t->before->len : 0) +
-           (t->changes ? t->changes->len : 0);
-}
-
 void wtask_free(gpointer task)
 {
     WTask *t = task;
@@ -63,7 +56,7 @@ void wtask_free(gpointer task)
     resolve_free(t);
     if (t->home) {
         children_clear(t);
-        place_discard(w->place, t->home, n_files(t));
+        place_discard(w->place, t->home);
         g_free(t->home);
     }
     confine_free(t->confine);
