@@ -36,6 +36,8 @@ struct ConfineHost {
     char *base;       /* the folder that trials' groups are made in; NULL for MEANS_TREE */
     char *moved_from; /* the group that we were in, if we moved into one of our own (v2) */
     cpu_set_t all, taken;
+    guint serial;       /* of groups: the next attempt at a trial enters none that is being removed */
+    GThreadPool *broom; /* removes groups that were busy; NULL: none was yet */
 };
 
 struct Confine {
@@ -246,6 +248,8 @@ void confine_host_free(ConfineHost *host)
 {
     if (!host)
         return;
+    if (host->broom)
+        g_thread_pool_free(host->broom, FALSE, TRUE);
     if (host->means == MEANS_V2)
         leave_v2(host);
     else if (host->means == MEANS_V1)
@@ -267,7 +271,8 @@ static char *make_group(Confine *l, const char *name)
     probe(host);
     if (host->means == MEANS_TREE)
         return NULL;
-    g_autofree char *group = g_strdup_printf("%s/" TRIAL_PREFIX "%s", host->base, name);
+    g_autofree char *group = g_strdup_printf(
+            "%s/" TRIAL_PREFIX "%s-%u", host->base, name, ++host->serial);
     g_autofree char *limit = g_strdup_printf("%" G_GINT64_FORMAT, l->mem_bytes);
     if (mkdir(group, 0755) < 0 && errno != EEXIST)
         return NULL;
@@ -384,25 +389,60 @@ gint64 confine_mem_peak_bytes(const Confine *l)
     return MAX(peak, l->peak_bytes);
 }
 
-/* Kills the processes of a group and waits a little for their ends: what ended, but was not reaped,
- * is in nobody's way. */
-static void kill_group(const char *group)
+static char **processes(const char *group)
 {
     g_autofree char *text = get(group, PROCS);
-    g_auto(GStrv) pids = g_strsplit(text ? text : "", "\n", -1);
+    return g_strsplit(text ? text : "", "\n", -1);
+}
+
+static void kill_group(const char *group)
+{
+    g_auto(GStrv) pids = processes(group);
+    if (put(group, "cgroup.kill", "1"))
+        return;
+    for (char **pid = pids; *pid; pid++) {
+        pid_t id = (pid_t)g_ascii_strtoll(*pid, NULL, 10);
+        if (id > 0)
+            kill(id, SIGKILL);
+    }
+}
+
+/* Waits a little for the ends of its processes: what ended, but was not reaped, is in nobody's way. */
+static void wait_for_group(const char *group)
+{
+    g_auto(GStrv) pids = processes(group);
     gint64 until_us = g_get_monotonic_time() + REMOVE_WAIT_MS * 1000;
-    gboolean all = put(group, "cgroup.kill", "1");
     for (char **pid = pids; *pid; pid++) {
         pid_t id = (pid_t)g_ascii_strtoll(*pid, NULL, 10);
         struct pollfd ended = {.fd = id > 0 ? pidfd_open(id, 0) : -1, .events = POLLIN};
-        if (id > 0 && !all)
-            kill(id, SIGKILL);
         gint64 left_us = until_us - g_get_monotonic_time();
         if (ended.fd < 0)
             continue;
         poll(&ended, 1, (int)(MAX(left_us, 0) / 1000));
         close(ended.fd);
     }
+}
+
+static void sweep_out(gpointer group, gpointer unused)
+{
+    for (int i = 0; i < REMOVE_TRIES && rmdir(group) < 0 && errno == EBUSY; i++) {
+        kill_group(group);
+        wait_for_group(group);
+    }
+    g_free(group);
+}
+
+/* A group is busy until the last of its processes has ended. They are told to at once. */
+static void remove_group(ConfineHost *host, char *group /* taken */)
+{
+    if (rmdir(group) == 0 || errno != EBUSY) {
+        g_free(group);
+        return;
+    }
+    kill_group(group);
+    if (!host->broom)
+        host->broom = g_thread_pool_new(sweep_out, NULL, 1, FALSE, NULL);
+    g_thread_pool_push(host->broom, group, NULL);
 }
 
 void confine_free(Confine *l)
@@ -414,10 +454,8 @@ void confine_free(Confine *l)
         g_source_unref(l->timer);
     }
     CPU_XOR(&l->host->taken, &l->host->taken, &l->cores);
-    /* A group is busy until the last of its processes has ended. */
-    for (int i = 0; l->group && i < REMOVE_TRIES && rmdir(l->group) < 0 && errno == EBUSY; i++)
-        kill_group(l->group);
-    g_free(l->group);
+    if (l->group)
+        remove_group(l->host, l->group);
     g_free(l);
 }
 
