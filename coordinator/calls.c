@@ -286,46 +286,93 @@ static void call_files(Peer *p, guint64 id, const Value *args)
     }
 }
 
-/* Ids of the runs that the arguments of `pull` mean; none: all. */
-static void call_runs(Peer *p, guint64 id, const Value *args)
+/* Ids of the runs that the arguments of `pull` mean; none: all. There may be very many. */
+typedef struct {
+    Coordinator *c;
+    GBytes *peer;
+    guint64 id;
+    Value *wanted; /* list */
+    Value *found;  /* list */
+    GError *error;
+} Finding;
+
+static void finding_free(gpointer finding)
 {
-    g_autoptr(GError) error = NULL;
-    const Value *wanted = value_map_get(args, "runs");
+    Finding *f = finding;
+    g_bytes_unref(f->peer);
+    value_unref(f->wanted);
+    value_unref(f->found);
+    g_clear_error(&f->error);
+    g_free(f);
+}
+
+static Value *list_all(RunStore *store)
+{
     Value *list = value_new_list();
-    if (value_is_list(wanted) && value_list_size(wanted)) {
-        for (gsize i = 0; i < value_list_size(wanted); i++) {
-            g_autofree char *prefix = value_str(value_list_at(wanted, i));
-            g_autoptr(Run) run = run_store_find(p->c->store, prefix, &error);
-            if (!run) {
-                value_unref(list);
-                reply(p, id, NULL, error->message);
-                return;
-            }
-            value_list_append(list, value_new_string(run_id(run)));
-        }
-    } else {
-        g_autoptr(GPtrArray) runs = run_store_list(p->c->store, RUN_STORE_RUNS);
-        for (guint i = 0; i < runs->len; i++)
-            value_list_append(list, value_new_string(run_id(runs->pdata[i])));
+    g_autoptr(GPtrArray) runs = run_store_list(store, RUN_STORE_RUNS);
+    for (guint i = 0; i < runs->len; i++)
+        value_list_append(list, value_new_string(run_id(runs->pdata[i])));
+    return list;
+}
+
+static Value *list_wanted(RunStore *store, const Value *wanted, GError **error)
+{
+    g_autoptr(Value) list = value_new_list();
+    for (gsize i = 0; i < value_list_size(wanted); i++) {
+        g_autofree char *prefix = value_str(value_list_at(wanted, i));
+        g_autoptr(Run) run = run_store_find(store, prefix, error);
+        if (!run)
+            return NULL;
+        value_list_append(list, value_new_string(run_id(run)));
     }
+    return g_steal_pointer(&list);
+}
+
+/* A batch brings its trials, steps bring their runs, and those theirs. */
+static void add_neighbours(RunStore *store, Value *list)
+{
     g_autoptr(GHashTable) listed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (gsize i = 0; i < value_list_size(list); i++)
         g_hash_table_add(listed, value_str(value_list_at(list, i)));
-    /* A batch brings its trials, steps bring their runs, and those theirs. */
     for (gsize i = 0; i < value_list_size(list); i++) {
         g_autofree char *dir = g_build_filename(
-                run_store_runs_dir(p->c->store), value_get_string(value_list_at(list, i)), NULL);
+                run_store_runs_dir(store), value_get_string(value_list_at(list, i)), NULL);
         g_autoptr(Run) run = run_new(dir, NULL);
         gboolean makes_runs = run_has_marker(run, "proto") || run_has_attr(run, "steps");
         g_auto(GStrv) names = makes_runs ? run_neighbours(run) : NULL;
         for (char **name = names; name && *name; name++) {
-            g_autofree char *made = g_build_filename(run_store_runs_dir(p->c->store), *name, NULL);
+            g_autofree char *made = g_build_filename(run_store_runs_dir(store), *name, NULL);
             if (strlen(*name) == 32 && text_is_hex(*name) && fs_is_dir(made) &&
                     g_hash_table_add(listed, g_strdup(*name)))
                 value_list_append(list, value_new_string(*name));
         }
     }
-    reply(p, id, list, NULL);
+}
+
+static void find_runs(gpointer finding)
+{
+    Finding *f = finding;
+    f->found = value_list_size(f->wanted) ? list_wanted(f->c->store, f->wanted, &f->error)
+                                          : list_all(f->c->store);
+    if (f->found)
+        add_neighbours(f->c->store, f->found);
+}
+
+static void on_found(gpointer finding)
+{
+    Finding *f = finding;
+    Peer *p = f->c->closing ? NULL : g_hash_table_lookup(f->c->peers, f->peer);
+    if (p)
+        reply(p, f->id, g_steal_pointer(&f->found), f->error ? f->error->message : NULL);
+}
+
+static void call_runs(Peer *p, guint64 id, const Value *args)
+{
+    const Value *wanted = value_map_get(args, "runs");
+    Finding *f = g_new0(Finding, 1);
+    *f = (Finding){p->c, g_bytes_ref(p->id), id,
+            value_is_list(wanted) ? value_copy(wanted) : value_new_list(), NULL, NULL};
+    beside_start(p->c, find_runs, on_found, finding_free, f);
 }
 
 /* Without arguments a question, with them an order. */
