@@ -144,6 +144,14 @@ static void look_orphan(Look *look)
     g_atomic_int_set(&look->off, 1);
 }
 
+static void stop_serving(Transfer *t)
+{
+    if (t->serving_fd >= 0)
+        close(t->serving_fd);
+    t->serving_fd = -1;
+    g_clear_pointer(&t->serving, g_free);
+}
+
 void transfer_free(Transfer *t)
 {
     if (!t)
@@ -163,9 +171,7 @@ void transfer_free(Transfer *t)
     g_hash_table_unref(t->wants);
     g_hash_table_unref(t->offered);
     g_hash_table_unref(t->offers);
-    if (t->serving_fd >= 0)
-        close(t->serving_fd);
-    g_free(t->serving);
+    stop_serving(t);
     g_free(t);
 }
 
@@ -209,8 +215,11 @@ void transfer_withdraw(Transfer *t, TransferOffer offer)
     for (guint i = 0; i < o->files->len; i++) {
         FileEntry *e = o->files->pdata[i];
         GHashTable *having = e->digest ? g_hash_table_lookup(t->offered, e->digest) : NULL;
-        if (having && g_hash_table_remove(having, e) && !g_hash_table_size(having))
-            g_hash_table_remove(t->offered, e->digest);
+        if (!having || !g_hash_table_remove(having, e) || g_hash_table_size(having))
+            continue;
+        if (!g_strcmp0(t->serving, e->digest))
+            stop_serving(t);
+        g_hash_table_remove(t->offered, e->digest);
     }
     g_hash_table_remove(t->offers, GUINT_TO_POINTER(offer));
 }

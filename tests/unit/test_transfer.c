@@ -673,6 +673,45 @@ static void test_what_was_not_offered_is_not_served(void)
     place_clear(&b);
 }
 
+/* What became of a wish of somebody who has nothing yet: 1 it is here, 2 it is not to be had. */
+static int fetch_anew(Transfer *ta, Pipe *to_a, Pipe *to_b, GPtrArray *files)
+{
+    Place b;
+    place_init(&b, 0);
+    Transfer *tb = transfer_new(b.store, pipe_send, to_a);
+    int done = 0;
+    transfer_want(tb, files, on_done, &done);
+    while (deliver(to_a, ta) | deliver(to_b, tb))
+        ;
+    transfer_free(tb);
+    place_clear(&b);
+    return done;
+}
+
+/* One content may be in several files of several runs. */
+static void test_content_is_served_as_long_as_one_who_has_it_offers(void)
+{
+    Place a;
+    place_init(&a, 0);
+    put(&a, "one/x", "same");
+    put(&a, "one/y", "same");
+    put(&a, "two/z", "same");
+    g_autoptr(GPtrArray) one = scan(&a, "one", FILELIST_PLAIN);
+    g_autoptr(GPtrArray) two = scan(&a, "two", FILELIST_PLAIN);
+    g_autofree char *root_one = in(&a, "one"), *root_two = in(&a, "two");
+    Pipe to_a = {0}, to_b = {0};
+    Transfer *ta = transfer_new(a.store, pipe_send, &to_b);
+    TransferOffer first = transfer_offer(ta, root_one, one);
+    TransferOffer second = transfer_offer(ta, root_two, two);
+    g_assert_cmpint(fetch_anew(ta, &to_a, &to_b, two), ==, 1);
+    transfer_withdraw(ta, second);
+    g_assert_cmpint(fetch_anew(ta, &to_a, &to_b, two), ==, 1);
+    transfer_withdraw(ta, first);
+    g_assert_cmpint(fetch_anew(ta, &to_a, &to_b, two), ==, 2);
+    transfer_free(ta);
+    place_clear(&a);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -699,5 +738,6 @@ int main(int argc, char **argv)
     g_test_add_func(
             "/transfer/crosses-and-goes-on", test_content_crosses_and_goes_on_after_a_break);
     g_test_add_func("/transfer/not-offered", test_what_was_not_offered_is_not_served);
+    g_test_add_func("/transfer/offered-twice", test_content_is_served_as_long_as_one_who_has_it_offers);
     return g_test_run();
 }
