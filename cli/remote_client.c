@@ -187,6 +187,7 @@ static void on_reply(RemoteClient *c, const MsgReply *m)
     if (m->id != c->waiting_id)
         return;
     if (m->more) {
+        c->pieces++;
         g_string_append(c->out, value_map_string(m->result, "out", ""));
         g_string_append(c->err, value_map_string(m->result, "err", ""));
         return;
@@ -432,7 +433,12 @@ void remote_expect(RemoteClient *c)
 
 gboolean remote_await(RemoteClient *c, guint ms, GError **error)
 {
-    if (!remote_turn_until(c, &c->answered, ms))
+    for (guint seen = c->pieces + 1; seen != c->pieces && !c->answered;) {
+        seen = c->pieces;
+        if (!remote_turn_until(c, &c->answered, ms) && (c->refused || c->interrupted))
+            break;
+    }
+    if (!c->answered)
         return remote_not_answered(c, error);
     if (!c->error)
         return TRUE;

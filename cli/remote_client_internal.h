@@ -31,6 +31,7 @@ struct RemoteClient {
     Value *result;
     char *error;
     GString *out, *err;
+    guint pieces; /* of an answer: a sign that something goes on */
     int command_status;
     GPtrArray *files;
     gboolean files_complete;

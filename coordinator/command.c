@@ -9,6 +9,8 @@
 
 /* For deleting very many runs, on a disk that is busy. */
 #define MAX_SECONDS 600
+/* One that says nothing lets its asker know that it goes on. */
+#define SIGN_SECONDS 10
 
 /* What may be run, and by whom. Options that name files or folders of this machine, edit, or start
  * something are refused for all. */
@@ -47,7 +49,7 @@ typedef struct {
     gboolean exited, late; /* late: it was ended for its time was over */
     int status;
     GPid pid;
-    GSource *child, *timeout, *in[2];
+    GSource *child, *timeout, *sign, *in[2];
 } Command;
 
 static void reply_error(Peer *p, guint64 id, const char *error)
@@ -97,7 +99,7 @@ static gboolean may_run(Peer *p, const char *const *argv, char **why)
 
 static void command_free(Command *cmd)
 {
-    GSource *sources[] = {cmd->child, cmd->timeout, cmd->in[0], cmd->in[1]};
+    GSource *sources[] = {cmd->child, cmd->timeout, cmd->sign, cmd->in[0], cmd->in[1]};
     for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
         if (sources[i]) {
             g_source_destroy(sources[i]);
@@ -226,6 +228,15 @@ static gboolean on_timeout(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+/* Nobody wants it any more: it is ended as when it could not pass on what it says. */
+static gboolean on_sign(gpointer data)
+{
+    Command *cmd = data;
+    if (!send_piece(cmd, 0, "") && !cmd->exited)
+        kill(cmd->pid, SIGKILL);
+    return G_SOURCE_CONTINUE;
+}
+
 static gboolean spawn(Command *cmd, Value *argv, GError **error)
 {
     g_autoptr(GPtrArray) full = g_ptr_array_new_with_free_func(g_free);
@@ -282,4 +293,7 @@ void command_call(Peer *p, guint64 id, const Value *args)
     cmd->timeout = g_timeout_source_new_seconds(MAX_SECONDS);
     g_source_set_callback(cmd->timeout, on_timeout, cmd, NULL);
     g_source_attach(cmd->timeout, cmd->c->context);
+    cmd->sign = g_timeout_source_new_seconds(SIGN_SECONDS);
+    g_source_set_callback(cmd->sign, on_sign, cmd, NULL);
+    g_source_attach(cmd->sign, cmd->c->context);
 }
