@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Jobs: a submitted batch with its trials, or a single run; what happens to them until their end. Where
- * their trials come from is trials.c's. */
+/* Jobs: a submitted batch with its trials, or a single run; what happens to them until their end.
+ * Where their trials come from is trials.c's. */
 #include <string.h>
 #include <unistd.h>
 
@@ -232,8 +232,8 @@ static void on_end_durable(const GError *error, gpointer data)
         log_error("%s", err->message);
 }
 
-/* It goes when the queue has its end on disk: started again, we would look for it. Killed between the
- * two, we leave it. */
+/* It goes when the queue has its end on disk: started again, we would look for it. Killed between
+ * the two, we leave it. */
 static void delete_interim(Job *j, Run *run)
 {
     g_autofree char *name = run_format_operation(run);

@@ -35,8 +35,8 @@ static void on_done(gpointer beside)
     g_hash_table_remove(b->c->beside, b);
 }
 
-Beside *beside_start(Coordinator *c, void (*fn)(gpointer), void (*done)(gpointer), GDestroyNotify free,
-        gpointer data)
+Beside *beside_start(Coordinator *c, void (*fn)(gpointer), void (*done)(gpointer),
+        GDestroyNotify free, gpointer data)
 {
     Beside *b = g_new0(Beside, 1);
     *b = (Beside){c, NULL, fn, done, free, data};

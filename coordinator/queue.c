@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The durable queue in SQLite: see queue.h. What is put is kept in memory, the last state of each
- * job and task; a timer has all of it written in one transaction and then tells those who wait. That
- * is done on a thread: a busy disk takes seconds to say that something is on it. What could not be
- * written (a full disk) stays, is tried again, and nobody is told that it is durable until it is. */
+ * job and task; a timer has all of it written in one transaction and then tells those who wait.
+ * That is done on a thread: a busy disk takes seconds to say that something is on it. What could
+ * not be written (a full disk) stays, is tried again, and nobody is told that it is durable until
+ * it is. */
 #include "coordinator/queue.h"
 
 #include <errno.h>

@@ -119,8 +119,7 @@ static void keep_output(Task *t, int stream, const char *data, gsize n)
 
 /* Its file is written by itself. What is sent again was told already, unless we were started since:
  * then nobody knows, and telling it twice is better than not at all. */
-static void output_in_place(
-        Peer *p, Task *t, guint64 offset, int stream, const char *data, gsize n)
+static void output_in_place(Peer *p, Task *t, guint64 offset, int stream, const char *data, gsize n)
 {
     if (t->output_told == OUTPUT_TOLD_UNKNOWN)
         t->output_told = offset;
@@ -161,8 +160,8 @@ void result_output(Peer *p, const MsgOutput *m)
     t->output_told = MAX(t->output_told, t->output_size);
 }
 
-/* It ended while its worker was behind with its output: its batch gets the rest from the file, or is
- * told that it does not. */
+/* It ended while its worker was behind with its output: its batch gets the rest from the file, or
+ * is told that it does not. */
 static void tell_rest(Task *t, Run *run)
 {
     g_autofree char *path = run_guild_path(run, "output");
@@ -350,8 +349,8 @@ static void place_children(const char *dir, const char *runs_dir)
 static void place_files(gpointer placing)
 {
     Placing *p = placing;
-    if (filelist_build_taking(p->dir, p->files, blobs_open_fd, blobs_take, p->c->blobs,
-                p->c->digests, &p->error))
+    if (filelist_build_taking(
+                p->dir, p->files, blobs_open_fd, blobs_take, p->c->blobs, p->c->digests, &p->error))
         place_children(p->dir, run_store_runs_dir(p->c->store));
 }
 

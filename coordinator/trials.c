@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trials of a batch, asked of the optimizer and staged ahead of need: at once as many as workers may
- * want soon, the others when there is nothing better to do, so that all are on disk in the end. An
- * optimizer that learns from results is asked only when a slot is free. With --stage-trials each is
- * made ready for the user, and none is queued. */
+/* Trials of a batch, asked of the optimizer and staged ahead of need: at once as many as workers
+ * may want soon, the others when there is nothing better to do, so that all are on disk in the end.
+ * An optimizer that learns from results is asked only when a slot is free. With --stage-trials each
+ * is made ready for the user, and none is queued. */
 #include "coordinator/beside.h"
 #include "coordinator/feed.h"
 #include "coordinator/internal.h"
@@ -15,8 +15,8 @@
 
 /* Waiting tasks below which more are staged before anything else. */
 #define LOW_WATER 8
-/* Trials are staged for so long in one turn of the loop: less than is read from the socket in one, for
- * workers that are not heard lose their leases. */
+/* Trials are staged for so long in one turn of the loop: less than is read from the socket in one,
+ * for workers that are not heard lose their leases. */
 #define STAGE_TURN_US 5000
 
 static void fail_job(Job *j, const char *message)
@@ -100,8 +100,8 @@ static void say_staging(Job *j, Run *trial)
     job_say(j, LOG_INFO, "Staging trial %s: %s (%s)", run_id(trial), op_name, desc);
 }
 
-/* The queue remembers it, as it does trials that have ended: started again, the batch goes on behind
- * it. */
+/* The queue remembers it, as it does trials that have ended: started again, the batch goes on
+ * behind it. */
 static void trial_staged(Job *j, Run *trial, const GError *error)
 {
     QueueTask q = {.id = queue_next_id(j->c->queue),

@@ -36,7 +36,7 @@ struct ConfineHost {
     char *base;       /* the folder that trials' groups are made in; NULL for MEANS_TREE */
     char *moved_from; /* the group that we were in, if we moved into one of our own (v2) */
     cpu_set_t all, taken;
-    guint serial;       /* of groups: the next attempt at a trial enters none that is being removed */
+    guint serial; /* of groups: the next attempt at a trial enters none that is being removed */
     GThreadPool *broom; /* removes groups that were busy; NULL: none was yet */
 };
 
@@ -271,8 +271,8 @@ static char *make_group(Confine *l, const char *name)
     probe(host);
     if (host->means == MEANS_TREE)
         return NULL;
-    g_autofree char *group = g_strdup_printf(
-            "%s/" TRIAL_PREFIX "%s-%u", host->base, name, ++host->serial);
+    g_autofree char *group =
+            g_strdup_printf("%s/" TRIAL_PREFIX "%s-%u", host->base, name, ++host->serial);
     g_autofree char *limit = g_strdup_printf("%" G_GINT64_FORMAT, l->mem_bytes);
     if (mkdir(group, 0755) < 0 && errno != EEXIST)
         return NULL;
@@ -407,7 +407,8 @@ static void kill_group(const char *group)
     }
 }
 
-/* Waits a little for the ends of its processes: what ended, but was not reaped, is in nobody's way. */
+/* Waits a little for the ends of its processes: what ended, but was not reaped, is in nobody's way.
+ */
 static void wait_for_group(const char *group)
 {
     g_auto(GStrv) pids = processes(group);

@@ -42,6 +42,6 @@ char *confine_exceeded_text(const Request *request);
  * of the machine's devices `gpus`, OMP_NUM_THREADS where it asks for cores. */
 char **confine_env(
         const Request *request, gboolean asks_cpus, const Taken *taken, char *const *gpus);
-/* Gives the cores back and removes the group, killing what is left in it: until that has ended it is
- * waited for on a thread, at the latest by confine_host_free(). NULL is ignored. */
+/* Gives the cores back and removes the group, killing what is left in it: until that has ended it
+ * is waited for on a thread, at the latest by confine_host_free(). NULL is ignored. */
 void confine_free(Confine *l);

@@ -113,7 +113,7 @@ Link *link_new(Worker *w, const AccessKey *key, GError **error);
 void link_free(Link *l);
 gboolean link_up(Link *l);
 gboolean link_send(Link *l, MsgKind kind, const void *msg);
-gboolean link_send_output(Link *l, const MsgOutput *m); /* FALSE: no room for it now, either */
+gboolean link_send_output(Link *l, const MsgOutput *m);      /* FALSE: no room for it now, either */
 gboolean link_transfer_send(GBytes *message, gpointer link); /* a TransferSend */
 Transfer *link_transfer(Link *l);
 gint64 link_lease_us(Link *l);
@@ -126,7 +126,7 @@ void wtask_start(Worker *w, const MsgStart *m);
 void wtask_files(Worker *w, MsgFiles *m);
 void wtask_stop(Worker *w, const MsgStop *m);
 void wtask_ack(Worker *w, const MsgAck *m);
-void wtask_begin(WTask *t); /* it has room */
+void wtask_begin(WTask *t);     /* it has room */
 void wtask_say_again(WTask *t); /* that it runs, if it does: nobody heard it, perhaps */
 void wtask_end_process(WTask *t, gint64 grace_us);
 void wtask_drop(WTask *t); /* not ours any more: end it, say nothing */

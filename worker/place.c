@@ -18,7 +18,8 @@
 struct Place {
     char *dir;
     int lock_fd;
-    GThreadPool *broom; /* removes what is done with: a busy disk takes its time; NULL: nothing yet */
+    GThreadPool
+            *broom; /* removes what is done with: a busy disk takes its time; NULL: nothing yet */
 };
 
 static int try_lock(const char *dir)
@@ -83,7 +84,8 @@ static void sweep(Place *p, const char *base)
     }
 }
 
-/* Held while it is decided what is left over: a folder just made is not locked yet. -1: it can't be. */
+/* Held while it is decided what is left over: a folder just made is not locked yet. -1: it can't
+ * be. */
 static int lock_base(const char *base)
 {
     g_autofree char *path = g_build_filename(base, "lock", NULL);

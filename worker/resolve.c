@@ -38,7 +38,8 @@ static gboolean is_small_file(const Dep *dep, const ResSource *s)
 
 static gboolean is_link(const Dep *dep, const ResSource *s)
 {
-    const char *type = s->target_type && *s->target_type ? s->target_type : dep->resdef->target_type;
+    const char *type =
+            s->target_type && *s->target_type ? s->target_type : dep->resdef->target_type;
     return type && *type ? !strcmp(type, "link") : ressource_is_operation(s);
 }
 
@@ -181,8 +182,8 @@ gboolean resolve_start(WTask *t, ResolveDone done, GError **error)
                          NULL, &fd, t->w->inproc ? &log_fd : NULL, error))
         return FALSE;
     Resolve *r = g_new0(Resolve, 1);
-    *r = (Resolve){.t = t, .done = done, .pid = pid, .fd = fd,
-            .exited = g_child_watch_source_new(pid)};
+    *r = (Resolve){
+            .t = t, .done = done, .pid = pid, .fd = fd, .exited = g_child_watch_source_new(pid)};
     watch_log(r, log_fd);
     g_source_set_callback(r->exited, G_SOURCE_FUNC(on_exited), r, NULL);
     g_source_attach(r->exited, t->w->context);

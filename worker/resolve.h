@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dependencies that may take long (urls, post-process commands, archives, large files) brought in by
- * a process of their own, `guild _resolve`, while the worker's loop goes on renewing leases. */
+/* Dependencies that may take long (urls, post-process commands, archives, large files) brought in
+ * by a process of their own, `guild _resolve`, while the worker's loop goes on renewing leases. */
 #pragma once
 
 #include "engine/op/op.h"

@@ -103,7 +103,8 @@ static size_t note_status(char *data, size_t size, size_t n, void *status_line)
 }
 
 /* Called now and then, also while nothing comes. Not 0: it is given up. */
-static int look_up(void *unused, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up)
+static int look_up(
+        void *unused, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up)
 {
     return apart_is_unwanted();
 }

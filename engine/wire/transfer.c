@@ -240,8 +240,8 @@ static int open_offered(Transfer *t, const char *digest)
         return -1;
     g_hash_table_iter_init(&it, having);
     while (fd < 0 && g_hash_table_iter_next(&it, &entry, &offer)) {
-        g_autofree char *path = g_build_filename(
-                ((Offer *)offer)->root, ((FileEntry *)entry)->path, NULL);
+        g_autofree char *path =
+                g_build_filename(((Offer *)offer)->root, ((FileEntry *)entry)->path, NULL);
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     }
     return fd;

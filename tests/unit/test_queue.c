@@ -205,7 +205,8 @@ static void count_errors(LogLevel level, const char *line, gpointer errors)
 
 static void put_task(Queue *q, guint64 id, int attempt)
 {
-    QueueTask t = {.id = id, .job = 1, .run = (char *)"r", .state = TASK_LEASED, .attempt = attempt};
+    QueueTask t = {
+            .id = id, .job = 1, .run = (char *)"r", .state = TASK_LEASED, .attempt = attempt};
     queue_put_task(q, &t);
 }
 
@@ -251,7 +252,7 @@ static void test_the_loop_goes_on_while_it_is_written(void)
     sqlite3 *db = hold_file(home);
     put_task(q, 7, 1);
     queue_after(q, on_told, &first);
-    turn(10); /* a thread waits for the file */
+    turn(10);                         /* a thread waits for the file */
     queue_after(q, on_told, &second); /* all that was put so far is what is being written */
     put_task(q, 7, 2);
     queue_after(q, on_told, &third);

@@ -165,8 +165,8 @@ static void test_nothing_is_written_through_a_link(void)
 static void test_no_links_where_guild_writes(void)
 {
     static const char *const not_made[] = {".guild/output", ".guild/attrs", ".guild/attrs/started",
-            ".guild/attempts", ".guild/attempts/1", ".guild/LOCK.remote", ".guild/proto/.guild/attrs",
-            ".guild/children/x/.guild", ".guild"};
+            ".guild/attempts", ".guild/attempts/1", ".guild/LOCK.remote",
+            ".guild/proto/.guild/attrs", ".guild/children/x/.guild", ".guild"};
     static const char *const made[] = {"output", ".guild/sourcecode/a", "sub/.guildy", "sub/attrs"};
     Place p;
     place_init(&p, 0);
@@ -175,7 +175,8 @@ static void test_no_links_where_guild_writes(void)
     for (guint i = 0; i < G_N_ELEMENTS(not_made) + G_N_ELEMENTS(made); i++) {
         gboolean is_made = i >= G_N_ELEMENTS(not_made);
         g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
-        FileEntry *e = file_entry_new(is_made ? made[i - G_N_ELEMENTS(not_made)] : not_made[i], FILE_LINK);
+        FileEntry *e =
+                file_entry_new(is_made ? made[i - G_N_ELEMENTS(not_made)] : not_made[i], FILE_LINK);
         e->target = g_strdup("/nowhere");
         g_ptr_array_add(files, e);
         g_autoptr(GError) error = NULL;
@@ -738,6 +739,7 @@ int main(int argc, char **argv)
     g_test_add_func(
             "/transfer/crosses-and-goes-on", test_content_crosses_and_goes_on_after_a_break);
     g_test_add_func("/transfer/not-offered", test_what_was_not_offered_is_not_served);
-    g_test_add_func("/transfer/offered-twice", test_content_is_served_as_long_as_one_who_has_it_offers);
+    g_test_add_func(
+            "/transfer/offered-twice", test_content_is_served_as_long_as_one_who_has_it_offers);
     return g_test_run();
 }
