@@ -145,7 +145,7 @@ static void note_state(const RemoteClient *c, const char *dir, const char *statu
     run_clear_marker(run, "PENDING");
     run_clear_marker(run, "STAGED");
     if (!strcmp(status, "running"))
-        fs_write(remote, c->name, -1, NULL);
+        fs_write_own(remote, c->name, -1, NULL);
     else
         fs_remove(remote, NULL);
 }
@@ -161,7 +161,7 @@ gboolean remote_pull(
     if (!remote_turn_until(c, &c->files_complete, ANSWER_MS))
         return remote_not_answered(c, error);
     const char *id = value_map_string(result, "run", "");
-    if (!fs_is_safe_rel(id) || strchr(id, '/')) {
+    if (!fs_is_plain_rel(id) || strchr(id, '/')) {
         g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED, "remote '%s' gave an unsafe run id",
                 c->name);
         return FALSE;

@@ -196,7 +196,7 @@ static int submit_and_watch(RunState *s, RemoteClient *c, Run *run)
         if (run_has_attr(run, "steps"))
             run_unlink_neighbours(run); /* those that are made now come back with it */
         g_autofree char *lock = run_guild_path(run, "LOCK.remote");
-        fs_write(lock, remote_name(c), -1, NULL);
+        fs_write_own(lock, remote_name(c), -1, NULL);
     }
     if (run_flag(s->args, "no_wait")) {
         printf("%s is running on %s\nTo watch use 'guild watch %s -r %s'\n", run_id(run),

@@ -142,7 +142,7 @@ static gboolean batch_lock(Job *j, GError **error)
 {
     g_autofree char *path = run_guild_path(j->run, "LOCK.remote");
     return j->c->local ? run_write_lock(j->run, getpid(), error)
-                       : fs_write(path, "coordinator", -1, error);
+                       : fs_write_own(path, "coordinator", -1, error);
 }
 
 static gboolean begin_batch(Job *j, GError **error)

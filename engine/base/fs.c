@@ -126,6 +126,34 @@ gboolean fs_write(const char *path, const char *data, gssize len, GError **error
     return TRUE;
 }
 
+/* The way is cleared and tried once more: who puts something there again and again gets an error. */
+int fs_open_own(const char *path, int how)
+{
+    int flags = how | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    for (int i = 0;; i++) {
+        struct stat st;
+        int fd = open(path, flags, 0666);
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+            return fd;
+        int err = fd >= 0 ? EEXIST : errno;
+        if (fd >= 0)
+            close(fd);
+        gboolean strange = lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+        if (i || !strange || unlink(path) != 0) {
+            errno = err;
+            return -1;
+        }
+    }
+}
+
+gboolean fs_write_own(const char *path, const char *data, gssize len, GError **error)
+{
+    int fd = fs_open_own(path, O_WRONLY | O_TRUNC);
+    if (fd < 0 || !write_fd_and_close(fd, data, len))
+        return fail(error, errno, "write", path);
+    return TRUE;
+}
+
 gboolean fs_write_atomic(const char *path, const char *data, gssize len, mode_t mode,
         GError **error)
 {
@@ -256,19 +284,24 @@ static int remove_entries(int dirfd, int depth)
     return result;
 }
 
+int fs_remove_tree_at(int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int flag = AT_REMOVEDIR, err = 0;
+    if (fd >= 0)
+        err = remove_entries(fd, 0);
+    else if (errno == ENOTDIR || errno == ELOOP)
+        flag = 0;
+    else
+        err = errno;
+    if (err == 0 && unlinkat(dirfd, name, flag) != 0)
+        err = errno;
+    return err == ENOENT ? 0 : err;
+}
+
 gboolean fs_remove_tree(const char *path, GError **error)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        if (errno == ENOENT)
-            return TRUE;
-        if (errno == ENOTDIR || errno == ELOOP)
-            return fs_remove(path, error);
-        return fail(error, errno, "remove", path);
-    }
-    int err = remove_entries(fd, 0);
-    if (err == 0 && rmdir(path) != 0 && errno != ENOENT)
-        err = errno;
+    int err = fs_remove_tree_at(AT_FDCWD, path);
     return err == 0 ? TRUE : fail(error, err, "remove", path);
 }
 

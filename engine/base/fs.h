@@ -19,6 +19,11 @@ gboolean fs_write(const char *path, const char *data, gssize len, GError **error
 /* Writes a new file beside it and renames: readers see the old or the new, whole. mode e.g. 0644. */
 gboolean fs_write_atomic(const char *path, const char *data, gssize len, mode_t mode,
         GError **error);
+/* fs_write() for what guild itself keeps in a run, where others write too: a link, which would lead
+ * elsewhere, or a pipe, on which a writer waits for ever, is replaced. */
+gboolean fs_write_own(const char *path, const char *data, gssize len, GError **error);
+/* Opens such a file, made if it is not there; `how`: O_WRONLY, O_TRUNC, ... -1 with errno. */
+int fs_open_own(const char *path, int how);
 gboolean fs_touch(const char *path, GError **error);
 gboolean fs_mkdirs(const char *path, GError **error); /* with parents, 0777 & ~umask */
 gboolean fs_exists(const char *path);                 /* follows links, as os.path.exists */
@@ -30,6 +35,7 @@ char *fs_read_link(const char *path, GError **error);
 gboolean fs_symlink(const char *target, const char *path, GError **error);
 gboolean fs_remove(const char *path, GError **error);      /* a file or link; absent is fine */
 gboolean fs_remove_tree(const char *path, GError **error); /* never follows links; absent is fine */
+int fs_remove_tree_at(int dirfd, const char *name);        /* the same, in an open folder: 0 or an errno */
 /* Copies a regular file with mode and times by the cheapest means that keeps the copies apart:
  * reflink, copy_file_range, read/write. Makes parent folders. Replaces dst; a file is its own copy. */
 gboolean fs_copy_file(const char *src, const char *dst, GError **error);
@@ -61,6 +67,11 @@ char *fs_expanduser(const char *path);
 /* TRUE if `rel` is a relative path that stays inside when joined (no "..", not absolute, not
  * empty, no NUL): for names from archives, messages and configuration. */
 gboolean fs_is_safe_rel(const char *rel);
+/* TRUE if it is also the one way to write that path: no empty part, no ".". What is compared with a
+ * name must be so: "a//b" is another text and the same file. */
+gboolean fs_is_plain_rel(const char *rel);
+/* TRUE if `path` is below `root`, or is it, when all links are followed. */
+gboolean fs_is_really_below(const char *path, const char *root);
 /* As the reference's util.is_text_file: looks at the first bytes. */
 gboolean fs_is_text_file(const char *path);
 char *fs_mkdtemp(const char *prefix, GError **error); /* below $TMPDIR or /tmp */

@@ -108,6 +108,28 @@ gboolean fs_is_safe_rel(const char *rel)
     return TRUE;
 }
 
+gboolean fs_is_plain_rel(const char *rel)
+{
+    if (!fs_is_safe_rel(rel))
+        return FALSE;
+    for (const char *part = rel; part;) {
+        const char *end = strchr(part, '/');
+        gsize n = end ? (gsize) (end - part) : strlen(part);
+        if (n == 0 || (n == 1 && part[0] == '.'))
+            return FALSE;
+        part = end ? end + 1 : NULL;
+    }
+    return TRUE;
+}
+
+gboolean fs_is_really_below(const char *path, const char *root)
+{
+    g_autofree char *real_root = fs_realpath(root);
+    g_autofree char *real = fs_realpath(path);
+    gsize n = strlen(real_root);
+    return !strncmp(real, real_root, n) && (real[n] == '/' || !real[n]);
+}
+
 static gboolean has_extension(const char *path, const char *const *extensions)
 {
     const char *base = strrchr(path, '/');

@@ -22,7 +22,7 @@ struct RunManifest {
 RunManifest *run_manifest_open(Run *run, GError **error)
 {
     g_autofree char *path = run_guild_path(run, "manifest");
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    int fd = fs_open_own(path, O_WRONLY | O_APPEND);
     if (fd < 0) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s",
                 path, g_strerror(errno));

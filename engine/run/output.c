@@ -27,7 +27,7 @@ struct RunOutput {
 
 static int open_for_writing(const char *path, int how, GError **error)
 {
-    int fd = open(path, how | O_CREAT | O_CLOEXEC, 0666);
+    int fd = fs_open_own(path, how);
     if (fd < 0)
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot write %s: %s",
                 path, g_strerror(errno));
@@ -203,11 +203,20 @@ struct RunOutputReader {
     size_t size;
 };
 
+static FILE *open_for_reading(const char *path)
+{
+    int fd = fs_open_regular(path);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!file && fd >= 0)
+        close(fd);
+    return file;
+}
+
 RunOutputReader *run_output_reader_open(Run *run, GError **error)
 {
     g_autofree char *output_path = run_guild_path(run, "output");
     g_autofree char *index_path = run_guild_path(run, "output.index");
-    FILE *output = fopen(output_path, "re");
+    FILE *output = open_for_reading(output_path);
     if (!output) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot read %s: %s",
                 output_path, g_strerror(errno));
@@ -215,7 +224,7 @@ RunOutputReader *run_output_reader_open(Run *run, GError **error)
     }
     RunOutputReader *r = g_new0(RunOutputReader, 1);
     r->output = output;
-    r->index = fopen(index_path, "re");
+    r->index = open_for_reading(index_path);
     return r;
 }
 

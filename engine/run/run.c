@@ -222,7 +222,7 @@ gboolean run_write_attr_raw(Run *run, const char *name, const char *text, GError
     g_autofree char *path = attr_path(run, name);
     g_autofree char *data = g_strconcat(text, "\n", NULL);
     drop_snapshot(run);
-    return fs_write(path, data, -1, error);
+    return fs_write_own(path, data, -1, error);
 }
 
 gboolean run_write_attr(Run *run, const char *name, const Value *value, GError **error)
@@ -323,7 +323,7 @@ gboolean run_write_opref(Run *run, const OpRef *ref, GError **error)
     g_clear_pointer(&run->opref, opref_free);
     run->opref_read = FALSE;
     drop_snapshot(run);
-    return fs_write(path, text, -1, error);
+    return fs_write_own(path, text, -1, error);
 }
 
 /* In a container, process 1 may be a program that never collects what it inherits: a trial of a
@@ -415,7 +415,7 @@ gboolean run_set_marker(Run *run, const char *marker, GError **error)
     g_autofree char *guild_dir = run_guild_path(run, NULL);
     g_autofree char *path = run_guild_path(run, marker);
     drop_snapshot(run);
-    return fs_mkdirs(guild_dir, error) && fs_write(path, "", 0, error);
+    return fs_mkdirs(guild_dir, error) && fs_write_own(path, "", 0, error);
 }
 
 void run_clear_marker(Run *run, const char *marker)
@@ -457,7 +457,7 @@ gboolean run_write_lock(Run *run, pid_t pid, GError **error)
 {
     g_autofree char *path = run_guild_path(run, "LOCK");
     g_autofree char *text = g_strdup_printf("%d", (int)pid);
-    return fs_write(path, text, -1, error);
+    return fs_write_own(path, text, -1, error);
 }
 
 void run_delete_lock(Run *run)

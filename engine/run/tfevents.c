@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/fs.h"
 #include "engine/run/tfevents.pb-c.h"
 
 #define DTYPE_FLOAT 1
@@ -121,7 +122,7 @@ TfEventWriter *tfevent_writer_new(const char *dir, const char *suffix, GError **
     w->path = g_strdup_printf("%s/events.out.tfevents.%010" G_GINT64_FORMAT ".%s.%d.%u%s", dir,
             g_get_real_time() / G_USEC_PER_SEC, g_get_host_name(), (int)getpid(),
             g_atomic_int_add(&serial, 1), suffix);
-    w->fd = open(w->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    w->fd = fs_open_own(w->path, O_WRONLY | O_TRUNC);
     if (w->fd < 0) {
         int code = errno;
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "cannot create %s: %s",
@@ -346,7 +347,7 @@ gsize tfevents_read_bytes(const guint8 *bytes, gsize len, TfEventFn fn, gpointer
 
 gboolean tfevents_read_file(const char *path, TfEventFn fn, gpointer data)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = fs_open_regular(path);
     if (fd < 0)
         return FALSE;
     gsize cap = 4096, have = 0, count = 0;

@@ -10,6 +10,7 @@
 #include "engine/run/describe.h"
 #include "engine/run/lock.h"
 #include "engine/run/manifest.h"
+#include "engine/run/output.h"
 
 #define TEST(path, fn) g_test_add(path, RunFixture, NULL, run_fixture_init, fn, run_fixture_clear)
 
@@ -228,9 +229,38 @@ static void op_dirs_are_shortened_as_in_the_reference(void)
     }
 }
 
+/* A trial may put anything there: a link would lead guild elsewhere, on a pipe it would wait for ever. */
+static void test_what_guild_writes_is_a_file_of_the_run(RunFixture *f, gconstpointer data)
+{
+    g_autoptr(Run) run = run_fixture_run(f, "11111111111111111111111111111111", "op", 1, 0);
+    g_autofree char *victim = g_build_filename(f->home, "victim", NULL);
+    g_autofree char *linked = run_guild_path(run, "attrs/linked"), *pipe = run_guild_path(run, "attrs/pipe");
+    g_autofree char *output = run_guild_path(run, "output"), *index = run_guild_path(run, "output.index");
+    g_autoptr(GError) error = NULL;
+    g_assert_true(fs_write(victim, "whole", -1, &error));
+    g_assert_true(fs_symlink(victim, linked, &error));
+    g_assert_cmpint(mkfifo(pipe, 0600), ==, 0);
+    fs_remove(output, NULL);
+    fs_remove(index, NULL);
+    g_assert_true(fs_symlink(victim, output, &error));
+    g_assert_cmpint(mkfifo(index, 0600), ==, 0);
+    g_assert_true(run_write_attr_int(run, "linked", 1, &error));
+    g_assert_true(run_write_attr_int(run, "pipe", 2, &error));
+    RunOutput *out = run_output_open(run, NULL, NULL, &error);
+    g_assert_no_error(error);
+    run_output_write(out, RUN_STDOUT, "line\n", 5, NULL);
+    run_output_close(out);
+    g_assert_cmpint(run_attr_int(run, "linked", 0), ==, 1);
+    g_assert_cmpint(run_attr_int(run, "pipe", 0), ==, 2);
+    g_autofree char *text = run_fixture_text(run, "output"), *others = fs_read(victim, 0, NULL, NULL);
+    g_assert_cmpstr(text, ==, "line\n");
+    g_assert_cmpstr(others, ==, "whole");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    TEST("/run/own-files", test_what_guild_writes_is_a_file_of_the_run);
     TEST("/run/attrs", attributes_are_yaml_and_a_newline);
     TEST("/run/attrs-broken", a_broken_attribute_is_an_error_that_names_it);
     TEST("/run/opref", oprefs_are_shell_words);
