@@ -38,7 +38,8 @@ static void keep_output(Run *run, int attempt)
 static gboolean resolve_upstream(const char *home, Run *run, GPtrArray *deps, GError **error)
 {
     RunStore *store = run_store_open(home, error);
-    DepsContext ctx = {.store = store, .filter = DEPS_ONLY_OPERATIONS};
+    DepsContext ctx = {
+            .store = store, .filter = DEPS_ONLY_OPERATIONS, .within = run_store_runs_dir(store)};
     gboolean ok = store && deps_resolve(deps, run, &ctx, error);
     run_store_free(store);
     return ok;
@@ -77,7 +78,7 @@ static gboolean mark_remote(Task *t, Run *run, GError **error)
     g_autoptr(HomeLock) lock =
             home_lock_acquire(t->job->c->home, RUN_LOCK_STATUS, LOCK_WAIT_MS, error);
     g_autofree char *path = run_guild_path(run, "LOCK.remote");
-    return lock && may_start(run, error) && fs_write(path, t->member->name, -1, error);
+    return lock && may_start(run, error) && fs_write_own(path, t->member->name, -1, error);
 }
 
 /* In place the worker itself takes the run, under the lock. */
@@ -221,8 +222,8 @@ static gboolean goes_out(const char *rel, gboolean is_dir, gpointer data)
 
 GPtrArray *attempt_files(Coordinator *c, const char *dir, FileListFlags flags, GError **error)
 {
-    return filelist_scan(dir, flags | FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, NULL,
-            c->digests, error);
+    return filelist_scan_within(dir, run_store_runs_dir(c->store), flags | FILELIST_INLINE,
+            goes_out, NULL, c->digests, error);
 }
 
 void attempt_skipped(Task *t, Run *run, const char *why)

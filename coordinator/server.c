@@ -108,8 +108,10 @@ static Peer *peer_new(Coordinator *c, GBytes *id, KeyRole role, const char *key,
     p->name = g_strdup(name ? name : "?");
     p->fd = -1;
     p->xfer = transfer_new(c->blobs, peer_transfer_send, p);
-    if (!c->local)
+    if (!c->local) {
         transfer_look_apart(p->xfer, c->context);
+        transfer_confine(p->xfer, run_store_runs_dir(c->store));
+    }
     p->submissions = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, submission_free);
     p->watches = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, watch_free);
     g_hash_table_insert(c->peers, p->id, p);

@@ -110,6 +110,15 @@ static gboolean is_inside(const char *root, const char *target)
     return !strncmp(real, real_root, len) && (real[len] == '/' || !real[len]);
 }
 
+/* Where guild keeps what it knows of the run, and writes: `.guild` and what is in it but folders of
+ * files. A link there would lead it elsewhere. */
+static gboolean is_guilds_own(const char *rel)
+{
+    return !strcmp(rel, ".guild") || g_str_has_prefix(rel, ".guild/attrs/") ||
+           g_str_has_prefix(rel, ".guild/attempts/") ||
+           (g_str_has_prefix(rel, ".guild/") && !strchr(rel + strlen(".guild/"), '/'));
+}
+
 /* Absolute path in the run for `path`, refused if it would be outside. */
 static char *target_for(const SourceJob *job, const char *path, GError **error)
 {
@@ -127,7 +136,8 @@ static char *target_for(const SourceJob *job, const char *path, GError **error)
     g_autofree char *joined = g_build_filename(folder, name, NULL);
     g_autofree char *rel = fs_normpath(joined);
     g_autofree char *target = g_build_filename(run_dir(job->run), rel, NULL);
-    if (!fs_is_safe_rel(rel) || !strcmp(rel, ".") || !is_inside(run_dir(job->run), target)) {
+    if (!fs_is_safe_rel(rel) || !strcmp(rel, ".") || is_guilds_own(rel) ||
+            !is_inside(run_dir(job->run), target)) {
         fail(error, DEP_ERROR_REFUSED,
                 "invalid path '%s' in %s resource (path must be inside of the "
                 "run directory)",
@@ -200,6 +210,14 @@ static void add_to_manifest(
     run_manifest_add_file(manifest, 'd', rel, sha1, uri, sub ? sub + 1 : NULL);
 }
 
+/* A link to a link is only that; a copy is of what the last of them leads to. */
+static gboolean may_bring(const SourceJob *job, const char *path, GError **error)
+{
+    const char *within = job->ctx->within;
+    return !within || fs_is_really_below(path, within) ||
+           fail(error, DEP_ERROR_REFUSED, "'%s' is outside of %s", path, within);
+}
+
 static gboolean apply_path(
         const SourceJob *job, const char *path, RunManifest *manifest, GError **error)
 {
@@ -212,6 +230,8 @@ static gboolean apply_path(
         return FALSE;
     g_autofree char *parent = g_path_get_dirname(path);
     ApplyHow how = link ? APPLY_LINK : APPLY_COPY;
+    if (!may_bring(job, link ? parent : path, error))
+        return FALSE;
     if (!strcmp(parent, run_dir(job->run)))
         how = APPLY_RENAME; /* it is in the run already */
     if (how != APPLY_RENAME || strcmp(path, target)) {
@@ -240,7 +260,7 @@ gboolean deps_mark_done(Run *run, GError **error)
     g_autoptr(Value) attr = run_try_attr(run, "deps");
     g_autofree char *text = yaml_dump(attr);
     g_autofree char *path = done_path(run);
-    return fs_write(path, text, -1, error);
+    return fs_write_own(path, text, -1, error);
 }
 
 void deps_forget_done(Run *run)

@@ -25,6 +25,8 @@ typedef struct DepsContext {
     gboolean for_batch; /* the run is a batch's proto that goes to another machine: see deps_pack()
                          */
     DepsFilter filter;
+    const char *within; /* where deps are a stranger's: all that is brought in must be below this folder,
+                         * links followed. NULL: anything */
 } DepsContext;
 
 /* Resolves `deps` (array of Dep*) into `run`. Sources that attribute `deps` already has are skipped

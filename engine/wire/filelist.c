@@ -184,6 +184,7 @@ static char *read_digest(
 typedef struct {
     const char *root;
     char *real_root;
+    const char *within; /* NULL: links may be followed to anywhere */
     FileListFlags flags;
     FileListFilter filter;
     gpointer data;
@@ -213,6 +214,17 @@ static GBytes *read_small(int fd, gsize limit)
             break;
     }
     return g_bytes_new_take(buf, len);
+}
+
+/* What strangers' links are followed to may lead on, round and round. */
+#define MAX_WITHIN 1000000
+
+static gboolean is_endless(const Scan *s, GError **error)
+{
+    if (!s->within || s->files->len <= MAX_WITHIN)
+        return FALSE;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_LOOP, "%s has too many files", s->root);
+    return TRUE;
 }
 
 /* Of a brief scan: what comes now, if `bytes` of it have to be read, is too much. */
@@ -261,14 +273,34 @@ static gboolean scan_file(Scan *s, int fd, const char *rel, const struct stat *s
     return TRUE;
 }
 
-static gboolean outside(Scan *s, const char *rel)
+static gboolean is_below(const char *real, const char *real_root)
+{
+    gsize n = strlen(real_root);
+    return !strncmp(real, real_root, n) && (real[n] == '/' || real[n] == 0);
+}
+
+/* Whether the link is to be followed. */
+static gboolean leads_outside(Scan *s, int dirfd, const char *name, const char *rel)
 {
     g_autofree char *path = g_build_filename(s->root, rel, NULL);
     g_autofree char *real = fs_realpath(path);
+    struct stat st;
     if (!s->real_root)
         s->real_root = fs_realpath(s->root);
-    gsize n = strlen(s->real_root);
-    return strncmp(real, s->real_root, n) != 0 || (real[n] != '/' && real[n] != 0);
+    if (is_below(real, s->real_root) || fstatat(dirfd, name, &st, 0) < 0)
+        return FALSE;
+    if (!s->within || (is_below(real, s->within) && !is_below(s->real_root, real)))
+        return TRUE;
+    log_warning("%s stays a link: what it leads to is not a run's", path);
+    return FALSE;
+}
+
+/* What was opened may not be what was looked at. */
+static gboolean is_within(const Scan *s, int fd)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    g_autofree char *real = s->within ? fs_read_link(link, NULL) : NULL;
+    return !s->within || (real && is_below(real, s->within));
 }
 
 static gboolean scan_opened(Scan *s, int fd, const char *rel, GError **error)
@@ -301,13 +333,15 @@ static gboolean scan_opened(Scan *s, int fd, const char *rel, GError **error)
 static gboolean scan_entry(Scan *s, int dirfd, const char *rel, const char *name, GError **error)
 {
     struct stat st;
+    if (is_endless(s, error))
+        return FALSE;
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return TRUE;
     if (s->filter && !s->filter(rel, S_ISDIR(st.st_mode), s->data))
         return TRUE;
     int follow = 0;
     if (S_ISLNK(st.st_mode)) {
-        follow = (s->flags & FILELIST_FOLLOW_OUTSIDE) && outside(s, rel) &&
+        follow = (s->flags & FILELIST_FOLLOW_OUTSIDE) && leads_outside(s, dirfd, name, rel) &&
                  fstatat(dirfd, name, &st, 0) == 0;
         if (!follow) {
             char target[4097];
@@ -326,6 +360,10 @@ static gboolean scan_entry(Scan *s, int dirfd, const char *rel, const char *name
     int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
     if (fd < 0 && (errno == ENOENT || errno == ELOOP))
         return TRUE; /* went, or became a link, meanwhile */
+    if (follow && fd >= 0 && !is_within(s, fd)) {
+        close(fd);
+        return TRUE;
+    }
     if (fd < 0) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot read %s/%s: %s",
                 s->root, rel, g_strerror(errno));
@@ -381,8 +419,8 @@ static gint compare_entries(gconstpointer a, gconstpointer b)
     return strcmp((*(FileEntry *const *)a)->path, (*(FileEntry *const *)b)->path);
 }
 
-GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter filter,
-        gpointer data, DigestCache *cache, GError **error)
+static GPtrArray *scan_root(const char *root, const char *within, FileListFlags flags,
+        FileListFilter filter, gpointer data, DigestCache *cache, GError **error)
 {
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -392,6 +430,7 @@ GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter f
     }
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
     Scan s = {.root = root,
+            .within = within,
             .flags = flags,
             .filter = filter,
             .data = data,
@@ -403,6 +442,19 @@ GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter f
         return NULL;
     g_ptr_array_sort(files, compare_entries);
     return g_steal_pointer(&files);
+}
+
+GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter filter,
+        gpointer data, DigestCache *cache, GError **error)
+{
+    return scan_root(root, NULL, flags, filter, data, cache, error);
+}
+
+GPtrArray *filelist_scan_within(const char *root, const char *within, FileListFlags flags,
+        FileListFilter filter, gpointer data, DigestCache *cache, GError **error)
+{
+    g_autofree char *real = fs_realpath(within);
+    return scan_root(root, real, flags | FILELIST_FOLLOW_OUTSIDE, filter, data, cache, error);
 }
 
 /* ---- changes ---- */
@@ -429,6 +481,10 @@ static gboolean read_changed(const char *root, FileEntry *e, FileListFlags flags
             filelist_io_error(error, "read", root, e->path);
         if (fd >= 0)
             close(fd);
+        return FALSE;
+    }
+    if (!S_ISREG(st.st_mode)) { /* it became something else */
+        close(fd);
         return FALSE;
     }
     g_autoptr(GPtrArray) one = g_ptr_array_new_with_free_func(file_entry_free);

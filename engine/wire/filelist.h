@@ -72,12 +72,17 @@ typedef enum {
 GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter filter,
         gpointer data, DigestCache *cache, GError **error);
 
+/* The same with FILELIST_FOLLOW_OUTSIDE, where the links may be a stranger's: only what really is
+ * below `within` is followed to. Other links that lead outside are listed as links, with a warning. */
+GPtrArray *filelist_scan_within(const char *root, const char *within, FileListFlags flags,
+        FileListFilter filter, gpointer data, DigestCache *cache, GError **error);
+
 /* Finds content by digest: an open file descriptor (the caller closes it) or -1 with error. */
 typedef int (*FileListOpen)(const char *digest, gpointer data, GError **error);
 
 /* Makes what the list says below `root` (which must exist): folders, files with their content and
- * modes, links; FILE_GONE is removed (folders only when empty). What is there already is replaced;
- * what is there and not in the list stays. The content is copied by the cheapest means (reflink)
+ * modes, links; FILE_GONE is removed (folders only when empty). What is there already is replaced,
+ * a folder by a file with all that is in it; what is there and not in the list stays. The content is copied by the cheapest means (reflink)
  * and is NOT checked again: FileListOpen gives verified content. */
 gboolean filelist_build(
         const char *root, GPtrArray *files, FileListOpen open_blob, gpointer data, GError **error);

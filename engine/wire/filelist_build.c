@@ -66,11 +66,19 @@ static gboolean write_all(int fd, const void *data, gsize len)
     return TRUE;
 }
 
-static void clear_way(int dirfd, const char *name)
+/* A folder only if it is empty. */
+static void remove_one(int dirfd, const char *name)
+{
+    if (unlinkat(dirfd, name, 0) < 0)
+        unlinkat(dirfd, name, AT_REMOVEDIR);
+}
+
+/* What is to be a folder and is something else. */
+static void clear_way_for_folder(int dirfd, const char *name)
 {
     struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        unlinkat(dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+        unlinkat(dirfd, name, 0);
 }
 
 typedef struct {
@@ -162,7 +170,7 @@ static int make_file(Build *b, int dirfd, const char *name, const FileEntry *e, 
     int same = open_same(dirfd, name, e);
     if (same >= 0)
         return same;
-    clear_way(dirfd, name);
+    fs_remove_tree_at(dirfd, name);
     return take_content(b, dirfd, name, e) ? openat(dirfd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
                                            : write_content(b, dirfd, name, e, error);
 }
@@ -215,8 +223,9 @@ static gboolean build_entry(Build *b, const FileEntry *e, GError **error)
                filelist_io_error(error, "enter the folder of", root, e->path);
     gboolean ok = TRUE;
     if (e->kind == FILE_GONE) {
-        clear_way(dirfd, name);
+        remove_one(dirfd, name);
     } else if (e->kind == FILE_DIR) {
+        clear_way_for_folder(dirfd, name);
         int fd = open_folder(dirfd, name, strlen(name));
         ok = fd >= 0 && fchmod(fd, (e->mode & 0777) | 0700) == 0;
         if (!ok)
@@ -224,7 +233,7 @@ static gboolean build_entry(Build *b, const FileEntry *e, GError **error)
         if (fd >= 0)
             close(fd);
     } else if (e->kind == FILE_LINK) {
-        clear_way(dirfd, name);
+        fs_remove_tree_at(dirfd, name);
         ok = symlinkat(e->target, dirfd, name) == 0 ||
              filelist_io_error(error, "link", root, e->path);
     } else {
@@ -257,7 +266,7 @@ gboolean filelist_build_taking(const char *root, GPtrArray *files, FileListOpen 
     gboolean ok = TRUE;
     for (guint i = 0; ok && i < files->len; i++) {
         FileEntry *e = files->pdata[i];
-        if (!fs_is_safe_rel(e->path)) {
+        if (!fs_is_plain_rel(e->path)) {
             g_set_error(&err, G_FILE_ERROR, G_FILE_ERROR_INVAL, "unsafe name in a file list: %s",
                     e->path);
             ok = FALSE;

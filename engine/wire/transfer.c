@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/base/apart.h"
+#include "engine/base/fs.h"
 
 /* Pieces asked for and not yet here: enough to fill a fast link while both ends wait for a busy
  * core; 8 MiB of memory. */
@@ -64,6 +65,7 @@ struct Transfer {
     GHashTable *offers; /* id → Offer */
     /* digest → the files that have it (FileEntry → Offer): one content may be in very many */
     GHashTable *offered;
+    char *within; /* NULL: anything that was offered is served */
     gboolean serve_store;
     char *serving; /* the file open for reading last */
     int serving_fd;
@@ -172,6 +174,7 @@ void transfer_free(Transfer *t)
     g_hash_table_unref(t->offered);
     g_hash_table_unref(t->offers);
     stop_serving(t);
+    g_free(t->within);
     g_free(t);
 }
 
@@ -229,6 +232,35 @@ void transfer_serve_store(Transfer *t, gboolean on)
     t->serve_store = on;
 }
 
+void transfer_confine(Transfer *t, const char *within)
+{
+    g_free(t->within);
+    t->within = fs_realpath(within);
+}
+
+/* Asked of what was opened: the path may lead elsewhere a moment later. */
+static gboolean may_serve(const Transfer *t, const char *root, int fd)
+{
+    if (!t->within)
+        return TRUE;
+    g_autofree char *opened = g_strdup_printf("/proc/self/fd/%d", fd);
+    g_autofree char *real = fs_read_link(opened, NULL);
+    gsize n = strlen(t->within);
+    if (real && !strncmp(real, t->within, n) && real[n] == '/')
+        return TRUE;
+    return real && fs_is_really_below(real, root);
+}
+
+static int open_of(const Transfer *t, const Offer *offer, const FileEntry *entry)
+{
+    g_autofree char *path = g_build_filename(offer->root, entry->path, NULL);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || may_serve(t, offer->root, fd))
+        return fd;
+    close(fd);
+    return -1;
+}
+
 /* Of whichever file that has it; one may be gone. */
 static int open_offered(Transfer *t, const char *digest)
 {
@@ -239,11 +271,8 @@ static int open_offered(Transfer *t, const char *digest)
     if (!having)
         return -1;
     g_hash_table_iter_init(&it, having);
-    while (fd < 0 && g_hash_table_iter_next(&it, &entry, &offer)) {
-        g_autofree char *path =
-                g_build_filename(((Offer *)offer)->root, ((FileEntry *)entry)->path, NULL);
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    }
+    while (fd < 0 && g_hash_table_iter_next(&it, &entry, &offer))
+        fd = open_of(t, offer, entry);
     return fd;
 }
 

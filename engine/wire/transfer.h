@@ -26,6 +26,9 @@ void transfer_look_apart(Transfer *t, GMainContext *context);
 typedef guint TransferOffer;
 TransferOffer transfer_offer(Transfer *t, const char *root, GPtrArray *files);
 void transfer_withdraw(Transfer *t, TransferOffer offer);
+/* For who offers what strangers made: a file is served only if it really is in the folder offered or
+ * below `within`, whatever links are on the way to it by then. */
+void transfer_confine(Transfer *t, const char *within);
 /* Any blob of our store may be asked for too (off by default). */
 void transfer_serve_store(Transfer *t, gboolean on);
 

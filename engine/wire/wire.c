@@ -496,7 +496,7 @@ static gboolean take_struct(
 
 static gboolean file_entry_ok(const FileEntry *e)
 {
-    if (!e->path || !fs_is_safe_rel(e->path) || e->mode > 07777)
+    if (!e->path || !fs_is_plain_rel(e->path) || e->mode > 07777)
         return FALSE;
     switch (e->kind) {
     case FILE_REGULAR:

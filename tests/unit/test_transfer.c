@@ -188,6 +188,66 @@ static void test_no_links_where_guild_writes(void)
     place_clear(&p);
 }
 
+/* What is compared with a name must not come under another one. */
+static void test_a_path_has_one_name(void)
+{
+    static const char *const names[] = {".guild//output", ".guild/./output", "./.guild/output",
+            ".guild/output/", "."};
+    Place p;
+    place_init(&p, 0);
+    g_autofree char *root = in(&p, "root"), *output = in(&p, "root/.guild/output");
+    fs_mkdirs(root, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+        FileEntry *e = file_entry_new(names[i], FILE_LINK);
+        e->target = g_strdup("/nowhere");
+        g_ptr_array_add(files, e);
+        g_assert_false(filelist_build(root, files, NULL, NULL, NULL));
+        g_assert_false(fs_lexists(output));
+        MsgFiles m = {.id = 1, .files = files};
+        g_autoptr(GBytes) packed = wire_pack(MSG_FILES, &m);
+        MsgKind kind;
+        g_assert_null(wire_unpack(
+                g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &kind, NULL));
+    }
+    place_clear(&p);
+}
+
+/* A trial may replace a folder by a file, and a file or a link by a folder. */
+static void test_what_is_there_gives_way(void)
+{
+    Place p;
+    place_init(&p, 0);
+    put(&p, "new/file", "was a folder");
+    put(&p, "new/folder/a", "was a file");
+    put(&p, "new/linked/a", "was a link");
+    put(&p, "root/file/a/b", "old");
+    put(&p, "root/folder", "old");
+    put(&p, "other/a", "of others");
+    g_autofree char *root = in(&p, "root"), *link = in(&p, "root/linked"), *a = in(&p, "other/a");
+    fs_symlink("../other", link, NULL);
+    g_autoptr(GPtrArray) files = scan(&p, "new", FILELIST_PLAIN);
+    for (guint i = 0; i < files->len; i++) {
+        FileEntry *e = files->pdata[i];
+        g_autofree char *rel = fs_join("new", e->path), *path = in(&p, rel);
+        gsize len;
+        char *text = e->kind == FILE_REGULAR ? fs_read(path, 0, &len, NULL) : NULL;
+        e->data = text ? g_bytes_new_take(text, len) : NULL;
+    }
+    g_autoptr(GError) error = NULL;
+    g_assert_true(filelist_build(root, files, NULL, NULL, &error));
+    g_assert_no_error(error);
+    g_autoptr(GPtrArray) built = scan(&p, "root", FILELIST_PLAIN);
+    g_assert_cmpuint(built->len, ==, files->len);
+    for (guint i = 0; i < files->len; i++) {
+        FileEntry *e = files->pdata[i];
+        g_assert_true(file_entry_same(e, filelist_find(built, e->path)) || e->kind == FILE_REGULAR);
+    }
+    g_autofree char *others = fs_read(a, 0, NULL, NULL);
+    g_assert_cmpstr(others, ==, "of others");
+    place_clear(&p);
+}
+
 static void test_nothing_is_written_outside(void)
 {
     static const char *const names[] = {"../evil", "a/../../evil", "/tmp/guild-test-evil", ".."};
@@ -259,6 +319,39 @@ static void test_links_that_lead_out_are_followed_when_asked(void)
     g_assert_cmpint(filelist_find(followed, "in")->kind, ==, FILE_REGULAR);
     g_assert_cmpuint(filelist_find(followed, "in")->size, ==, 4);
     g_assert_cmpint(filelist_find(followed, "own-link")->kind, ==, FILE_LINK);
+    place_clear(&p);
+}
+
+static void test_links_are_followed_only_to_where_they_may_lead(void)
+{
+    static const char *const links[] = {"run", "secret", "..", "/etc/hostname"};
+    Place p;
+    place_init(&p, 0);
+    put(&p, "runs/2/model", "of another run");
+    put(&p, "secret/key", "secret");
+    put(&p, "runs/1/own", "own");
+    g_autofree char *runs = in(&p, "runs"), *root = in(&p, "runs/1"), *good = in(&p, "runs/1/good"),
+                    *round_about = in(&p, "runs/2/out"), *folder = in(&p, "runs/1/folder");
+    fs_symlink("../2/model", good, NULL);
+    fs_symlink("../2", folder, NULL);
+    fs_symlink("../../secret", round_about, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(links); i++) {
+        g_autofree char *name = g_strdup_printf("runs/1/bad%u", i), *link = in(&p, name);
+        g_autofree char *up = g_strconcat("../../", links[i], NULL);
+        fs_symlink(*links[i] == '/' ? links[i] : up, link, NULL);
+    }
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) files =
+            filelist_scan_within(root, runs, FILELIST_PLAIN, NULL, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(filelist_find(files, "good")->kind, ==, FILE_REGULAR);
+    g_assert_cmpint(filelist_find(files, "folder")->kind, ==, FILE_DIR);
+    g_assert_cmpint(filelist_find(files, "folder/model")->kind, ==, FILE_REGULAR);
+    g_assert_cmpint(filelist_find(files, "folder/out")->kind, ==, FILE_LINK);
+    for (guint i = 0; i < files->len; i++) {
+        const FileEntry *e = files->pdata[i];
+        g_assert_true(!g_str_has_prefix(e->path, "bad") || e->kind == FILE_LINK);
+    }
     place_clear(&p);
 }
 
@@ -713,6 +806,36 @@ static void test_content_is_served_as_long_as_one_who_has_it_offers(void)
     place_clear(&a);
 }
 
+/* A folder that was offered is a link by the time it is asked for: what is of the same name there is not
+ * what was offered. */
+static void test_what_was_offered_is_served_from_where_it_was(void)
+{
+    for (int confined = 0; confined < 2; confined++) {
+        Place a;
+        place_init(&a, 0);
+        put(&a, "runs/1/d/key", "offered");
+        put(&a, "secret/key", "secret!");
+        g_autofree char *root = in(&a, "runs/1"), *runs = in(&a, "runs"), *d = in(&a, "runs/1/d");
+        g_autoptr(GPtrArray) files = scan(&a, "runs/1", FILELIST_PLAIN);
+        Pipe out = {0};
+        Transfer *t = transfer_new(a.store, pipe_send, &out);
+        if (confined)
+            transfer_confine(t, runs);
+        transfer_offer(t, root, files);
+        g_assert_true(fs_remove_tree(d, NULL) && fs_symlink("../../secret", d, NULL));
+        MsgGet get = {filelist_find(files, "d/key")->digest, 0, 7};
+        transfer_handle(t, MSG_GET, &get);
+        g_autoptr(GBytes) packed = g_queue_pop_head(&out.queue);
+        MsgKind kind;
+        void *msg = wire_unpack(
+                g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &kind, NULL);
+        g_assert_cmpint(kind, ==, confined ? MSG_MISSING : MSG_CHUNK);
+        wire_free(kind, msg);
+        transfer_free(t);
+        place_clear(&a);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -720,6 +843,10 @@ int main(int argc, char **argv)
     g_test_add_func("/filelist/same-stays", test_what_is_the_same_already_stays);
     g_test_add_func("/filelist/nothing-through-a-link", test_nothing_is_written_through_a_link);
     g_test_add_func("/filelist/no-links-where-guild-writes", test_no_links_where_guild_writes);
+    g_test_add_func("/filelist/one-name", test_a_path_has_one_name);
+    g_test_add_func("/filelist/gives-way", test_what_is_there_gives_way);
+    g_test_add_func("/filelist/links-within", test_links_are_followed_only_to_where_they_may_lead);
+    g_test_add_func("/transfer/from-where-it-was", test_what_was_offered_is_served_from_where_it_was);
     g_test_add_func("/filelist/nothing-outside", test_nothing_is_written_outside);
     g_test_add_func("/filelist/no-room", test_content_without_room_is_an_error);
     g_test_add_func("/filelist/links-out", test_links_that_lead_out_are_followed_when_asked);
