@@ -309,6 +309,8 @@ gboolean jobs_restore(Coordinator *c, GError **error);
 void jobs_drop_deleted(Coordinator *c); /* whose run directory is gone */
 
 /* submit.c */
+/* Whether a run of another machine may have this id here: it becomes the name of a folder. */
+gboolean run_id_ok(const char *id);
 void submit_begin(Peer *p, MsgSubmit *m);
 void submit_files(Peer *p, MsgFiles *m);
 void submission_free(gpointer s);

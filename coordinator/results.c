@@ -10,6 +10,7 @@
 
 #include "coordinator/beside.h"
 #include "coordinator/internal.h"
+#include "coordinator/unfold.h"
 #include "engine/base/clock.h"
 #include "engine/base/digest.h"
 #include "engine/base/fs.h"
@@ -339,7 +340,13 @@ static void place_children(const char *dir, const char *runs_dir)
     for (char **id = ids; id && *id; id++) {
         g_autofree char *from = g_build_filename(base, *id, NULL);
         g_autofree char *to = g_build_filename(runs_dir, *id, NULL);
-        if (fs_is_safe_rel(*id) && !fs_lexists(to) && rename(from, to) < 0)
+        if (!run_id_ok(*id) || fs_is_link(from) || !fs_is_dir(from))
+            continue; /* no run: a link there would lead out of where runs are */
+        g_autoptr(Run) child = run_new(from, *id);
+        g_autofree char *remote = run_guild_path(child, "LOCK.remote");
+        run_delete_lock(child); /* a process of another machine */
+        fs_remove(remote, NULL);
+        if (!fs_lexists(to) && rename(from, to) < 0)
             log_warning("cannot keep %s, which %s made: %s", *id, dir, g_strerror(errno));
     }
     fs_remove_tree(base, NULL);
@@ -349,8 +356,9 @@ static void place_children(const char *dir, const char *runs_dir)
 static void place_files(gpointer placing)
 {
     Placing *p = placing;
-    if (filelist_build_taking(
-                p->dir, p->files, blobs_open_fd, blobs_take, p->c->blobs, p->c->digests, &p->error))
+    if (unfold_links(p->dir, run_store_runs_dir(p->c->store), p->files, &p->error) &&
+            filelist_build_taking(p->dir, p->files, blobs_open_fd, blobs_take, p->c->blobs,
+                    p->c->digests, &p->error))
         place_children(p->dir, run_store_runs_dir(p->c->store));
 }
 

@@ -68,9 +68,9 @@ static void refuse(Peer *p, guint64 id, const char *run, const char *why)
     peer_send(p, MSG_SUBMITTED, &m);
 }
 
-static gboolean run_id_ok(const char *id)
+gboolean run_id_ok(const char *id)
 {
-    if (!id || !*id || strlen(id) > 64)
+    if (!id || !*id || *id == '.' || strlen(id) > 64)
         return FALSE;
     for (; *id; id++)
         if (!g_ascii_isalnum(*id) && !strchr("-_.", *id))
@@ -271,6 +271,17 @@ static void on_content(GPtrArray *files, const GError *error, gpointer data)
     build(s);
 }
 
+/* Who runs it is said here: a process's number from another machine is somebody else's here, whom
+ * `guild stop` would end. */
+static void drop_locks(GPtrArray *files)
+{
+    for (guint i = files->len; i-- > 0;) {
+        const FileEntry *e = files->pdata[i];
+        if (!strcmp(e->path, ".guild/LOCK") || !strcmp(e->path, ".guild/LOCK.remote"))
+            g_ptr_array_remove_index(files, i);
+    }
+}
+
 void submit_files(Peer *p, MsgFiles *m)
 {
     Submission *s = g_hash_table_lookup(p->submissions, &m->id);
@@ -281,6 +292,7 @@ void submit_files(Peer *p, MsgFiles *m)
         g_hash_table_remove(p->submissions, &m->id);
         return;
     }
+    drop_locks(m->files);
     g_ptr_array_set_free_func(m->files, NULL);
     g_ptr_array_extend_and_steal(s->files, g_steal_pointer(&m->files));
     if (!m->last)

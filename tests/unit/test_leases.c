@@ -397,21 +397,21 @@ static void test_a_result_that_cannot_be_written_is_not_acknowledged(void)
     TestPeer *w = worker_elsewhere(&f);
     MsgStart start = await_start(w);
     say_started(w, &start);
-    g_autofree char *obstacle = g_build_filename(run_dir(run), "out.txt", NULL);
-    g_autofree char *inside = g_build_filename(obstacle, "inside", NULL);
-    g_assert_true(fs_mkdirs(inside, NULL)); /* a folder with something in it can't become a file */
+    g_autofree char *obstacle = g_build_filename(run_dir(run), "out", NULL);
+    g_autofree char *made = g_build_filename(obstacle, "a.txt", NULL);
+    g_assert_true(fs_write(obstacle, "", 0, NULL)); /* nobody said that it is to become a folder */
     MsgDone done = { .task = start.task, .lease = start.lease, .cause = DONE_EXITED,
         .started_us = 1, .stopped_us = 2 };
-    say_files(w, &start, "out.txt");
+    say_files(w, &start, "out/a.txt");
     peer_say(w, MSG_DONE, &done);
     peer_sync(w);
     peer_sync(w);
     g_assert_null(peer_find(w, MSG_ACK));
     g_assert_cmpuint(ended.times, ==, 0);
     g_assert_true(fs_remove_tree(obstacle, NULL));
-    say_files(w, &start, "out.txt");
+    say_files(w, &start, "out/a.txt");
     g_assert_true(report(w, start.task, start.lease, 0));
-    g_autofree char *text = fs_read(obstacle, 0, NULL, NULL);
+    g_autofree char *text = fs_read(made, 0, NULL, NULL);
     g_assert_cmpstr(text, ==, "content");
     PEER_WAIT_FOR(ended.times);
     peer_end(w);
@@ -443,6 +443,42 @@ static void test_a_worker_does_not_touch_what_is_ours(void)
         g_autofree char *text = fs_read(path, 0, NULL, NULL);
         g_assert_cmpstr(text, !=, "content");
     }
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+/* Runs that a run made come below it. A link there would become the door to another folder of this
+ * machine, and a LOCK the end of whatever process has that number here. */
+static void test_runs_of_a_run_are_folders_and_nobody_elses_processes(void)
+{
+    static const char *const ids[] = { "22222222222222222222222222222222", "linked", ".hidden", "a b" };
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    for (guint i = 0; i < G_N_ELEMENTS(ids); i++) {
+        g_autofree char *path = g_strconcat(".guild/children/", ids[i], i == 1 ? "" : "/.guild/LOCK", NULL);
+        FileEntry *e = i == 1 ? file_entry_new(path, FILE_LINK) : file(path);
+        e->target = i == 1 ? g_strdup("/etc") : NULL;
+        g_ptr_array_add(files, e);
+    }
+    g_autofree char *opref = g_strconcat(".guild/children/", ids[0], "/.guild/opref", NULL);
+    g_ptr_array_add(files, file(opref));
+    MsgFiles m = { .task = start.task, .lease = start.lease, .files = files, .last = TRUE };
+    say_started(w, &start);
+    peer_say(w, MSG_FILES, &m);
+    g_assert_true(report(w, start.task, start.lease, 0));
+    g_autofree char *runs = g_path_get_dirname(run_dir(run));
+    g_auto(GStrv) names = fs_list(runs, NULL);
+    g_assert_cmpuint(g_strv_length(names), ==, 2);
+    g_assert_cmpstr(names[1], ==, ids[0]);
+    g_autofree char *child = g_build_filename(runs, ids[0], ".guild", NULL);
+    g_auto(GStrv) left = fs_list(child, NULL);
+    g_assert_cmpuint(g_strv_length(left), ==, 1);
+    g_assert_cmpstr(left[0], ==, "opref");
     peer_end(w);
     peer_fixture_clear(&f);
 }
@@ -519,6 +555,7 @@ int main(int argc, char **argv)
     g_test_add_func("/leases/unwritable-result",
             test_a_result_that_cannot_be_written_is_not_acknowledged);
     g_test_add_func("/leases/ours-is-not-touched", test_a_worker_does_not_touch_what_is_ours);
+    g_test_add_func("/leases/runs-of-a-run", test_runs_of_a_run_are_folders_and_nobody_elses_processes);
     g_test_add_func("/leases/began-is-not-ended", test_that_it_began_says_nothing_of_its_end);
     g_test_add_func("/leases/local-again", test_a_local_worker_that_missed_is_asked_again);
     g_test_add_func("/leases/whole-result",

@@ -2,6 +2,7 @@
 /* Promise 4, and what of promise 5 lies at the socket: keys are judged at the handshake and again with
  * every message, a role may send what is its own and nothing else, a frame that is too large ends its
  * connection. The peers here lie about everything they can. */
+#include "engine/wire/filelist.h"
 #include "tests/unit/peer_fixture.h"
 
 static void test_a_key_that_nobody_authorized_ends_at_the_handshake(void)
@@ -252,6 +253,84 @@ static void test_frames_that_are_no_messages_are_passed_over(void)
     peer_fixture_clear(&f);
 }
 
+/* Gives the answer's error; NULL: it was taken. */
+static char *submit(TestPeer *p, const char *id, GPtrArray *files)
+{
+    MsgSubmit m = { .id = 7, .run = (char *)id, .retries = -1 };
+    MsgFiles list = { .id = 7, .files = files, .last = TRUE };
+    peer_say(p, MSG_SUBMIT, &m);
+    peer_say(p, MSG_FILES, &list);
+    MsgSubmitted *answer = peer_await(p, MSG_SUBMITTED);
+    char *error = g_strdup(answer->error);
+    wire_free(MSG_SUBMITTED, answer);
+    return error;
+}
+
+static FileEntry *small_file(const char *path, const char *text)
+{
+    FileEntry *e = file_entry_new(path, FILE_REGULAR);
+    e->data = g_bytes_new(text, strlen(text));
+    e->size = strlen(text);
+    e->mode = 0644;
+    return e;
+}
+
+/* A process's number from another machine is somebody else's here, whom `guild stop` would end. */
+static void test_a_submitted_run_is_run_by_nobody(void)
+{
+    static const char id[] = "33333333333333333333333333333333";
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "client");
+    TestPeer *p = peer_connect(&f, key, "client");
+    peer_hello_client(p);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_ptr_array_add(files, small_file(".guild/LOCK", "1"));
+    g_ptr_array_add(files, small_file(".guild/LOCK.remote", "w1"));
+    g_ptr_array_add(files, small_file(".guild/STAGED", ""));
+    g_ptr_array_add(files, small_file(".guild/opref", "test: '' '' '' op"));
+    g_autofree char *error = submit(p, id, files);
+    g_assert_null(error);
+    g_autofree char *dir = g_build_filename(f.base.home, "runs", id, NULL);
+    g_autoptr(Run) run = run_new(dir, id);
+    g_assert_cmpint(run_status(run), ==, RUN_STAGED);
+    g_assert_cmpint(run_pid(run), ==, 0);
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+static void test_an_id_is_the_name_of_a_folder_among_runs(void)
+{
+    static const char *const ids[] = { "", ".", "..", "../x", "a/b", "a\nb", ".hidden" };
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "client");
+    TestPeer *p = peer_connect(&f, key, "client");
+    peer_hello_client(p);
+    g_autofree char *long_id = g_strnfill(65, 'a');
+    for (guint i = 0; i <= G_N_ELEMENTS(ids); i++) {
+        g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+        g_ptr_array_add(files, small_file(".guild/opref", "test: '' '' '' op"));
+        MsgSubmit m = { .id = i + 1, .run = i < G_N_ELEMENTS(ids) ? (char *)ids[i] : long_id, .retries = -1 };
+        MsgFiles list = { .id = i + 1, .files = files, .last = TRUE };
+        peer_say(p, MSG_SUBMIT, &m);
+        peer_say(p, MSG_FILES, &list);
+        peer_sync(p); /* it is no message, or it is refused */
+        if (!peer_find(p, MSG_SUBMITTED))
+            continue;
+        MsgSubmitted *answer = peer_await(p, MSG_SUBMITTED);
+        g_assert_nonnull(strstr(answer->error, "id"));
+        wire_free(MSG_SUBMITTED, answer);
+    }
+    g_autofree char *runs = g_build_filename(f.base.home, "runs", NULL);
+    g_auto(GStrv) made = fs_list(runs, NULL);
+    g_assert_cmpuint(g_strv_length(made), ==, 0);
+    g_autofree char *opref = g_build_filename(f.base.home, ".guild", NULL);
+    g_assert_false(fs_lexists(opref));
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -264,6 +343,8 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/another-version", test_another_version_is_refused_and_told_so);
     g_test_add_func("/peers/hello-first", test_without_hello_nothing_is_answered);
     g_test_add_func("/peers/too-large", test_a_frame_that_is_too_large_ends_its_connection);
+    g_test_add_func("/peers/run-by-nobody", test_a_submitted_run_is_run_by_nobody);
+    g_test_add_func("/peers/ids", test_an_id_is_the_name_of_a_folder_among_runs);
     g_test_add_func("/peers/no-messages", test_frames_that_are_no_messages_are_passed_over);
     return g_test_run();
 }
