@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/runs_args.h"
+#include "coordinator/coordinator.h"
 #include "cli/runs_paths.h"
 #include "engine/base/fs.h"
 
@@ -67,6 +68,15 @@ static int page(int fd, const char *path)
     return status;
 }
 
+/* To a peer of the coordinator only what is in runs is shown, wherever their links lead. Asked of
+ * what was opened: the path may lead elsewhere a moment later. */
+static gboolean may_show(const RunsChoice *choice, const Run *run, int fd)
+{
+    g_autofree char *opened = g_strdup_printf("/proc/self/fd/%d", fd);
+    return !g_getenv(COMMAND_FOR_REMOTE) || fs_is_really_below(opened, run_dir(run)) ||
+           fs_is_really_below(opened, run_store_runs_dir(choice->store));
+}
+
 static int cat(CliArgs *args)
 {
     const char *path_arg = cli_string(args, "path");
@@ -89,6 +99,10 @@ static int cat(CliArgs *args)
     if (fd < 0)
         return errno == ENOENT ? cli_error("%s does not exist", path)
                                : cli_error("[Errno %d] %s: '%s'", errno, g_strerror(errno), path);
+    if (!may_show(&choice, run, fd)) {
+        close(fd);
+        return cli_error("'%s' leads out of a run", path_arg ? path_arg : "output");
+    }
     int status = cli_flag(args, "page") ? page(fd, path) : copy_to(fd, stdout, path);
     close(fd);
     return status;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "cli/runs_args.h"
+#include "coordinator/coordinator.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 #include "engine/base/text.h"
@@ -225,7 +226,8 @@ static void list_run(Run *run, CliArgs *args)
         strcat(types, "d");
     if (cli_flag(args, "generated"))
         strcat(types, "g");
-    gboolean follow = cli_flag(args, "follow_links");
+    /* A peer of the coordinator has its links shown, not where they lead on this machine. */
+    gboolean follow = cli_flag(args, "follow_links") && !g_getenv(COMMAND_FOR_REMOTE);
     Listing l = {.all = cli_flag(args, "all"),
             .types = types,
             .run_dir = run_dir(run),

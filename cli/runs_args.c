@@ -7,6 +7,7 @@
 
 #include "cli/parse.h"
 #include "cli/runs_archive.h"
+#include "coordinator/coordinator.h"
 #include "engine/base/fs.h"
 
 const RunsRemote *runs_remote;
@@ -155,7 +156,10 @@ static gboolean open_choice(RunsChoice *choice, CliArgs *args, const char *archi
     if (!fill_query(choice))
         return FALSE;
     g_autoptr(GError) error = NULL;
-    if (choice->remote)
+    if ((choice->remote || archive) && g_getenv(COMMAND_FOR_REMOTE))
+        g_set_error(&error, RUN_ERROR_DOMAIN, RUN_ERR_IO,
+                "runs that are elsewhere can't be used on a remote");
+    else if (choice->remote)
         choice->store = open_remote(choice, files, &error);
     else if (archive)
         choice->store = runs_archive_open(archive, &choice->scratch, &error);

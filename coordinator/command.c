@@ -249,7 +249,8 @@ static gboolean spawn(Command *cmd, Value *argv, GError **error)
     for (gsize i = 0; i < value_list_size(argv); i++)
         g_ptr_array_add(full, value_str(value_list_at(argv, i)));
     g_ptr_array_add(full, NULL);
-    return g_spawn_async_with_pipes(cmd->c->home, (char **)full->pdata, NULL,
+    g_auto(GStrv) env = g_environ_setenv(g_get_environ(), COMMAND_FOR_REMOTE, "1", TRUE);
+    return g_spawn_async_with_pipes(cmd->c->home, (char **)full->pdata, env,
             G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES, NULL, NULL, &cmd->pid, NULL,
             &cmd->fd[0], &cmd->fd[1], error);
 }

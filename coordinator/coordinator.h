@@ -12,6 +12,10 @@
 
 #include "engine/run/run.h"
 
+/* In the environment of a command that is run here for a peer (command.h): such a command shows runs
+ * of this home and nothing else, whatever links they hold. */
+#define COMMAND_FOR_REMOTE "GUILD_FOR_REMOTE"
+
 typedef struct Coordinator Coordinator;
 typedef struct Job Job; /* a submitted batch or run (job.h is private) */
 

@@ -83,12 +83,15 @@ static void make_beside(
 
 /* ---- trials made ready for the user (--stage-trials) ---- */
 
-/* Perhaps on a thread: what it depends on is brought in. */
+/* Here what it depends on is brought in; at a coordinator, on a thread, nothing is: a stranger's trial
+ * resolves nothing on this machine. */
 static gboolean stage_for_user(Coordinator *c, Run *trial, GError **error)
 {
     OpRequest req = {.home = c->home};
     g_autoptr(Op) op = op_for_run(trial, NULL, &req, error);
-    g_autoptr(Run) staged = op ? op_stage(op, FALSE, error) : NULL;
+    g_autoptr(Run) staged = !op        ? NULL
+                            : c->local ? op_stage(op, FALSE, error)
+                                       : op_stage_apart(op, error);
     return staged != NULL;
 }
 

@@ -108,6 +108,9 @@ Run *op_init_run(Op *op, const char *run_dir, GError **error);
 /* op_init_run() plus ENV, dependencies other than operations, marker STAGED. When a dependency is
  * not met the run stays, as the reference has it, with status error. */
 Run *op_stage(Op *op, gboolean force_deps, GError **error);
+/* The same of a run that came from elsewhere and will be started elsewhere: nothing that it requires
+ * is looked for on this machine, and this machine's environment does not get into it. */
+Run *op_stage_apart(Op *op, GError **error);
 
 /* For a run that op_init_run() gave: clears STAGED, resolves dependencies, clears PENDING (also on
  * error), sets `started`. */

@@ -2,6 +2,7 @@
 /* An operation becomes a run directory, and that is made ready to be executed; see op.h. The order
  * in which markers and attributes appear is the reference's (guild/op.py), since others watch them.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,7 +82,11 @@ static gboolean copy_sourcecode(Op *op, Run *run, GError **error)
 static gboolean touch_manifest(Run *run, GError **error)
 {
     g_autofree char *path = run_guild_path(run, "manifest");
-    return fs_touch(path, error);
+    int fd = fs_open_own(path, O_WRONLY);
+    if (fd < 0)
+        return fs_write_own(path, "", 0, error);
+    close(fd);
+    return TRUE;
 }
 
 static gboolean init_from_project(Op *op, Run *run, GError **error)
@@ -183,7 +188,7 @@ static gboolean write_env_file(Op *op, Run *run, GError **error)
         g_string_append_printf(text, "export %s=%s\n", name, quoted);
     }
     g_autofree char *path = run_guild_path(run, "ENV");
-    return fs_write(path, text->str, text->len, error);
+    return fs_write_own(path, text->str, text->len, error);
 }
 
 Run *op_stage(Op *op, gboolean force_deps, GError **error)
@@ -198,6 +203,15 @@ Run *op_stage(Op *op, gboolean force_deps, GError **error)
     if (!ok || !set_started(run, error))
         return NULL;
     return g_steal_pointer(&run);
+}
+
+Run *op_stage_apart(Op *op, GError **error)
+{
+    g_autoptr(Run) run = op_init_run(op, NULL, error);
+    if (!run || !run_set_marker(run, "STAGED", error))
+        return NULL;
+    run_clear_marker(run, "PENDING");
+    return set_started(run, error) ? g_steal_pointer(&run) : NULL;
 }
 
 /* Starting. */
