@@ -6,6 +6,9 @@
 #include "cli/remote_client_internal.h"
 #include "engine/base/fs.h"
 
+/* In runs that a coordinator sent. */
+#define PULLED ".guild/pulled"
+
 /* ---- there ---- */
 
 /* A link to a run that `run` made. Those of a batch that was brought here alone lead nowhere, and
@@ -23,7 +26,21 @@ static gboolean leads_to_a_run(Run *run, const char *rel)
 static gboolean goes_out(const char *rel, gboolean is_dir, gpointer run)
 {
     gboolean made = run && !is_dir && leads_to_a_run(run, rel);
-    return !made && strcmp(rel, ".guild/LOCK") != 0 && strcmp(rel, ".guild/ENV") != 0;
+    return !made && strcmp(rel, ".guild/LOCK") != 0 && strcmp(rel, ".guild/ENV") != 0 &&
+           strcmp(rel, PULLED) != 0;
+}
+
+/* What a run made here links to goes along. Links of one that came from there are somebody else's,
+ * and may lead to whatever this user can read: of those only links to runs are followed. */
+static GPtrArray *files_to_send(Run *run, Run *maker, GError **error)
+{
+    g_autofree char *pulled = g_build_filename(run_dir(run), PULLED, NULL);
+    g_autofree char *runs = g_path_get_dirname(run_dir(run));
+    if (fs_lexists(pulled))
+        return filelist_scan_within(
+                run_dir(run), runs, FILELIST_INLINE, goes_out, maker, NULL, error);
+    return filelist_scan(run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, maker,
+            NULL, error);
 }
 
 gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError **error)
@@ -35,8 +52,7 @@ gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError 
     }
     gboolean makes_runs = run_has_attr(run, "steps") || run_has_marker(run, "proto");
     Run *maker = o->start && makes_runs ? run : NULL;
-    g_autoptr(GPtrArray) files = filelist_scan(
-            run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, maker, NULL, error);
+    g_autoptr(GPtrArray) files = files_to_send(run, maker, error);
     if (!files)
         return FALSE;
     remote_expect(c);
@@ -171,12 +187,15 @@ gboolean remote_pull(
     leave_known(files, dir, only_guild);
     leave_out(files, ".guild/LOCK");
     leave_out(files, ".guild/LOCK.remote");
+    leave_out(files, PULLED);
     /* Without it no directory is a run: one that could not be brought whole is not shown. */
     filelist_put_last(files, ".guild/opref");
     if (!fetch(c, files, error))
         return FALSE;
-    gboolean ok = fs_mkdirs(dir, error) && filelist_build_taking(dir, files, blobs_open_fd,
-                                                   blobs_take, c->blobs, NULL, error);
+    g_autoptr(Run) here = run_new(dir, id);
+    gboolean ok = fs_mkdirs(dir, error) && run_set_marker(here, "pulled", error) &&
+                  filelist_build_taking(
+                          dir, files, blobs_open_fd, blobs_take, c->blobs, NULL, error);
     transfer_release(c->xfer, files);
     if (ok)
         note_state(c, dir, value_map_string(result, "status", ""));

@@ -11,6 +11,8 @@
 #define MAX_SECONDS 600
 /* One that says nothing lets its asker know that it goes on. */
 #define SIGN_SECONDS 10
+/* Processes at a time, for all peers. */
+#define MAX_COMMANDS 64
 
 /* What may be run, and by whom. Options that name files or folders of this machine, edit, or start
  * something are refused for all. */
@@ -109,6 +111,7 @@ static void command_free(Command *cmd)
         close(cmd->fd[i]);
         g_string_free(cmd->text[i], TRUE);
     }
+    cmd->c->n_commands--;
     g_bytes_unref(cmd->peer);
     g_free(cmd);
 }
@@ -268,6 +271,10 @@ void command_call(Peer *p, guint64 id, const Value *args)
         reply_error(p, id, "a command is a list of texts");
         return;
     }
+    if (p->c->n_commands >= MAX_COMMANDS) {
+        reply_error(p, id, "the coordinator is busy with other commands - try again");
+        return;
+    }
     if (!may_run(p, (const char *const *)names->pdata, &why)) {
         reply_error(p, id, why);
         return;
@@ -283,6 +290,7 @@ void command_call(Peer *p, guint64 id, const Value *args)
         g_free(cmd);
         return;
     }
+    cmd->c->n_commands++;
     cmd->open = 2;
     for (int i = 0; i < 2; i++) {
         cmd->text[i] = g_string_new(NULL);

@@ -80,6 +80,7 @@ struct Coordinator {
     GHashTable *beside;     /* work on threads; beside.h. NULL: there was none yet */
     GHashTable *submitting; /* ids of runs that are built; NULL: there was none yet */
     guint n_watches;        /* of all clients */
+    guint n_commands;       /* that are run for peers now */
     guint64 n_dropped;      /* frames that were no messages */
     guint64 n_finished, n_failed, n_lost;
     Metrics *metrics;
@@ -165,6 +166,7 @@ struct Task {
     guint64 output_told; /* what watchers and its batch got of this attempt's: it may come again */
     GString *line[2];    /* what it printed of a line, for its batch's watchers; of each stream */
     GPtrArray *files;    /* FileEntry coming in */
+    gsize list_bytes;    /* what they take */
     TransferWant want;
     MsgDone *done;           /* the report whose files are on their way */
     struct Placing *placing; /* they are here, and a thread puts them in their place */

@@ -18,6 +18,8 @@
 
 /* Entries in one result's list; more is refused. */
 #define MAX_RESULT_FILES 1000000
+/* What such a list may take in memory. */
+#define MAX_LIST_BYTES (512 * 1024 * 1024)
 /* Of a trial's output that its batch is told at its end. */
 #define REST_BYTES (16 * 1024 * 1024)
 
@@ -448,7 +450,8 @@ void result_files(Peer *p, MsgFiles *m)
         return;
     if (!t->files)
         t->files = g_ptr_array_new_with_free_func(file_entry_free);
-    if (t->files->len + m->files->len > MAX_RESULT_FILES) {
+    t->list_bytes = (t->files->len ? t->list_bytes : 0) + filelist_bytes(m->files);
+    if (t->files->len + m->files->len > MAX_RESULT_FILES || t->list_bytes > MAX_LIST_BYTES) {
         result_abandon(t);
         task_lost(t, "its list of files is too long");
         return;

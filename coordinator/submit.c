@@ -13,12 +13,17 @@
 #include "engine/base/log.h"
 
 #define MAX_SUBMITTED_FILES 1000000
+/* Of one client at a time: one that is not made up waits for the answer to the last. */
+#define MAX_SUBMISSIONS 16
+/* Of one list in memory. */
+#define MAX_LIST_BYTES (512 * 1024 * 1024)
 
 typedef struct {
     guint64 id; /* key in the peer's table */
     Peer *peer;
     MsgSubmit *m;
     GPtrArray *files;
+    gsize list_bytes; /* what they take */
     TransferWant want;
     gboolean complete;
     gboolean building; /* no more in the peer's table; `peer` may be gone */
@@ -82,6 +87,10 @@ void submit_begin(Peer *p, MsgSubmit *m)
 {
     if (!run_id_ok(m->run)) {
         refuse(p, m->id, m->run, "the run's id can't be used on another machine");
+        return;
+    }
+    if (g_hash_table_size(p->submissions) >= MAX_SUBMISSIONS) {
+        refuse(p, m->id, m->run, "too many runs are being submitted at once");
         return;
     }
     Submission *s = g_new0(Submission, 1);
@@ -287,12 +296,13 @@ void submit_files(Peer *p, MsgFiles *m)
     Submission *s = g_hash_table_lookup(p->submissions, &m->id);
     if (!s || s->complete || !m->files)
         return;
-    if (s->files->len + m->files->len > MAX_SUBMITTED_FILES) {
+    drop_locks(m->files);
+    s->list_bytes += filelist_bytes(m->files);
+    if (s->files->len + m->files->len > MAX_SUBMITTED_FILES || s->list_bytes > MAX_LIST_BYTES) {
         refuse(p, m->id, s->m->run, "too many files");
         g_hash_table_remove(p->submissions, &m->id);
         return;
     }
-    drop_locks(m->files);
     g_ptr_array_set_free_func(m->files, NULL);
     g_ptr_array_extend_and_steal(s->files, g_steal_pointer(&m->files));
     if (!m->last)

@@ -91,6 +91,17 @@ gboolean filelist_is_short(GPtrArray *files)
     return files->len <= FILELIST_SHORT_LEN && bytes <= FILELIST_SHORT_BYTES;
 }
 
+gsize filelist_bytes(GPtrArray *files)
+{
+    gsize bytes = 0;
+    for (guint i = 0; i < files->len; i++) {
+        const FileEntry *e = files->pdata[i];
+        bytes += sizeof *e + strlen(e->path) + (e->target ? strlen(e->target) : 0) +
+                 (e->data ? g_bytes_get_size(e->data) : 0);
+    }
+    return bytes;
+}
+
 /* ---- digests that are known ---- */
 
 struct DigestCache {

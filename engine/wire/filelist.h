@@ -51,6 +51,8 @@ void digest_cache_free(DigestCache *c);
 #define FILELIST_SHORT_LEN 256
 #define FILELIST_SHORT_BYTES (16 * 1024 * 1024)
 gboolean filelist_is_short(GPtrArray *files);
+/* What the list itself takes in memory, content that rides along included. */
+gsize filelist_bytes(GPtrArray *files);
 
 typedef enum {
     FILELIST_PLAIN = 0,

@@ -104,6 +104,17 @@ class HostileRuns(unittest.TestCase):
         self.assertTrue(os.path.islink(os.path.join(linked, "stolen")))
         self.assert_unharmed()
 
+    def test_what_a_pulled_run_links_to_is_not_sent(self):
+        self.run_there("link")  # to what is here as well: one file system
+        self.client.guild("pull", "lab", "-y")
+        pulled = self.runs(self.client)[-1]
+        self.assertEqual(self.read(pulled, "stolen"), "of nobody's run\n")
+        self.client.guild("runs", "rm", "-r", "lab", "-y")
+        self.client.guild("push", "lab", "-y")
+        pushed = os.path.join(self.head.home, "runs", os.path.basename(pulled))
+        self.assertTrue(os.path.islink(os.path.join(pushed, "stolen")))
+        self.assertTrue(os.path.islink(os.path.join(pushed, "dir")))
+
     def test_pipes_stop_no_worker(self):
         for op in ("pipes", "hollow"):
             self.run_there(op, ok=None)

@@ -331,6 +331,29 @@ static void test_an_id_is_the_name_of_a_folder_among_runs(void)
     peer_fixture_clear(&f);
 }
 
+/* Each would hold its list in memory for as long as it likes. */
+static void test_a_client_begins_a_bounded_number_of_submissions(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "client");
+    TestPeer *p = peer_connect(&f, key, "client");
+    peer_hello_client(p);
+    for (guint i = 0; i < 100; i++) {
+        g_autofree char *id = g_strdup_printf("run%u", i);
+        MsgSubmit m = { .id = i + 1, .run = id, .retries = -1 };
+        peer_say(p, MSG_SUBMIT, &m);
+    }
+    peer_sync(p);
+    MsgSubmitted *answer = peer_await(p, MSG_SUBMITTED);
+    g_assert_nonnull(strstr(answer->error, "too many"));
+    g_assert_cmpuint(answer->id, >, 1);
+    g_assert_cmpuint(answer->id, <, 100);
+    wire_free(MSG_SUBMITTED, answer);
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -344,6 +367,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/hello-first", test_without_hello_nothing_is_answered);
     g_test_add_func("/peers/too-large", test_a_frame_that_is_too_large_ends_its_connection);
     g_test_add_func("/peers/run-by-nobody", test_a_submitted_run_is_run_by_nobody);
+    g_test_add_func("/peers/submissions", test_a_client_begins_a_bounded_number_of_submissions);
     g_test_add_func("/peers/ids", test_an_id_is_the_name_of_a_folder_among_runs);
     g_test_add_func("/peers/no-messages", test_frames_that_are_no_messages_are_passed_over);
     return g_test_run();
