@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/remote_client.h"
+#include "coordinator/coordinator.h"
 
 #define EXIT_ABORTED 4
 
@@ -175,6 +176,8 @@ static int watch(RemoteClient *c, CliArgs *args)
 int remote_runs(CliArgs *args, const char *path, const char *const *words)
 {
     GError *error = NULL;
+    if (g_getenv(COMMAND_FOR_REMOTE)) /* with the keys of who runs the coordinator */
+        return cli_error("runs that are elsewhere can't be used on a remote");
     g_autoptr(RemoteClient) c = remote_open(cli_string(args, "remote"), &error);
     if (!c)
         return cli_gerror(error);

@@ -39,7 +39,7 @@ static Value *load(const char *path, GError **error)
     case FORMAT_JSON:
         return json_parse_file(path, error);
     case FORMAT_INI: {
-        g_autofree char *text = fs_read(path, 0, NULL, error);
+        g_autofree char *text = fs_read_regular(path, 0, NULL, error);
         return text ? ini_parse(text, path, error) : NULL;
     }
     default:

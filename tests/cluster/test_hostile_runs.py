@@ -93,12 +93,13 @@ class HostileRuns(unittest.TestCase):
         run = self.stage("read")
         os.symlink("../../../victim", os.path.join(run, "stolen"))
         self.assertNotIn("nobody's", self.run_there("--start", os.path.basename(run)))
-        for args in (("cat", "-p", "stolen"), ("cat", "-p", "dir/victim"), ("ls", "-L"), ("ls", "-aL"),
-                     ("runs", "-A" + self.head.home + "/runs"), ("ls", "-nA", self.head.home),
-                     ("ls", "-rlab")):
+        for args in (("cat", "-p", "stolen"), ("cat", "-p", "dir/victim"), ("ls", "-L"), ("ls", "-aL")):
             done = self.client.guild(*args, "-Fo", "link", "-r", "lab", ok=None)
             self.assertNotIn("nobody's", done.stdout, args)
             self.assertNotIn("victim", done.stdout, args)
+        for args in (("runs", "-A" + self.head.dir), ("runs", "rm", "-yA" + self.head.dir), ("ls", "-nrlab")):
+            done = self.client.guild(*args, "-r", "lab", ok=False)
+            self.assertIn("can't be used on a remote", done.stderr, args)
         self.client.guild("pull", "lab", "-y")
         linked = next(r for r in self.runs(self.client) if os.path.lexists(os.path.join(r, "output")))
         self.assertTrue(os.path.islink(os.path.join(linked, "stolen")))
