@@ -73,7 +73,8 @@ static gboolean may_run(Peer *p, const char *const *argv, char **why)
     }
     if (!strcmp(argv[0], "runs") && argv[1]) {
         writes = g_strv_contains(writing_runs, argv[1]);
-        known = !g_strv_contains(local_runs, argv[1]);
+        /* Behind "--" any of them would follow. */
+        known = !g_strv_contains(local_runs, argv[1]) && strcmp(argv[1], "--");
     }
     gboolean paths = !strcmp(argv[0], "ls") || !strcmp(argv[0], "cat");
     for (const char *const *a = argv + 1; known && *a; a++) {

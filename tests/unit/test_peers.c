@@ -95,6 +95,35 @@ static char *call(TestPeer *p, const char *method)
     return error;
 }
 
+static char *command(TestPeer *p, const char *const *argv)
+{
+    g_autoptr(Value) args = value_new_map();
+    value_map_set(args, "argv", value_new_strv(argv));
+    MsgCall m = { .id = 6, .method = (char *)"command", .args = args };
+    peer_say(p, MSG_CALL, &m);
+    MsgReply *r = peer_await(p, MSG_REPLY);
+    char *error = g_strdup(r->error ? r->error : "");
+    wire_free(MSG_REPLY, r);
+    return error;
+}
+
+static void test_a_reader_changes_no_runs(void)
+{
+    static const char *const commands[][5] = { { "delete", "-y" }, { "runs", "rm", "-y" },
+        { "runs", "--", "rm", "-y" }, { "runs", "--", "import", "/" }, { "label", "-s", "x", "-y" } };
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_READER, "r");
+    TestPeer *p = peer_connect(&f, key, "r");
+    peer_hello_client(p);
+    for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
+        g_autofree char *error = command(p, commands[i]);
+        g_assert_true(strstr(error, "may only read") || strstr(error, "can't be used"));
+    }
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
 static void test_a_reader_orders_nothing(void)
 {
     static const char *const orders[] = { "stop", "priority", "drain", "alloc" };
@@ -361,6 +390,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/roles", test_a_role_sends_only_what_is_its_own);
     g_test_add_func("/peers/hello-in-a-wrong-role", test_nobody_is_welcome_in_a_role_that_is_not_theirs);
     g_test_add_func("/peers/reader", test_a_reader_orders_nothing);
+    g_test_add_func("/peers/reader-changes-nothing", test_a_reader_changes_no_runs);
     g_test_add_func("/peers/revoked", test_a_revoked_key_is_not_heard_on_an_open_connection);
     g_test_add_func("/peers/revoked-watcher", test_a_revoked_watcher_hears_no_more);
     g_test_add_func("/peers/another-version", test_another_version_is_refused_and_told_so);
