@@ -125,16 +125,33 @@ char *text_env_var_quote(const char *s)
 
 /* References */
 
+/* Values may refer to values that refer to others: ten characters can stand for gigabytes. */
+#define MAX_REFS 100000
+#define MAX_REF_DEPTH 100
+#define MAX_RESOLVED_BYTES (16 * 1024 * 1024)
+
 typedef struct {
     const Value *params, *undefined;
     GPtrArray *stack; /* names being resolved, borrowed */
+    guint refs;
+    gsize bytes; /* put together so far, for whatever part */
     GError **error;
 } Resolver;
 
 static Value *resolve_text(Resolver *r, const char *s);
 
+static gboolean is_too_much(Resolver *r, const char *name)
+{
+    if (++r->refs <= MAX_REFS && r->stack->len < MAX_REF_DEPTH && r->bytes <= MAX_RESOLVED_BYTES)
+        return FALSE;
+    g_set_error(r->error, TEXT_ERROR, TEXT_ERROR_LIMIT, "%s", name);
+    return TRUE;
+}
+
 static Value *resolve_name(Resolver *r, const char *name)
 {
+    if (is_too_much(r, name))
+        return NULL;
     for (guint i = 0; i < r->stack->len; i++)
         if (strcmp(r->stack->pdata[i], name) == 0) {
             g_set_error(r->error, TEXT_ERROR, TEXT_ERROR_CYCLE, "%s", name);
@@ -169,10 +186,12 @@ static gboolean find_ref(const char *s, const char **start, const char **end)
     return FALSE;
 }
 
-static void append_value(GString *out, const Value *v)
+static void append_value(Resolver *r, GString *out, const Value *v)
 {
     g_autofree char *text = value_is_string(v) ? NULL : yaml_dump(v);
+    gsize before = out->len;
     g_string_append(out, text ? text : value_get_string(v));
+    r->bytes += out->len - before;
 }
 
 static Value *resolve_text(Resolver *r, const char *s)
@@ -191,7 +210,7 @@ static Value *resolve_text(Resolver *r, const char *s)
                 return NULL;
             if (whole)
                 return g_steal_pointer(&v);
-            append_value(out, v);
+            append_value(r, out, v);
         }
         s = end;
     }
@@ -204,7 +223,7 @@ Value *text_resolve_refs(const char *s, const Value *params, const Value *undefi
     if (!strstr(s, "${"))
         return value_new_string(s);
     g_autoptr(GPtrArray) stack = g_ptr_array_new();
-    Resolver r = {params, undefined, stack, error};
+    Resolver r = {params, undefined, stack, 0, 0, error};
     return resolve_text(&r, s);
 }
 

@@ -28,5 +28,6 @@ GQuark text_error_quark(void);
 typedef enum {
     TEXT_ERROR_UNDEFINED,
     TEXT_ERROR_SYNTAX,
-    TEXT_ERROR_CYCLE /* message = a name in it */
+    TEXT_ERROR_CYCLE, /* message = a name in it */
+    TEXT_ERROR_LIMIT, /* too long with all references written out; message = the name it was at */
 } TextError;

@@ -59,6 +59,9 @@ char *run_flags_desc(const Value *flag_vals)
     return join_assigns(flag_vals, FALSE, ", ");
 }
 
+/* Of a template with its references written out: a short one may name a long value often. */
+#define MAX_LABEL_BYTES (1024 * 1024)
+
 /* Filters. A token's value is a Value until a filter makes text of it; `text` wins over `val`. */
 typedef struct Token {
     const Value *val;
@@ -204,8 +207,12 @@ char *run_label(const char *label_template, const Value *flag_vals)
         g_string_append_len(s, p, open - p);
         g_autofree char *ref = g_strndup(open + 2, close - open - 2);
         g_autofree char *text = render_token(ref, flag_vals, dflt);
-        g_string_append(s, text);
         p = close + 1;
+        if (s->len + strlen(text) > MAX_LABEL_BYTES) {
+            log_warning("a label is too long: the value of '%s' and what follows is left out", ref);
+            return g_string_free(s, FALSE);
+        }
+        g_string_append(s, text);
     }
     g_string_append(s, p);
     return g_string_free(s, FALSE);

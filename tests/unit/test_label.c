@@ -59,6 +59,20 @@ static void template_never_hands_odd_formats_to_printf(void)
     check("${a|%s%s}", "{a: 1}", "1%s");
 }
 
+/* A short template may name a long value often. */
+static void label_has_an_end(void)
+{
+    g_autofree char *value = g_strnfill(100 * 1000, 'x');
+    g_autoptr(Value) flags = value_new_map();
+    value_map_set_string(flags, "a", value);
+    g_autoptr(GString) template = g_string_new(NULL);
+    for (int i = 0; i < 10000; i++)
+        g_string_append(template, "${a|unquote}");
+    g_autofree char *label = run_label(template->str, flags);
+    g_assert_cmpuint(strlen(label), >, 100 * 1000);
+    g_assert_cmpuint(strlen(label), <=, 1024 * 1024);
+}
+
 static void trial_description_keeps_full_values(void)
 {
     g_autoptr(Value) flags = yaml_parse("{b: 0.123456789, a: x y, n: null}", -1, NULL, NULL);
@@ -75,6 +89,7 @@ int main(int argc, char **argv)
     g_test_add_func("/label/template-applies-filters", template_applies_filters);
     g_test_add_func("/label/template-never-hands-odd-formats-to-printf",
             template_never_hands_odd_formats_to_printf);
+    g_test_add_func("/label/has-an-end", label_has_an_end);
     g_test_add_func(
             "/label/trial-description-keeps-full-values", trial_description_keeps_full_values);
     return g_test_run();

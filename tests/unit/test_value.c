@@ -207,6 +207,27 @@ static void check_refs(const char *text, const char *expected, int code)
     g_clear_error(&error);
 }
 
+/* A few characters can stand for gigabytes, a long chain for more calls than there is stack. */
+static void test_refs_are_bounded(void)
+{
+    g_autoptr(Value) doubling = value_new_map(), chain = value_new_map();
+    for (int i = 0; i < 60; i++) {
+        g_autofree char *name = g_strdup_printf("a%d", i);
+        g_autofree char *text = g_strdup_printf("${a%d}${a%d}", i + 1, i + 1);
+        value_map_set_string(doubling, name, text);
+    }
+    value_map_set_string(doubling, "a60", "x");
+    for (int i = 0; i < 20000; i++) {
+        g_autofree char *name = g_strdup_printf("c%d", i), *text = g_strdup_printf("${c%d}", i + 1);
+        value_map_set_string(chain, name, text);
+    }
+    g_autoptr(GError) first = NULL, second = NULL;
+    g_assert_null(text_resolve_refs("${a0}", doubling, NULL, &first));
+    g_assert_error(first, TEXT_ERROR, TEXT_ERROR_LIMIT);
+    g_assert_null(text_resolve_refs("${c0}", chain, NULL, &second));
+    g_assert_error(second, TEXT_ERROR, TEXT_ERROR_LIMIT);
+}
+
 static void test_refs(void)
 {
     check_refs("plain", "'plain'", 0);
@@ -266,6 +287,7 @@ int main(int argc, char **argv)
     g_test_add_func("/json/dump-and-parse", test_json);
     g_test_add_func("/text/shell", test_shell);
     g_test_add_func("/text/refs", test_refs);
+    g_test_add_func("/text/refs-bounded", test_refs_are_bounded);
     g_test_add_func("/text/fnmatch", test_fnmatch);
     g_test_add_func("/text/misc", test_text_misc);
     return g_test_run();
