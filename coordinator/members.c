@@ -32,12 +32,6 @@ void member_free(gpointer member)
     g_free(m);
 }
 
-static char *boot_id(void)
-{
-    char *id = fs_read("/proc/sys/kernel/random/boot_id", 128, NULL, NULL);
-    return id ? g_strstrip(id) : NULL;
-}
-
 static gboolean sees_home(Coordinator *c, const MsgHello *h)
 {
     return c->local || (h->home_token && keyring_token(c->keys) &&
@@ -52,7 +46,7 @@ static guint prefetch_for(const Resources *r)
 
 static Member *member_new(Coordinator *c, const MsgHello *h, const Resources *r)
 {
-    g_autofree char *ours = boot_id();
+    const char *ours = clock_boot_id();
     Member *m = g_new0(Member, 1);
     m->c = c;
     m->session = g_strdup(h->session);
@@ -63,7 +57,7 @@ static Member *member_new(Coordinator *c, const MsgHello *h, const Resources *r)
     c->slots += m->slots;
     m->labels = g_strdupv(h->labels);
     m->in_place = sees_home(c, h);
-    m->same_host = ours && !g_strcmp0(ours, h->boot_id);
+    m->same_host = *ours && !g_strcmp0(ours, h->boot_id);
     m->pid = h->pid;
     m->ends_us = h->ends_us;
     m->since_us = clock_timestamp_us();

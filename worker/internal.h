@@ -146,5 +146,4 @@ GPtrArray *place_changes(WTask *t, GError **error);             /* since it was 
 
 /* machine.c */
 Value *machine_resources(int slots, const Value *have); /* map for HELLO */
-char *machine_boot_id(void);
 char *machine_name(void);

@@ -141,7 +141,6 @@ static void say_hello(Link *l)
 {
     Worker *w = l->w;
     g_autofree char *token = w->inproc ? NULL : keys_token_read(w->home);
-    g_autofree char *boot = machine_boot_id();
     g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(held_task_free);
     for (guint i = 0; i < w->tasks->len; i++) {
         WTask *t = w->tasks->pdata[i];
@@ -156,7 +155,7 @@ static void say_hello(Link *l)
             .resources = w->have,
             .labels = w->labels,
             .home_token = token,
-            .boot_id = boot,
+            .boot_id = (char *)clock_boot_id(),
             .pid = (int)getpid(),
             .ends_us = w->ends_us,
             .held = held,

@@ -63,12 +63,6 @@ Value *machine_resources(int slots, const Value *have)
     return map;
 }
 
-char *machine_boot_id(void)
-{
-    char *id = fs_read("/proc/sys/kernel/random/boot_id", 128, NULL, NULL);
-    return id ? g_strstrip(id) : NULL;
-}
-
 char *machine_name(void)
 {
     char name[256] = "";

@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "engine/base/fs.h"
+
 gint64 clock_timestamp_us(void)
 {
     static _Atomic gint64 last;
@@ -18,6 +20,18 @@ gint64 clock_timestamp_us(void)
 gint64 clock_monotonic_us(void)
 {
     return g_get_monotonic_time();
+}
+
+static gpointer read_boot_id(gpointer unused)
+{
+    char *id = fs_read("/proc/sys/kernel/random/boot_id", 128, NULL, NULL);
+    return id ? g_strstrip(id) : g_strdup("");
+}
+
+const char *clock_boot_id(void)
+{
+    static GOnce once = G_ONCE_INIT;
+    return g_once(&once, read_boot_id, NULL);
 }
 
 char *clock_format_local(gint64 us)
