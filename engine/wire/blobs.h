@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Contents by digest, on disk: HOME/cache/blobs/ab/abcd... A blob gets its name only when its
- * whole content has been checked against it, so whatever has a name is right. Partly received ones
+ * whole content has been checked against it, so whatever has a name is right; after a start of the
+ * machine, which may have gone before its disk had them, they are checked again when wanted. Partly received ones
  * are kept in cache/blobs/part/ and gone on with after a broken connection. The store has a size
  * limit and drops the least recently used (by access, which we stamp ourselves in atime, for file
  * systems are mounted noatime). It is a cache: deleting it loses nothing. */

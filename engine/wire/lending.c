@@ -17,10 +17,53 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/digest.h"
 #include "engine/base/fs.h"
 
 #define READ_BYTES (256 * 1024)
+
+static char *lent_path(BlobStore *b, const char *digest)
+{
+    return g_strdup_printf("%s/lent/%s", b->dir, digest);
+}
+
+static void doubt_folder(BlobStore *b, const char *name)
+{
+    g_autofree char *dir = g_build_filename(b->dir, name, NULL);
+    g_auto(GStrv) digests = strlen(name) == 2 ? fs_list(dir, NULL) : NULL;
+    for (char **digest = digests; digest && *digest; digest++) {
+        g_autofree char *from = g_build_filename(dir, *digest, NULL);
+        g_autofree char *to = lent_path(b, *digest);
+        rename(from, to);
+    }
+}
+
+static void doubt_all(BlobStore *b)
+{
+    g_autofree char *lent = g_build_filename(b->dir, "lent", NULL);
+    g_auto(GStrv) names = fs_mkdirs(lent, NULL) ? fs_list(b->dir, NULL) : NULL;
+    for (char **name = names; name && *name; name++)
+        doubt_folder(b, *name);
+}
+
+/* Others that open the store meanwhile wait: what they checked since must stay. */
+void lending_doubt(BlobStore *b)
+{
+    const char *now = clock_boot_id();
+    char then[64] = "";
+    g_autofree char *path = g_build_filename(b->dir, "part", "boot", NULL);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX) == 0 && pread(fd, then, sizeof then - 1, 0) >= 0 &&
+            strcmp(then, now) != 0) {
+        doubt_all(b);
+        /* what can't be written is done again next time */
+        (void)!(ftruncate(fd, 0) == 0 && pwrite(fd, now, strlen(now), 0) > 0);
+    }
+    close(fd);
+}
 
 void lending_open(BlobStore *b)
 {
@@ -36,11 +79,6 @@ void lending_close(BlobStore *b)
     if (b->users_fd >= 0)
         close(b->users_fd);
     g_hash_table_unref(b->popular);
-}
-
-static char *lent_path(BlobStore *b, const char *digest)
-{
-    return g_strdup_printf("%s/lent/%s", b->dir, digest);
 }
 
 static gboolean reflink(const char *path, int dirfd, const char *name)

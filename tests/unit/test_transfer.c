@@ -587,6 +587,29 @@ static void test_what_may_be_written_to_is_copied(void)
     }
 }
 
+/* The machine went before its disk had all of them. */
+static void test_after_a_start_of_the_machine_blobs_are_read_again(void)
+{
+    for (guint lost = 0; lost < 2; lost++) {
+        Loan l;
+        loan_init(&l);
+        g_autofree char *path = blobs_path(l.place.store, l.digest);
+        g_autofree char *boot = g_build_filename(l.place.dir, "cache", "blobs", "part", "boot", NULL);
+        g_clear_pointer(&l.place.store, blobs_close);
+        l.place.store = blobs_open(l.place.dir, 0, NULL);
+        g_assert_true(blobs_has(l.place.store, l.digest)); /* it has not been started */
+        g_clear_pointer(&l.place.store, blobs_close);
+        g_assert_true(fs_write(boot, "another", -1, NULL));
+        if (lost)
+            g_assert_cmpint(truncate(path, 0), ==, 0);
+        l.place.store = blobs_open(l.place.dir, 0, NULL);
+        g_assert_false(blobs_has(l.place.store, l.digest));
+        g_assert_true(blobs_recall(l.place.store, l.digest, 6) == !lost);
+        g_assert_true(blobs_has(l.place.store, l.digest) == !lost);
+        loan_clear(&l);
+    }
+}
+
 static void test_what_others_need_is_not_lent(void)
 {
     Loan l;
@@ -860,6 +883,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blobs/lent/changed", test_a_lent_blob_that_was_changed_is_none);
     g_test_add_func("/blobs/lent/written-to", test_what_may_be_written_to_is_copied);
     g_test_add_func("/blobs/lent/needed", test_what_others_need_is_not_lent);
+    g_test_add_func("/blobs/doubted", test_after_a_start_of_the_machine_blobs_are_read_again);
     g_test_add_func("/transfer/lent-crosses-once", test_lent_content_crosses_once);
     g_test_add_func(
             "/transfer/long-lists-apart", test_what_a_long_list_lacks_is_found_beside_the_loop);
