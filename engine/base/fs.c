@@ -171,6 +171,16 @@ gboolean fs_write_atomic(const char *path, const char *data, gssize len, mode_t 
     return TRUE;
 }
 
+gboolean fs_sync(const char *path, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    gboolean ok = fd >= 0 && syncfs(fd) == 0;
+    int err = errno;
+    if (fd >= 0)
+        close(fd);
+    return ok || fail(error, err, "sync", path);
+}
+
 gboolean fs_touch(const char *path, GError **error)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);

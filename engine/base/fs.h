@@ -24,6 +24,8 @@ gboolean fs_write_atomic(const char *path, const char *data, gssize len, mode_t 
 gboolean fs_write_own(const char *path, const char *data, gssize len, GError **error);
 /* Opens such a file, made if it is not there; `how`: O_WRONLY, O_TRUNC, ... -1 with errno. */
 int fs_open_own(const char *path, int how);
+/* All that was written to the file system of `path` is on its disk when this returns. */
+gboolean fs_sync(const char *path, GError **error);
 gboolean fs_touch(const char *path, GError **error);
 gboolean fs_mkdirs(const char *path, GError **error); /* with parents, 0777 & ~umask */
 gboolean fs_exists(const char *path);                 /* follows links, as os.path.exists */

@@ -288,7 +288,7 @@ static gboolean write_entries(KeyRing *r, GError **error)
     g_autofree char *text = yaml_dump(list);
     g_autofree char *whole = g_strconcat(text, "\n", NULL);
     g_autofree char *path = ring_path(r, "authorized");
-    return fs_write_atomic(path, whole, -1, 0600, error);
+    return fs_write_atomic(path, whole, -1, 0600, error) && fs_sync(r->dir, error);
 }
 
 static gboolean is_as_seen(const KeyRing *r, const struct stat *st)
