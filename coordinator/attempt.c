@@ -207,9 +207,10 @@ void attempt_begin(Task *t, Run *run, AttemptReady ready)
     ready(t, run, error);
 }
 
+/* What executes elsewhere has its mark until all of its result is here. */
 gboolean attempt_has_ended(Run *run)
 {
-    return run_has_attr(run, "exit_status");
+    return run_has_attr(run, "exit_status") && !run_has_marker(run, "LOCK.remote");
 }
 
 /* What belongs to this machine, or to earlier attempts, stays here. */

@@ -388,6 +388,7 @@ static void give(Coordinator *c, Task *t, Member *m)
     t->member = m;
     t->stage = TS_GIVEN;
     t->reading = FALSE;
+    t->unsure = FALSE;
     t->lease = queue_next_id(c->queue);
     t->attempt++;
     if (!g_hash_table_size(m->tasks))

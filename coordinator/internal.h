@@ -150,6 +150,7 @@ struct Task {
     char *desc; /* "x=1, y=2", for the line that says it runs; NULL: not read yet */
     TaskStage stage;
     gboolean fresh;   /* its run was made by this process: not one to be begun anew */
+    gboolean unsure;  /* begun before the machine was started: what there is of it may be in parts */
     SchedTask handle; /* 0: not in the scheduler */
     guint64 lease;
     int attempt, failures;

@@ -275,8 +275,8 @@ static guint64 length_of_lines(const char *path)
     return len;
 }
 
-/* How much of its output its batch has, at least: it is told first. A line that had only begun it has
- * not. */
+/* How much of its output its batch has, at least: it is told first. A line that had only begun it
+ * has not. */
 static guint64 whole_lines(Task *t)
 {
     g_autoptr(Run) run = task_run(t);
@@ -310,6 +310,7 @@ static void restore_task(Job *j, const QueueTask *q)
     t->lease = q->lease;
     t->attempt = q->attempt;
     t->failures = q->failures;
+    t->unsure = !queue_same_boot(j->c->queue);
     t->stage = TS_QUEUED;
     if (q->state != TASK_WAITING)
         t->output_told = whole_lines(t);

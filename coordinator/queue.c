@@ -7,10 +7,13 @@
 #include "coordinator/queue.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "coordinator/lazy_sqlite.h"
 #include "engine/base/apart.h"
+#include "engine/base/clock.h"
 #include "engine/base/fs.h"
 #include "engine/base/json.h"
 #include "engine/base/log.h"
@@ -50,6 +53,7 @@ typedef struct {
     GHashTable *jobs, *tasks; /* id → QueueJob, QueueTask */
     GArray *deleted;          /* guint64 ids of jobs; before the others */
     GArray *waiters;          /* Waiter: told when it is durable */
+    gboolean speaks_of_runs;  /* not only of leases: they must be on the disk before */
 } Group;
 
 struct Queue {
@@ -59,9 +63,12 @@ struct Queue {
     GMainContext *context;
     guint commit_ms;
     GSource *timer;
-    Group *next;      /* what is put now */
-    Group *written;   /* what a thread writes; NULL: nothing is written */
-    Apart *writer;    /* it, from then on nobody else's are `db`, `stmts` and the group's rows */
+    Group *next;    /* what is put now */
+    Group *written; /* what a thread writes; NULL: nothing is written */
+    Apart *writer;  /* it, from then on nobody else's are `db`, `stmts` and the group's rows */
+    char *runs;     /* folder whose file system is synced */
+    int runs_fd;    /* the writer's; -1: not open yet */
+    gboolean same_boot;
     gboolean done;    /* it began, and is over: */
     GError *problem;  /* what went wrong, or NULL */
     gboolean failing; /* the last try failed, and that was said */
@@ -163,7 +170,10 @@ static gboolean prepare(Queue *q, GError **error)
         return FALSE;
     }
     q->epoch = (guint64)get_meta(q, "epoch") + 1;
-    if (!set_meta(q, "schema", SCHEMA_VERSION) || !set_meta(q, "epoch", (gint64)q->epoch))
+    gint64 boot = g_str_hash(clock_boot_id());
+    q->same_boot = boot == get_meta(q, "boot");
+    if (!set_meta(q, "schema", SCHEMA_VERSION) || !set_meta(q, "epoch", (gint64)q->epoch) ||
+            !set_meta(q, "boot", boot))
         return db_error(q, "write the queue", error);
     for (int i = 0; i < N_STATEMENTS; i++)
         if (sqlite3_prepare_v2(q->db, statements[i], -1, &q->stmts[i], NULL) != SQLITE_OK)
@@ -181,6 +191,8 @@ Queue *queue_open(const char *home, GMainContext *context, guint commit_ms, GErr
     q->context = context;
     q->commit_ms = commit_ms;
     q->next = group_new();
+    q->runs = g_build_filename(home, "runs", NULL);
+    q->runs_fd = -1;
     if (sqlite3_open_v2(q->path, &q->db,
                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                 NULL) != SQLITE_OK) {
@@ -210,8 +222,16 @@ void queue_close(Queue *q)
         sqlite3_finalize(q->stmts[i]);
     sqlite3_close(q->db);
     group_free(q->next);
+    if (q->runs_fd >= 0)
+        close(q->runs_fd);
+    g_free(q->runs);
     g_free(q->path);
     g_free(q);
+}
+
+gboolean queue_same_boot(Queue *q)
+{
+    return !q || q->same_boot;
 }
 
 guint64 queue_next_id(Queue *q)
@@ -314,10 +334,25 @@ static gboolean commit(Queue *q, const Group *g, GError **error)
 
 /* ---- when ---- */
 
+/* The descriptor is kept: it is the one that hears of what could not be written meanwhile. */
+static gboolean sync_runs(Queue *q, GError **error)
+{
+    if (q->runs_fd < 0 && !fs_mkdirs(q->runs, error))
+        return FALSE;
+    if (q->runs_fd < 0)
+        q->runs_fd = open(q->runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (q->runs_fd >= 0 && syncfs(q->runs_fd) == 0)
+        return TRUE;
+    g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(errno), "cannot sync %s: %s",
+            q->runs, g_strerror(errno));
+    return FALSE;
+}
+
 static void write_group(gpointer queue)
 {
     Queue *q = queue;
-    commit(q, q->written, &q->problem);
+    if (!q->written->speaks_of_runs || sync_runs(q, &q->problem))
+        commit(q, q->written, &q->problem);
     q->done = TRUE;
 }
 
@@ -354,6 +389,7 @@ static void give_group_back(Queue *q)
     g_hash_table_foreach_steal(new->tasks, steal_newer, old->tasks);
     g_array_append_vals(old->deleted, new->deleted->data, new->deleted->len);
     g_array_append_vals(old->waiters, new->waiters->data, new->waiters->len);
+    old->speaks_of_runs |= new->speaks_of_runs;
     group_free(new);
     q->next = old;
 }
@@ -460,6 +496,7 @@ void queue_put_job(Queue *q, const QueueJob *j)
     copy->request = value_ref(j->request);
     copy->options = value_ref(j->options);
     g_hash_table_replace(q->next->jobs, &copy->id, copy);
+    q->next->speaks_of_runs = TRUE;
     arm(q, q->commit_ms);
 }
 
@@ -472,6 +509,7 @@ void queue_put_task(Queue *q, const QueueTask *t)
     copy->run = g_strdup(t->run);
     copy->worker = g_strdup(t->worker);
     g_hash_table_replace(q->next->tasks, &copy->id, copy);
+    q->next->speaks_of_runs |= t->state != TASK_LEASED;
     arm(q, q->commit_ms);
 }
 

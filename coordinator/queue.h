@@ -3,8 +3,11 @@
  * batch or run each) and tasks (a trial each), and nothing that a run directory knows better.
  *
  * Writes are collected and committed in groups; queue_after() tells when everything written so far
- * is on disk. A NULL Queue is a local batch's: it remembers nothing, and queue_after() calls back
- * at once. */
+ * is on disk. What is recorded speaks of run directories (made, or with a result in them), so these
+ * are on disk before: the file system of HOME/runs is synced first (on a thread, as all of it), and
+ * what it does not hold yet is not committed. Leases speak of nothing but themselves, and a group
+ * of them alone is not held up by that. A NULL Queue is a local batch's: it remembers nothing, and
+ * queue_after() calls back at once. */
 #pragma once
 
 #include "engine/base/value.h"
@@ -46,6 +49,10 @@ void queue_task_free(QueueTask *t);
 Queue *queue_open(const char *home, GMainContext *context, guint commit_ms, GError **error);
 void queue_close(Queue *q); /* commits first */
 
+/* FALSE if the machine was started (its boot id is another) since the queue was opened last: what
+ * was written then and not recorded may be there in parts. */
+gboolean queue_same_boot(Queue *q);
+
 /* A number never given before, in this run or an earlier one: for leases, jobs and tasks. */
 guint64 queue_next_id(Queue *q);
 
@@ -56,6 +63,7 @@ void queue_delete_job(Queue *q, guint64 id);       /* with its tasks */
  * again. `error` is NULL. */
 typedef void (*QueueFn)(const GError *error, gpointer data);
 void queue_after(Queue *q, QueueFn fn, gpointer data);
+/* All of it now, however long the disk takes. */
 gboolean queue_flush(Queue *q, GError **error);
 
 /* Everything, for the start. */

@@ -294,7 +294,7 @@ static void finish(Peer *p, Task *t, const MsgDone *m)
 gboolean result_recover(Task *t)
 {
     g_autoptr(Run) run = task_run(t);
-    if (!attempt_has_ended(run))
+    if (t->unsure || !attempt_has_ended(run))
         return FALSE;
     MsgDone m = {.task = t->id,
             .lease = t->lease,

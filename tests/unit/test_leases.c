@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promises 1 to 3 at the coordinator: which reports count, how often a task is tried again, what is
  * on disk when a report is acknowledged, what a coordinator that was started again takes back. */
+#include "coordinator/lazy_sqlite.h"
 #include "engine/wire/filelist.h"
 #include "tests/unit/peer_fixture.h"
 
@@ -338,9 +339,26 @@ static void test_a_mark_of_a_lease_that_was_never_given_is_not_somebody_elses(vo
     peer_fixture_clear(&f);
 }
 
-/* The coordinator ended between bringing the second attempt's result home and recording it; then its
- * worker died as well, before it could report again. */
-static void test_a_result_that_came_whole_outlives_its_coordinator_and_its_worker(void)
+/* As if the machine had been started since. */
+static void forget_the_boot(const char *home)
+{
+    g_autofree char *path = g_build_filename(home, "coordinator", "queue.db", NULL);
+    sqlite3 *db = NULL;
+    g_assert_cmpint(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), ==, SQLITE_OK);
+    g_assert_cmpint(sqlite3_exec(db, "UPDATE meta SET value = value + 1 WHERE key = 'boot'", NULL,
+                            NULL, NULL), ==, SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* What the coordinator left that ended while it brought the second attempt's result home; its worker died as
+ * well, before it could report again. */
+typedef struct {
+    gboolean marked; /* as executing elsewhere: not all is there */
+    gboolean booted; /* what was not on the disk yet may be lost */
+    gboolean again;  /* expected: it is run again */
+} Left;
+
+static void check_left(const Left *left)
 {
     PeerFixture f;
     Ended ended;
@@ -359,8 +377,14 @@ static void test_a_result_that_came_whole_outlives_its_coordinator_and_its_worke
     peer_end(w);
     coordinator_free(f.c);
     g_autofree char *output = run_guild_path(run, "output");
+    g_autofree char *mark = run_guild_path(run, "LOCK.remote");
     g_assert_true(fs_write(output, "printed", -1, NULL));
     g_assert_true(run_write_attr_int(run, "exit_status", 0, NULL));
+    g_assert_true(fs_exists(mark));
+    if (!left->marked)
+        g_assert_true(fs_remove(mark, NULL));
+    if (left->booted)
+        forget_the_boot(f.base.home);
     peer_fixture_start(&f, 3, 0);
 
     g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(held_task_free);
@@ -371,13 +395,34 @@ static void test_a_result_that_came_whole_outlives_its_coordinator_and_its_worke
     hello_elsewhere(w, NULL);
     wire_free(MSG_WELCOME, peer_await(w, MSG_WELCOME));
     peer_sync(w);
-    g_assert_null(peer_find(w, MSG_START));
-    g_assert_cmpint(run_status(run), ==, RUN_COMPLETED);
-    g_autofree char *text = fs_read(output, 0, NULL, NULL);
-    g_assert_cmpstr(text, ==, "printed");
-    PEER_WAIT_FOR(recorded_as_ended(f.base.home));
+    if (left->again) {
+        start = await_start(w);
+        g_assert_cmpuint(start.attempt, ==, 3);
+        g_assert_false(run_has_attr(run, "exit_status"));
+    } else {
+        g_assert_null(peer_find(w, MSG_START));
+        g_assert_cmpint(run_status(run), ==, RUN_COMPLETED);
+        g_autofree char *text = fs_read(output, 0, NULL, NULL);
+        g_assert_cmpstr(text, ==, "printed");
+        PEER_WAIT_FOR(recorded_as_ended(f.base.home));
+    }
     peer_end(w);
     peer_fixture_clear(&f);
+}
+
+static void test_a_result_that_came_whole_outlives_its_coordinator_and_its_worker(void)
+{
+    check_left(&(Left){ 0 });
+}
+
+static void test_a_result_of_which_part_came_does_not_count(void)
+{
+    check_left(&(Left){ .marked = TRUE, .again = TRUE });
+}
+
+static void test_a_result_that_the_disk_may_lack_does_not_count(void)
+{
+    check_left(&(Left){ .booted = TRUE, .again = TRUE });
 }
 
 static void say_files(TestPeer *w, const MsgStart *start, const char *path)
@@ -560,5 +605,7 @@ int main(int argc, char **argv)
     g_test_add_func("/leases/local-again", test_a_local_worker_that_missed_is_asked_again);
     g_test_add_func("/leases/whole-result",
             test_a_result_that_came_whole_outlives_its_coordinator_and_its_worker);
+    g_test_add_func("/leases/part-is-not-whole", test_a_result_of_which_part_came_does_not_count);
+    g_test_add_func("/leases/power-lost", test_a_result_that_the_disk_may_lack_does_not_count);
     return g_test_run();
 }
