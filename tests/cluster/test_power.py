@@ -27,6 +27,22 @@ TRIALS = 60
 LINES = 20000
 
 
+def descendants(pids):
+    """Of the processes `pids` those that are there, and all below them."""
+    children = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{name}/stat") as f:
+                state, parent = f.read().rsplit(")", 1)[1].split()[:2]
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(name))
+    there = {pid for each in children.values() for pid in each}
+    found = [pid for pid in pids if pid in there]
+    for pid in found:
+        found += [child for child in children.get(pid, ()) if child not in found]
+    return found
+
+
 class Disk:
     """A file system that can lose its power, mounted on a folder."""
 
@@ -94,10 +110,18 @@ class Power(unittest.TestCase):
         self.cluster.start_coordinator()
 
     def lose_power(self):
-        """The machine goes, and comes again."""
-        self.cluster.coordinator.send(signal.SIGSTOP)
+        """The machine goes with all that runs there, and comes again."""
+        parents = [p.pid for p in self.cluster.head.processes if p.running()]
+        for pid in parents:  # first of all: who is stopped starts no others
+            os.kill(pid, signal.SIGSTOP)
+        below = descendants(parents)
         self.disk.lose_power()
-        self.cluster.coordinator.kill()
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for process in self.cluster.head.processes:
+            process.kill()
+        hosts.wait_for(lambda: not descendants(below), "they are gone")
         self.disk.unmount()
         self.disk.mount()
         with contextlib.closing(sqlite3.connect(os.path.join(self.home, "coordinator", "queue.db"))) as db:
@@ -146,18 +170,32 @@ class Power(unittest.TestCase):
         refused = self.client.guild("runs", "-r", "lab", ok=False)
         self.assertIn("does not know the key", refused.stderr)
 
+    def start_in_place(self):
+        self.cluster.head.start("worker", "--slots", "2")
+
+    def start_elsewhere(self):
+        for name in ("w1", "w2"):
+            if name not in self.cluster.workers:
+                self.cluster.start_worker(name, slots=1)
+
     def test_trials_of_a_batch_have_one_whole_result_each(self):
+        self.check_batch(self.start_elsewhere)
+
+    def test_trials_in_place_have_one_whole_result_each(self):
+        self.check_batch(self.start_in_place)
+
+    def check_batch(self, start_workers):
         chance = random.Random(SEED)
         self.client.write("guild.yml", "op:\n  exec: sh -c 'seq %d > out; echo n is ${n}'\n"
                           "  sourcecode: no\n  flags: {n: 1}\n" % LINES)
-        self.cluster.start_worker("w1", slots=1)
-        self.cluster.start_worker("w2", slots=1)
+        start_workers()
         batch = self.client.guild("run", "op", f"n=range[1:{TRIALS}]", "-r", "lab", "--retries", "1000",
                                   "--no-wait", "-y").stdout.split()[0]
         for _ in range(ROUNDS):
             enough = self.ended() + chance.randint(1, max(TRIALS // ROUNDS - 2, 1))
             hosts.wait_for(lambda: self.ended() >= min(enough, TRIALS + 1), "trials end", 60, 0.001)
             self.lose_power()
+            start_workers()
         hosts.wait_for(lambda: all(r["status"] not in ("pending", "running", "staged")
                                    for r in self.listed()), f"all ends (seed {SEED})", 120, 0.2)
         with self.subTest(seed=SEED):
