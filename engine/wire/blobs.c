@@ -247,6 +247,8 @@ gboolean blob_writer_add(BlobWriter *w, const void *data, gsize len, GError **er
                 w->digest);
         return FALSE;
     }
+    /* First what computes: it doesn't mind that the data is in another core's cache, a copy does. */
+    sha256_update(w->sum, data, len);
     const char *p = data;
     gsize left = len;
     while (left) {
@@ -258,7 +260,6 @@ gboolean blob_writer_add(BlobWriter *w, const void *data, gsize len, GError **er
         p += n;
         left -= n;
     }
-    sha256_update(w->sum, data, len);
     w->offset += len;
     return TRUE;
 }

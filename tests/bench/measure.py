@@ -129,14 +129,14 @@ def scaled(sample, factor):
     return Sample(v * factor for v in sample.values)
 
 
-def wait_for(condition, seconds, what):
-    """The first true value that the condition gives; polls."""
+def wait_for(condition, seconds, what, step_s=0.002):
+    """The first true value that the condition gives; polls, every `step_s`: each look takes time of what is measured."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
-        time.sleep(0.002)
+        time.sleep(step_s)
     raise RuntimeError(f"waited {seconds} s for {what}")
 
 
