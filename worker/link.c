@@ -16,6 +16,9 @@
 
 /* A HELLO that is not answered is repeated after so long, then with growing pauses. */
 #define HELLO_AGAIN_US (G_USEC_PER_SEC / 4)
+/* libzmq tries again when a connection breaks, but not after a frame that it can't take (garbage of
+ * whoever listens there meanwhile, a bit that flipped): after so long without a try we begin anew. */
+#define CONNECT_AGAIN_US (5 * G_USEC_PER_SEC)
 /* Output on its way, in bytes: a coordinator that reads slowly, or whose link is cut without a
  * word, is not to fill our memory. A PING in between tells how much of it was read. */
 #define OUTPUT_WINDOW (4 * 1024 * 1024)
@@ -31,6 +34,7 @@ struct Link {
     gboolean ever_up;
     gboolean handshaken;
     gboolean reached; /* somebody accepted a connection */
+    gint64 ended_us;  /* monotonic: since when there is no connection and no try; 0: there is one */
     char *instance;
     gint64 lease_us;
     gint64 heard_us;   /* monotonic: last message, or when we began */
@@ -312,6 +316,11 @@ static void on_message(ZSource *z, const ZMessage *zm, gpointer data)
 static void on_monitor(int event, int value, const char *address, gpointer data)
 {
     Link *l = data;
+    if (event & (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_DELAYED | ZMQ_EVENT_CONNECT_RETRIED))
+        l->ended_us = 0;
+    else if (event & (ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                             ZMQ_EVENT_HANDSHAKE_FAILED_AUTH))
+        l->ended_us = clock_monotonic_us();
     if (event == ZMQ_EVENT_CONNECTED) {
         l->reached = TRUE;
     } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
@@ -446,11 +455,21 @@ static void give_up(Link *l)
     worker_over(w, 1, text);
 }
 
+static void connect_again(Link *l, gint64 now_us)
+{
+    void *socket = zsource_socket(l->z);
+    l->ended_us = now_us;
+    zmq_disconnect(socket, l->w->url);
+    zmq_connect(socket, l->w->url); /* if it can't now, it is tried again */
+}
+
 /* Renews leases, notices silence, gives up. */
 void link_tick(Link *l, gint64 now_us)
 {
     Worker *w = l->w;
     gint64 silent = now_us - l->heard_us;
+    if (l->ended_us && now_us - l->ended_us >= CONNECT_AGAIN_US)
+        connect_again(l, now_us);
     if (l->up && silent > l->lease_us)
         lost(l, "no answer");
     gint64 patience = l->ever_up ? w->give_up_us : w->connect_us;

@@ -16,6 +16,7 @@
 #define zmq_ctx_term LAZY_ZMQ(zmq_ctx_term)
 #define zmq_curve_keypair LAZY_ZMQ(zmq_curve_keypair)
 #define zmq_errno LAZY_ZMQ(zmq_errno)
+#define zmq_disconnect LAZY_ZMQ(zmq_disconnect)
 #define zmq_getsockopt LAZY_ZMQ(zmq_getsockopt)
 #define zmq_has LAZY_ZMQ(zmq_has)
 #define zmq_msg_close LAZY_ZMQ(zmq_msg_close)

@@ -266,6 +266,23 @@ static void test_silence_is_noticed(void)
     desk_clear(&d);
 }
 
+static void test_a_frame_that_is_too_large_ends_the_connection(void)
+{
+    Desk d;
+    desk_init(&d, FALSE);
+    connect_worker(&d, 0);
+    while (peer_find(&d.ears, MSG_HELLO))
+        await_hello(&d);
+    gsize size = WIRE_MAX_FRAME + 1;
+    g_autoptr(GBytes) body = g_bytes_new_take(g_malloc0(size), size);
+    MsgDrain drain = {TRUE};
+    g_assert_cmpint(zsource_send(d.ears.z, d.from, body), ==, ZSEND_OK);
+    say(&d, MSG_DRAIN, &drain); /* who took the one takes the other */
+    PEER_WAIT_FOR(peer_find(&d.ears, MSG_HELLO) || peer_find(&d.ears, MSG_BYE));
+    g_assert_null(peer_find(&d.ears, MSG_BYE));
+    desk_clear(&d);
+}
+
 /* ---- ends ---- */
 
 static void test_it_gives_up_and_ends_what_it_runs(void)
@@ -429,6 +446,7 @@ int main(int argc, char **argv)
     g_test_add_func("/link/late-answer", test_in_place_an_answer_that_came_late_is_asked_for_again);
     g_test_add_func("/link/growing-pauses", test_it_tries_again_with_growing_pauses);
     g_test_add_func("/link/silence", test_silence_is_noticed);
+    g_test_add_func("/link/too-large", test_a_frame_that_is_too_large_ends_the_connection);
     g_test_add_func("/link/gives-up", test_it_gives_up_and_ends_what_it_runs);
     g_test_add_func("/link/drain", test_told_to_drain_it_finishes_what_it_runs_and_takes_no_more);
     g_test_add_func("/link/printed", test_what_it_printed_is_sent_again);
