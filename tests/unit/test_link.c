@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Promises 2 and 3 at the worker: a real one, and a coordinator that is played here word by word, with
- * the silences, the late answers and the frames that no good one would send. */
+/* Promises 2 and 3 at the worker: a real one, and a coordinator that is played here word by word,
+ * with the silences, the late answers and the frames that no good one would send. */
 #include <signal.h>
 
 #include "engine/base/digest.h"
@@ -21,7 +21,7 @@ typedef struct {
     AccessKey *key;
     TestPeer ears;
     char *endpoint;
-    GBytes *from; /* whoever spoke last */
+    GBytes *from;     /* whoever spoke last */
     gboolean answers; /* each HELLO, with `welcome` */
     MsgWelcome welcome;
     Worker *w;
@@ -96,8 +96,13 @@ static void start_worker(Desk *d, gint64 give_up_us)
 {
     static const WorkerListener listener = {.connected = on_connected, .ended = on_ended};
     g_autoptr(GError) error = NULL;
-    WorkerOptions o = {.home = d->base.home, .url = d->endpoint, .key = d->key, .slots = 1,
-        .name = "w1", .connect_us = LONG_US, .give_up_us = give_up_us};
+    WorkerOptions o = {.home = d->base.home,
+            .url = d->endpoint,
+            .key = d->key,
+            .slots = 1,
+            .name = "w1",
+            .connect_us = LONG_US,
+            .give_up_us = give_up_us};
     d->w = worker_new(&o, NULL, &listener, d, &error);
     g_assert_no_error(error);
 }
@@ -142,9 +147,10 @@ static Run *stage(Desk *d, const char *id)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *gate = g_build_filename(d->base.home, "gate", NULL);
-    g_autofree char *yaml = g_strdup_printf("op: {exec: \"sh -c 'echo one; while [ ! -e %s ] && [ -d %s ]; "
-                                            "do sleep 0.05; done'\"}",
-            gate, d->base.home);
+    g_autofree char *yaml =
+            g_strdup_printf("op: {exec: \"sh -c 'echo one; while [ ! -e %s ] && [ -d %s ]; "
+                            "do sleep 0.05; done'\"}",
+                    gate, d->base.home);
     g_auto(OpFixture) f = op_fixture(yaml, NULL);
     f.op->opref = opref_new("guildfile", d->base.home, "", "", "op");
     const OpRequest req = {.home = d->base.home, .run_id = id};
@@ -163,8 +169,12 @@ static void open_gate(Desk *d)
 
 static void start_in_place(Desk *d, Run *run, guint64 task)
 {
-    MsgStart m = {.task = task, .lease = task + 100, .attempt = 1, .run = (char *)run_id(run),
-        .run_dir = (char *)run_id(run), .want_output = TRUE};
+    MsgStart m = {.task = task,
+            .lease = task + 100,
+            .attempt = 1,
+            .run = (char *)run_id(run),
+            .run_dir = (char *)run_id(run),
+            .want_output = TRUE};
     say(d, MSG_START, &m);
 }
 
@@ -205,7 +215,8 @@ static guint64 await_hello(Desk *d)
     return seq;
 }
 
-/* A coordinator that was away answers all of them at once; with each it may have taken something back. */
+/* A coordinator that was away answers all of them at once; with each it may have taken something
+ * back. */
 static void test_only_the_answer_to_the_last_hello_counts(void)
 {
     Desk d;
@@ -451,7 +462,8 @@ int main(int argc, char **argv)
     g_test_add_func("/link/drain", test_told_to_drain_it_finishes_what_it_runs_and_takes_no_more);
     g_test_add_func("/link/printed", test_what_it_printed_is_sent_again);
     g_test_add_func("/link/report", test_an_unacknowledged_report_comes_with_the_new_connection);
-    g_test_add_func("/link/dropped", test_what_the_coordinator_gave_to_others_is_ended_and_not_told);
+    g_test_add_func(
+            "/link/dropped", test_what_the_coordinator_gave_to_others_is_ended_and_not_told);
     g_test_add_func("/link/cut-off-list", test_a_task_whose_list_was_cut_off_is_given_back);
     g_test_add_func("/link/content", test_content_that_was_asked_for_is_asked_for_again);
     return g_test_run();

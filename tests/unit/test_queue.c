@@ -141,15 +141,20 @@ static void test_numbers_are_never_given_twice(void)
 
 static void test_a_deleted_job_takes_its_tasks_along(void)
 {
-    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
-    Queue *q = open_queue(home);
-    put_some(q, 77);
-    queue_delete_job(q, 77);
-    g_assert_true(queue_flush(q, NULL));
-    g_autoptr(GPtrArray) tasks = queue_load_tasks(q, 77, NULL);
-    g_assert_cmpuint(tasks->len, ==, 0);
-    queue_close(q);
-    fs_remove_tree(home, NULL);
+    for (int written = 0; written <= 1; written++) { /* before it was on disk, and after */
+        g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+        Queue *q = open_queue(home);
+        put_some(q, 77);
+        g_assert_true(!written || queue_flush(q, NULL));
+        queue_delete_job(q, 77);
+        g_assert_true(queue_flush(q, NULL));
+        g_autoptr(GPtrArray) jobs = queue_load_jobs(q, NULL);
+        g_assert_cmpuint(jobs->len, ==, 0);
+        g_autoptr(GPtrArray) tasks = queue_load_tasks(q, 77, NULL);
+        g_assert_cmpuint(tasks->len, ==, 0);
+        queue_close(q);
+        fs_remove_tree(home, NULL);
+    }
 }
 
 static void test_a_file_that_is_no_queue_is_refused(void)

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Promises 1 to 3 at the coordinator, what is on disk and when: nobody is told of anything before
+ * it is there, and of what a worker sends that is taken which it may send, once. */
+#include "engine/base/digest.h"
+#include "tests/unit/lease_fixture.h"
+
+#define COMMIT_MS 200 /* so long that who is told too early is seen */
+
+/* ---- on disk before it is told ---- */
+
+static void test_a_lease_is_on_disk_before_its_worker_hears_of_it(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, COMMIT_MS);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = peer_worker(&f, "w1");
+    MsgStart start = await_start(w);
+    Queue *q = queue_open(f.base.home, NULL, 0, NULL);
+    g_autoptr(GPtrArray) jobs = queue_load_jobs(q, NULL);
+    g_assert_cmpuint(jobs->len, ==, 1);
+    g_autoptr(GPtrArray) tasks = queue_load_tasks(q, ((QueueJob *)jobs->pdata[0])->id, NULL);
+    g_assert_cmpuint(tasks->len, ==, 1);
+    const QueueTask *t = tasks->pdata[0];
+    g_assert_cmpint(t->state, ==, TASK_LEASED);
+    g_assert_cmpuint(t->lease, ==, start.lease);
+    g_assert_cmpstr(t->worker, ==, "w1");
+    queue_close(q);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+static FileEntry *text_file(const char *path, const char *text)
+{
+    FileEntry *e = file_entry_new(path, FILE_REGULAR);
+    e->size = strlen(text);
+    e->data = g_bytes_new(text, e->size);
+    e->mode = 0644;
+    return e;
+}
+
+static void test_a_submission_is_on_disk_before_its_client_is_told(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, COMMIT_MS);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "c");
+    TestPeer *p = peer_connect(&f, key, "c");
+    peer_hello_client(p);
+    MsgSubmit submit = {.id = 7,
+            .run = (char *)"22222222222222222222222222222222",
+            .retries = -1,
+            .start = TRUE};
+    peer_say(p, MSG_SUBMIT, &submit);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_ptr_array_add(files, text_file(".guild/opref", "test:/p '' '' op"));
+    g_ptr_array_add(files, text_file(".guild/STAGED", ""));
+    MsgFiles list = {.id = 7, .files = files, .last = TRUE};
+    peer_say(p, MSG_FILES, &list);
+    MsgSubmitted *told = peer_await(p, MSG_SUBMITTED);
+    g_assert_cmpstr(told->error, ==, NULL);
+    wire_free(MSG_SUBMITTED, told);
+    Queue *q = queue_open(f.base.home, NULL, 0, NULL);
+    g_autoptr(GPtrArray) jobs = queue_load_jobs(q, NULL);
+    g_assert_cmpuint(jobs->len, ==, 1);
+    queue_close(q);
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+/* ---- what a result brings ---- */
+
+/* Started and lost in the middle of what it brings home, the coordinator takes a run that has an
+ * exit status for whole. */
+static void test_that_it_ended_is_written_when_all_else_is_there(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    g_autofree char *obstacle = g_build_filename(run_dir(run), "out.txt", NULL);
+    g_autofree char *inside = g_build_filename(obstacle, "inside", NULL);
+    g_assert_true(fs_mkdirs(inside, NULL)); /* a folder with something in it can't become a file */
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_ptr_array_add(files, text_file(".guild/attrs/exit_status", "0\n"));
+    g_ptr_array_add(files, text_file(".guild/attrs/own", "1\n"));
+    g_ptr_array_add(files, text_file("out.txt", "printed"));
+    MsgFiles list = {.task = start.task, .lease = start.lease, .files = files, .last = TRUE};
+    MsgDone done = {.task = start.task, .lease = start.lease, .cause = DONE_EXITED};
+    peer_say(w, MSG_FILES, &list);
+    peer_say(w, MSG_DONE, &done);
+    PEER_WAIT_FOR(run_has_attr(run, "own"));
+    peer_sync(w);
+    g_assert_false(run_has_attr(run, "exit_status"));
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+static void test_a_result_does_not_touch_what_is_ours(void)
+{
+    static const char *const ours[] = {".guild/LOCK", ".guild/LOCK.remote", ".guild/PENDING",
+            ".guild/attrs/id", ".guild/attrs/attempts", ".guild/attempts/1/output",
+            ".guild/proto/.guild/opref"};
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    for (guint i = 0; i < G_N_ELEMENTS(ours); i++)
+        say_files(w, &start, ours[i]);
+    say_files(w, &start, "own");
+    g_assert_true(report(w, start.task, start.lease, 0));
+    g_autofree char *own = g_build_filename(run_dir(run), "own", NULL);
+    g_assert_true(fs_exists(own));
+    for (guint i = 0; i < G_N_ELEMENTS(ours); i++) {
+        g_autofree char *path = g_build_filename(run_dir(run), ours[i], NULL);
+        g_autofree char *text = fs_read(path, 0, NULL, NULL);
+        g_assert_cmpstr(text, !=, "content");
+    }
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+static void say_output(TestPeer *w, const MsgStart *start, guint64 offset, const char *text)
+{
+    g_autoptr(GBytes) data = g_bytes_new(text, strlen(text));
+    MsgOutput m = {.task = start->task, .lease = start->lease, .offset = offset, .data = data};
+    peer_say(w, MSG_OUTPUT, &m);
+}
+
+static void assert_output(Run *run, const char *expected)
+{
+    g_autofree char *path = run_guild_path(run, "output");
+    g_autofree char *text = fs_read(path, 0, NULL, NULL);
+    g_assert_cmpstr(text, ==, expected);
+}
+
+static void test_output_is_kept_once_and_without_gaps(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    say_output(w, &start, 0, "one\n");
+    say_output(w, &start, 8, "three\n"); /* what was before it is on its way yet, or lost */
+    peer_sync(w);
+    assert_output(run, "one\n");
+    say_output(w, &start, 0, "one\ntwo\n"); /* after a new connection: from its beginning */
+    say_output(w, &start, 4, "two\n");
+    peer_sync(w);
+    assert_output(run, "one\ntwo\n");
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+/* Its file list names `.guild/output` with this content, which is not sent along. */
+static void say_output_file(TestPeer *w, const MsgStart *start, const char *text)
+{
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    FileEntry *e = file_entry_new(".guild/output", FILE_REGULAR);
+    e->size = strlen(text);
+    e->mode = 0644;
+    e->digest = digest_sha256(text, e->size);
+    g_ptr_array_add(files, e);
+    MsgFiles m = {.task = start->task, .lease = start->lease, .files = files, .last = TRUE};
+    peer_say(w, MSG_FILES, &m);
+}
+
+static void serve(TestPeer *w, const char *text)
+{
+    MsgGet *get = peer_await(w, MSG_GET);
+    g_autoptr(GBytes) data = g_bytes_new(text, strlen(text));
+    MsgChunk chunk = {.digest = get->digest, .offset = get->offset, .data = data};
+    peer_say(w, MSG_CHUNK, &chunk);
+    wire_free(MSG_GET, get);
+}
+
+static void test_output_that_came_already_does_not_travel_again(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    say_output(w, &start, 0, "one\ntwo\n");
+    say_output_file(w, &start, "one\ntwo\n");
+    g_assert_true(report(w, start.task, start.lease, 0));
+    g_assert_null(peer_find(w, MSG_GET));
+    assert_output(run, "one\ntwo\n");
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+/* As long, and another: a byte was lost in the middle, say, and one came twice. */
+static void test_output_that_came_otherwise_is_fetched(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    say_output(w, &start, 0, "one\ntow\n");
+    say_output_file(w, &start, "one\ntwo\n");
+    MsgDone done = {.task = start.task, .lease = start.lease, .cause = DONE_EXITED};
+    peer_say(w, MSG_DONE, &done);
+    PEER_WAIT_FOR(peer_find(w, MSG_GET) || peer_find(w, MSG_ACK));
+    serve(w, "one\ntwo\n");
+    wire_free(MSG_ACK, peer_await(w, MSG_ACK));
+    assert_output(run, "one\ntwo\n");
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+static void test_a_report_that_comes_twice_counts_once(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    say_output_file(w, &start, "one\n");
+    MsgDone done = {.task = start.task, .lease = start.lease, .cause = DONE_EXITED};
+    peer_say(w, MSG_DONE, &done);
+    PEER_WAIT_FOR(peer_find(w, MSG_GET));
+    done.exit_status = 3; /* no honest worker's: it shows which one counted */
+    peer_say(w, MSG_DONE, &done);
+    peer_sync(w);
+    g_assert_cmpuint(ended.times, ==, 0);
+    serve(w, "one\n");
+    wire_free(MSG_ACK, peer_await(w, MSG_ACK));
+    PEER_WAIT_FOR(ended.times);
+    peer_sync(w);
+    g_assert_cmpuint(ended.times, ==, 1);
+    g_assert_cmpint(ended.status, ==, 0);
+    g_assert_null(peer_find(w, MSG_ACK));
+    g_assert_null(peer_find(w, MSG_GET));
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+/* ---- attempts ---- */
+
+/* A restarted run has one of its last life: a crash now would be taken for its end. */
+static void test_an_exit_status_of_before_goes_when_an_attempt_begins(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    g_assert_true(run_write_attr_int(run, "exit_status", 0, NULL));
+    TestPeer *w = worker_elsewhere(&f);
+    await_start(w);
+    g_assert_false(run_has_attr(run, "exit_status"));
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+static void test_what_was_never_begun_costs_no_attempt(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 0, 0); /* not even one */
+    g_autoptr(Run) run = add_run(&f, &ended);
+    for (guint i = 1; i <= 3; i++) {
+        g_autofree char *name = g_strdup_printf("w%u", i);
+        TestPeer *w = peer_worker(&f, name);
+        MsgStart start = await_start(w);
+        g_assert_cmpuint(start.attempt, ==, 1);
+        g_assert_true(keyring_revoke(f.keys, name, NULL));
+        MsgPing ping = {.seq = 1};
+        peer_say(w, MSG_PING, &ping);
+        wire_free(MSG_REFUSED, peer_await(w, MSG_REFUSED));
+        peer_end(w);
+    }
+    g_assert_cmpuint(ended.times, ==, 0);
+    peer_fixture_clear(&f);
+}
+
+/* ---- who is there ---- */
+
+static void test_a_draining_worker_that_comes_back_is_told_again(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    TestPeer *w = peer_worker(&f, "w1");
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "c");
+    TestPeer *p = peer_connect(&f, key, "c");
+    peer_hello_client(p);
+    g_autoptr(Value) args = value_new_map();
+    value_map_set_string(args, "worker", "w1");
+    MsgCall drain = {.id = 1, .method = (char *)"drain", .args = args};
+    peer_say(p, MSG_CALL, &drain);
+    wire_free(MSG_DRAIN, peer_await(w, MSG_DRAIN));
+    lose(&f, w); /* it says HELLO again */
+    wire_free(MSG_DRAIN, peer_await(w, MSG_DRAIN));
+    peer_end(p);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func(
+            "/results/lease-on-disk", test_a_lease_is_on_disk_before_its_worker_hears_of_it);
+    g_test_add_func(
+            "/results/submission-on-disk", test_a_submission_is_on_disk_before_its_client_is_told);
+    g_test_add_func("/results/end-is-last", test_that_it_ended_is_written_when_all_else_is_there);
+    g_test_add_func("/results/ours-is-not-touched", test_a_result_does_not_touch_what_is_ours);
+    g_test_add_func("/results/output-once", test_output_is_kept_once_and_without_gaps);
+    g_test_add_func("/results/output-there", test_output_that_came_already_does_not_travel_again);
+    g_test_add_func("/results/output-otherwise", test_output_that_came_otherwise_is_fetched);
+    g_test_add_func("/results/twice", test_a_report_that_comes_twice_counts_once);
+    g_test_add_func("/results/exit-status-of-before",
+            test_an_exit_status_of_before_goes_when_an_attempt_begins);
+    g_test_add_func("/results/never-begun", test_what_was_never_begun_costs_no_attempt);
+    g_test_add_func("/results/drains-again", test_a_draining_worker_that_comes_back_is_told_again);
+    return g_test_run();
+}
