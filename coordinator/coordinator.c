@@ -141,6 +141,8 @@ static gboolean on_tick(gpointer data)
 static void start_ticking(Coordinator *c)
 {
     gint64 ms = CLAMP(c->lease_us / 1000 / 20, 50, 1000);
+    c->ticked_us = clock_monotonic_us();
+    c->ready_us = c->ticked_us + c->lease_us; /* from now on workers are heard */
     c->tick = g_timeout_source_new((guint)ms);
     g_source_set_callback(c->tick, on_tick, c, NULL);
     g_source_attach(c->tick, c->context);
@@ -165,7 +167,6 @@ static gboolean open_service(Coordinator *c, const CoordinatorOptions *o, GError
     if (o->metrics_port && !(c->metrics = metrics_new(c, o->metrics_bind, o->metrics_port, error)))
         return FALSE;
     c->alloc = alloc_new(c);
-    c->ready_us = clock_monotonic_us() + c->lease_us;
     return jobs_restore(c, error);
 }
 

@@ -297,6 +297,8 @@ static void forgive_own_absence(Coordinator *c, gint64 now_us)
     c->ticked_us = now_us;
     if (away_us < MAX(c->lease_us / 4, G_USEC_PER_SEC / 2))
         return;
+    if (c->ready_us)
+        c->ready_us += away_us;
     GHashTableIter it;
     gpointer m;
     g_hash_table_iter_init(&it, c->members);

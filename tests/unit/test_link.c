@@ -23,6 +23,7 @@ typedef struct {
     char *endpoint;
     GBytes *from;     /* whoever spoke last */
     gboolean answers; /* each HELLO, with `welcome` */
+    gboolean late;    /* each PING, as if it were the one before */
     MsgWelcome welcome;
     Worker *w;
     guint n_connected, n_ended;
@@ -52,6 +53,10 @@ static void on_heard(ZSource *z, const ZMessage *m, gpointer desk)
     const Heard *h = g_queue_peek_tail(&d->ears.heard);
     if (h->kind == MSG_HELLO && d->answers)
         welcome(d, ((const MsgHello *)h->msg)->seq);
+    if (h->kind == MSG_PING && d->late) {
+        MsgPong pong = {((const MsgPing *)h->msg)->seq - 1};
+        say(d, MSG_PONG, &pong);
+    }
 }
 
 static void on_connected(Worker *w, gboolean in_place, gpointer desk)
@@ -142,15 +147,16 @@ static void desk_clear(Desk *d)
     run_fixture_clear(&d->base, NULL);
 }
 
-/* A staged run of the home that both see. It prints a line and waits for a file beside the home. */
+/* A staged run of the home that both see. It prints a line and waits for a file of the home, and
+ * does not care for SIGTERM. */
 static Run *stage(Desk *d, const char *id)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *gate = g_build_filename(d->base.home, "gate", NULL);
-    g_autofree char *yaml =
-            g_strdup_printf("op: {exec: \"sh -c 'echo one; while [ ! -e %s ] && [ -d %s ]; "
-                            "do sleep 0.05; done'\"}",
-                    gate, d->base.home);
+    g_autofree char *yaml = g_strdup_printf(
+            "op: {exec: \"sh -c 'trap : TERM; echo one; while [ ! -e %s ] && [ -d %s ]; "
+            "do sleep 0.05; done'\"}",
+            gate, d->base.home);
     g_auto(OpFixture) f = op_fixture(yaml, NULL);
     f.op->opref = opref_new("guildfile", d->base.home, "", "", "op");
     const OpRequest req = {.home = d->base.home, .run_id = id};
@@ -191,6 +197,18 @@ static void start_elsewhere(Desk *d, guint64 task)
 {
     MsgStart m = {.task = task, .lease = task + 100, .attempt = 1, .run = (char *)ID};
     say(d, MSG_START, &m);
+}
+
+/* Of one that comes whole. */
+static void start_with_files(Desk *d, Run *run, guint64 task)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) files =
+            filelist_scan(run_dir(run), FILELIST_INLINE, NULL, NULL, NULL, &error);
+    g_assert_no_error(error);
+    start_elsewhere(d, task);
+    MsgFiles list = {.task = task, .lease = task + 100, .files = files, .last = TRUE};
+    say(d, MSG_FILES, &list);
 }
 
 /* Waits for a HELLO that tells of `n` tasks. */
@@ -343,6 +361,64 @@ static void test_told_to_drain_it_finishes_what_it_runs_and_takes_no_more(void)
     desk_clear(&d);
 }
 
+/* Others may begin it now: nothing that it does here counts any more. */
+static void test_told_to_end_it_hands_back_at_once(void)
+{
+    Desk d;
+    desk_init(&d, FALSE);
+    g_autoptr(Run) run = stage(&d, ID);
+    connect_worker(&d, 0);
+    start_with_files(&d, run, 1);
+    MsgStarted *started = peer_await(&d.ears, MSG_STARTED);
+    pid_t pid = started->pid;
+    wire_free(MSG_STARTED, started);
+    wire_free(MSG_OUTPUT, peer_await(&d.ears, MSG_OUTPUT));
+    worker_stop(d.w, LONG_US);
+    wire_free(MSG_BYE, peer_await(&d.ears, MSG_BYE));
+    g_assert_cmpint(kill(pid, 0), ==, 0);
+    g_assert_cmpuint(d.n_ended, ==, 0);
+    open_gate(&d);
+    PEER_WAIT_FOR(d.n_ended);
+    g_assert_cmpint(d.status, ==, 0);
+    g_assert_null(peer_find(&d.ears, MSG_DONE));
+    desk_clear(&d);
+}
+
+/* There another may begin it only when it has ended here, and then does. */
+static void test_told_to_end_it_hands_back_what_ran_in_place_when_that_has_ended(void)
+{
+    Desk d;
+    desk_init(&d, TRUE);
+    g_autoptr(Run) run = stage(&d, ID);
+    connect_worker(&d, 0);
+    start_in_place(&d, run, 1);
+    await_process(&d, run);
+    worker_stop(d.w, LONG_US);
+    g_assert_null(peer_find(&d.ears, MSG_RETURNED));
+    open_gate(&d);
+    wire_free(MSG_RETURNED, peer_await(&d.ears, MSG_RETURNED));
+    g_assert_false(run_has_process(run));
+    PEER_WAIT_FOR(d.n_ended);
+    g_assert_null(peer_find(&d.ears, MSG_DONE));
+    desk_clear(&d);
+}
+
+/* An answer that was long on its way says nothing of now. */
+static void test_in_place_late_answers_renew_no_lease(void)
+{
+    Desk d;
+    desk_init(&d, TRUE);
+    d.welcome.lease_us = 2 * G_USEC_PER_SEC;
+    d.late = TRUE;
+    g_autoptr(Run) run = stage(&d, ID);
+    connect_worker(&d, 0);
+    start_in_place(&d, run, 1);
+    wire_free(MSG_RETURNED, peer_await(&d.ears, MSG_RETURNED));
+    g_assert_false(run_has_process(run));
+    g_assert_cmpuint(d.n_ended, ==, 0);
+    desk_clear(&d);
+}
+
 /* ---- what it has in hand, over a connection's end ---- */
 
 static void test_what_it_printed_is_sent_again(void)
@@ -460,6 +536,10 @@ int main(int argc, char **argv)
     g_test_add_func("/link/too-large", test_a_frame_that_is_too_large_ends_the_connection);
     g_test_add_func("/link/gives-up", test_it_gives_up_and_ends_what_it_runs);
     g_test_add_func("/link/drain", test_told_to_drain_it_finishes_what_it_runs_and_takes_no_more);
+    g_test_add_func("/link/hands-back", test_told_to_end_it_hands_back_at_once);
+    g_test_add_func("/link/hands-back-in-place",
+            test_told_to_end_it_hands_back_what_ran_in_place_when_that_has_ended);
+    g_test_add_func("/link/late-pong", test_in_place_late_answers_renew_no_lease);
     g_test_add_func("/link/printed", test_what_it_printed_is_sent_again);
     g_test_add_func("/link/report", test_an_unacknowledged_report_comes_with_the_new_connection);
     g_test_add_func(

@@ -311,6 +311,118 @@ static void test_a_draining_worker_that_comes_back_is_told_again(void)
     peer_fixture_clear(&f);
 }
 
+static void start_with_short_lease(PeerFixture *f)
+{
+    CoordinatorOptions o = {.home = f->base.home,
+            .bind = "tcp://127.0.0.1:*",
+            .retries = 3,
+            .lease_us = G_USEC_PER_SEC};
+    f->c = coordinator_new(&o, NULL, NULL);
+    g_assert_nonnull(f->c);
+}
+
+/* Everybody does, in this one process: nothing is said meanwhile. */
+static void stand_still(void)
+{
+    g_usleep(3 * G_USEC_PER_SEC);
+    peer_turn();
+}
+
+/* What its workers said meanwhile is not read yet: their silence is its own. */
+static void test_a_coordinator_that_stood_still_takes_nothing_away(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    coordinator_free(f.c);
+    start_with_short_lease(&f);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = peer_worker(&f, "w1");
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    peer_sync(w);
+    stand_still();
+    g_assert_true(report(w, start.task, start.lease, 0));
+    PEER_WAIT_FOR(ended.times);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+/* Nor does it give to others what a worker still runs that it has not heard yet. */
+static void test_nor_does_one_that_was_just_started_again(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, "w1");
+    TestPeer *w = peer_connect(&f, key, "w1");
+    wire_free(MSG_WELCOME, peer_hello_worker(&f, w, NULL));
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    peer_sync(w);
+    peer_end(w);
+    coordinator_free(f.c);
+    start_with_short_lease(&f);
+    stand_still();
+    g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(held_task_free);
+    g_ptr_array_add(held, held_task_new(start.task, start.lease, run_id(run), HELD_RUNS));
+    w = peer_connect(&f, key, "w1");
+    MsgWelcome *welcome = peer_hello_worker(&f, w, held);
+    g_assert_cmpuint(welcome->drop ? welcome->drop->len : 0, ==, 0);
+    wire_free(MSG_WELCOME, welcome);
+    g_assert_true(report(w, start.task, start.lease, 0));
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+/* ---- after a start ---- */
+
+static void test_what_nobody_claims_goes_to_another(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *lost = peer_worker(&f, "w1");
+    MsgStart first = await_start(lost);
+    say_started(lost, &first);
+    peer_sync(lost);
+    peer_end(lost);
+    coordinator_free(f.c);
+    start_with_short_lease(&f);
+    TestPeer *w = peer_worker(&f, "w2");
+    gint64 until_us = clock_monotonic_us() + PEER_WAIT_US;
+    while (!peer_find(w, MSG_START)) {
+        g_assert_cmpint(clock_monotonic_us(), <, until_us);
+        peer_sync(w); /* it is alive */
+        peer_turn();
+    }
+    MsgStart second = await_start(w);
+    g_assert_cmpuint(second.task, ==, first.task);
+    g_assert_cmpuint(second.attempt, ==, 2);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
+/* Here, while it waited for a worker: by its lock it runs. */
+static void test_what_somebody_started_here_is_given_to_nobody(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    run_clear_marker(run, "PENDING");
+    g_assert_true(run_write_lock(run, getpid(), NULL));
+    TestPeer *w = worker_elsewhere(&f);
+    PEER_WAIT_FOR(ended.times || peer_find(w, MSG_START));
+    g_assert_null(peer_find(w, MSG_START));
+    g_autofree char *mark = run_guild_path(run, "LOCK.remote");
+    g_assert_false(fs_exists(mark));
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -328,5 +440,10 @@ int main(int argc, char **argv)
             test_an_exit_status_of_before_goes_when_an_attempt_begins);
     g_test_add_func("/results/never-begun", test_what_was_never_begun_costs_no_attempt);
     g_test_add_func("/results/drains-again", test_a_draining_worker_that_comes_back_is_told_again);
+    g_test_add_func("/results/stood-still", test_a_coordinator_that_stood_still_takes_nothing_away);
+    g_test_add_func(
+            "/results/stood-still-at-its-start", test_nor_does_one_that_was_just_started_again);
+    g_test_add_func("/results/unclaimed", test_what_nobody_claims_goes_to_another);
+    g_test_add_func("/results/started-here", test_what_somebody_started_here_is_given_to_nobody);
     return g_test_run();
 }
