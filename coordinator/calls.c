@@ -17,6 +17,30 @@ static void reply(Peer *p, guint64 id, Value *result /* taken */, const char *er
     value_unref(result);
 }
 
+typedef struct {
+    Coordinator *c;
+    GBytes *peer;
+    guint64 id;
+} Order;
+
+static void order_durable(const GError *error, gpointer data)
+{
+    Order *o = data;
+    Peer *p = o->c->peers ? g_hash_table_lookup(o->c->peers, o->peer) : NULL;
+    if (p)
+        reply(p, o->id, error ? NULL : value_new_bool(TRUE), error ? error->message : NULL);
+    g_bytes_unref(o->peer);
+    g_free(o);
+}
+
+/* Who is told that it was done finds it done after a crash. */
+static void reply_when_durable(Peer *p, guint64 id)
+{
+    Order *o = g_new0(Order, 1);
+    *o = (Order){p->c, g_bytes_ref(p->id), id};
+    queue_after(p->c->queue, order_durable, o);
+}
+
 static Value *member_value(Member *m)
 {
     Value *v = value_new_map();
@@ -194,7 +218,8 @@ static void call_priority(Peer *p, guint64 id, const Value *args)
     }
     j->priority = (int)value_map_int(args, "priority", 0);
     sched_group_set_priority(p->c->sched, j->group, j->priority);
-    reply(p, id, value_new_bool(TRUE), NULL);
+    job_store(j);
+    reply_when_durable(p, id);
 }
 
 static void call_drain(Peer *p, guint64 id, const Value *args)
