@@ -218,11 +218,12 @@ void transfer_withdraw(Transfer *t, TransferOffer offer)
     for (guint i = 0; i < o->files->len; i++) {
         FileEntry *e = o->files->pdata[i];
         GHashTable *having = e->digest ? g_hash_table_lookup(t->offered, e->digest) : NULL;
-        if (!having || !g_hash_table_remove(having, e) || g_hash_table_size(having))
+        if (!having || !g_hash_table_remove(having, e))
             continue;
         if (!g_strcmp0(t->serving, e->digest))
-            stop_serving(t);
-        g_hash_table_remove(t->offered, e->digest);
+            stop_serving(t); /* perhaps ours, and about to be removed */
+        if (!g_hash_table_size(having))
+            g_hash_table_remove(t->offered, e->digest);
     }
     g_hash_table_remove(t->offers, GUINT_TO_POINTER(offer));
 }

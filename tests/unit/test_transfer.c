@@ -1,58 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* File lists, blobs and their way between two peers that are joined by a queue of messages. */
-#include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "engine/base/digest.h"
-#include "engine/base/fs.h"
-#include "engine/wire/transfer.h"
-
-typedef struct {
-    char *dir;
-    BlobStore *store;
-} Place;
-
-static void place_init(Place *p, guint64 limit)
-{
-    g_autoptr(GError) error = NULL;
-    p->dir = fs_mkdtemp("guild-test-", &error);
-    g_assert_no_error(error);
-    p->store = blobs_open(p->dir, limit, &error);
-    g_assert_no_error(error);
-}
-
-static void place_clear(Place *p)
-{
-    blobs_close(p->store);
-    fs_remove_tree(p->dir, NULL);
-    g_free(p->dir);
-}
-
-static char *in(Place *p, const char *rel)
-{
-    return g_build_filename(p->dir, rel, NULL);
-}
-
-static void put(Place *p, const char *rel, const char *text)
-{
-    g_autofree char *path = in(p, rel);
-    g_autofree char *dir = g_path_get_dirname(path);
-    g_assert_true(fs_mkdirs(dir, NULL));
-    g_assert_true(fs_write(path, text, -1, NULL));
-}
-
-static GPtrArray *scan(Place *p, const char *rel, FileListFlags flags)
-{
-    g_autofree char *root = in(p, rel);
-    g_autoptr(GError) error = NULL;
-    GPtrArray *files = filelist_scan(root, flags, NULL, NULL, NULL, &error);
-    g_assert_no_error(error);
-    return files;
-}
+#include "tests/unit/transfer_fixture.h"
 
 /* ---- lists ---- */
 
@@ -85,6 +36,26 @@ static void test_a_tree_is_built_as_it_was(void)
         g_assert_true(file_entry_same(files->pdata[i], made->pdata[i]));
     place_clear(&a);
     place_clear(&b);
+}
+
+/* What others may do with a file is not for a worker, or a client, to say. */
+static void test_set_id_bits_do_not_travel(void)
+{
+    Place p;
+    place_init(&p, 0);
+    g_autofree char *root = in(&p, "r"), *path = in(&p, "r/run.sh");
+    fs_mkdirs(root, NULL);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    FileEntry *e = file_entry_new("run.sh", FILE_REGULAR);
+    e->data = g_bytes_new("#!", 2);
+    e->size = 2;
+    e->mode = 06755;
+    g_ptr_array_add(files, e);
+    g_assert_true(filelist_build(root, files, NULL, NULL, NULL));
+    struct stat st;
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_assert_cmpuint(st.st_mode & 07777, ==, 0755);
+    place_clear(&p);
 }
 
 static ino_t inode_of(const char *path)
@@ -362,13 +333,20 @@ static void test_changes_are_what_changed(void)
     put(&p, "r/same", "1");
     put(&p, "r/changed", "1");
     put(&p, "r/gone", "1");
+    put(&p, "r/as-long", "1");
+    g_autofree char *as_long = in(&p, "r/as-long");
+    struct timespec past[2] = {{1000, 0}, {1000, 0}};
+    g_assert_cmpint(utimensat(AT_FDCWD, as_long, past, 0), ==, 0);
     g_autoptr(GPtrArray) before = scan(&p, "r", FILELIST_NO_DIGEST);
     put(&p, "r/changed", "22");
+    put(&p, "r/as-long", "2");
     put(&p, "r/new", "3");
     g_autofree char *gone = in(&p, "r/gone"), *root = in(&p, "r");
     fs_remove(gone, NULL);
     g_autoptr(GPtrArray) changes = filelist_changes(root, before, 0, NULL, NULL, NULL);
-    g_assert_cmpuint(changes->len, ==, 3);
+    g_assert_cmpuint(changes->len, ==, 4);
+    g_assert_nonnull(((FileEntry *)changes->pdata[1])->digest); /* as-long */
+    g_assert_cmpstr(((FileEntry *)changes->pdata[1])->path, ==, "as-long");
     FileEntry *first = changes->pdata[0];
     g_assert_cmpstr(first->path, ==, "gone");
     g_assert_cmpint(first->kind, ==, FILE_GONE);
@@ -422,21 +400,6 @@ static void test_a_store_that_was_removed_is_made_again(void)
     place_clear(&p);
 }
 
-/* A blob of 1,000 bytes, last used at `i`; its digest. */
-static char *add_blob(BlobStore *store, int i)
-{
-    char content[1000];
-    memset(content, 'a' + i, sizeof content);
-    char *digest = digest_sha256(content, sizeof content);
-    BlobWriter *w = blobs_begin(store, digest, sizeof content, NULL);
-    blob_writer_add(w, content, sizeof content, NULL);
-    g_assert_true(blob_writer_finish(w, NULL));
-    g_autofree char *path = blobs_path(store, digest);
-    struct timespec t[2] = {{1000 + i, 0}, {1000, 0}};
-    utimensat(AT_FDCWD, path, t, 0);
-    return digest;
-}
-
 /* Else each blob of a run that is larger than the store would walk all of it, in vain. */
 static void test_what_is_all_in_use_is_not_looked_through_again(void)
 {
@@ -474,6 +437,24 @@ static void test_the_least_recently_used_goes(void)
     g_assert_true(blobs_has(p.store, digests[0]));
     g_assert_false(blobs_has(p.store, digests[1]));
     g_assert_true(blobs_has(p.store, digests[2]));
+    for (int i = 0; i < 3; i++)
+        g_free(digests[i]);
+    place_clear(&p);
+}
+
+static void test_use_counts_from_when_it_was_opened(void)
+{
+    Place p;
+    place_init(&p, 2500);
+    char *digests[3];
+    for (int i = 0; i < 3; i++)
+        digests[i] = add_blob(p.store, i);
+    int fd = blobs_open_fd(digests[0], p.store, NULL);
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    blobs_trim(p.store);
+    g_assert_true(blobs_has(p.store, digests[0]));
+    g_assert_false(blobs_has(p.store, digests[1]));
     for (int i = 0; i < 3; i++)
         g_free(digests[i]);
     place_clear(&p);
@@ -632,36 +613,6 @@ static void test_what_others_need_is_not_lent(void)
 }
 
 /* ---- between two peers ---- */
-
-typedef struct {
-    GQueue queue; /* GBytes */
-} Pipe;
-
-static gboolean pipe_send(GBytes *message, gpointer pipe)
-{
-    g_queue_push_tail(&((Pipe *)pipe)->queue, g_bytes_ref(message));
-    return TRUE;
-}
-
-static gboolean deliver(Pipe *p, Transfer *to)
-{
-    g_autoptr(GBytes) packed = g_queue_pop_head(&p->queue);
-    g_autoptr(GError) error = NULL;
-    MsgKind kind;
-    if (!packed)
-        return FALSE;
-    void *msg =
-            wire_unpack(g_bytes_get_data(packed, NULL), g_bytes_get_size(packed), &kind, &error);
-    g_assert_no_error(error);
-    transfer_handle(to, kind, msg);
-    wire_free(kind, msg);
-    return TRUE;
-}
-
-static void on_done(GPtrArray *files, const GError *error, gpointer data)
-{
-    *(int *)data = error ? 2 : 1;
-}
 
 static void test_content_crosses_and_goes_on_after_a_break(void)
 {
@@ -863,6 +814,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/filelist/a-tree-is-built-as-it-was", test_a_tree_is_built_as_it_was);
+    g_test_add_func("/filelist/set-id", test_set_id_bits_do_not_travel);
     g_test_add_func("/filelist/same-stays", test_what_is_the_same_already_stays);
     g_test_add_func("/filelist/nothing-through-a-link", test_nothing_is_written_through_a_link);
     g_test_add_func("/filelist/no-links-where-guild-writes", test_no_links_where_guild_writes);
@@ -877,6 +829,7 @@ int main(int argc, char **argv)
     g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);
     g_test_add_func("/blobs/part", test_a_part_is_gone_on_with);
     g_test_add_func("/blobs/least-recently-used", test_the_least_recently_used_goes);
+    g_test_add_func("/blobs/used", test_use_counts_from_when_it_was_opened);
     g_test_add_func("/blobs/removed", test_a_store_that_was_removed_is_made_again);
     g_test_add_func("/blobs/all-in-use", test_what_is_all_in_use_is_not_looked_through_again);
     g_test_add_func("/blobs/lent/comes-back", test_a_lent_blob_comes_back_without_a_copy);
