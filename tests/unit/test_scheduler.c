@@ -73,6 +73,50 @@ static void test_higher_priority_first(void)
     expect_nothing(s);
 }
 
+static void test_batches_of_a_user_go_in_the_order_in_which_they_came(void)
+{
+    g_autoptr(Scheduler) s = sched_new();
+    SchedGroup first = sched_group_add(s, "ann", 0, FALSE);
+    SchedGroup second = sched_group_add(s, "ann", 0, FALSE);
+    for (guint i = 1; i <= 2; i++)
+        add(s, second, NULL, 20 + i);
+    for (guint i = 1; i <= 2; i++)
+        add(s, first, NULL, 10 + i);
+    worker(s, "cpus=3", 0);
+    expect(s, SCHED_START, 11);
+    expect(s, SCHED_START, 12);
+    expect(s, SCHED_START, 21);
+    expect_nothing(s);
+}
+
+static void test_a_priority_may_change_while_it_waits(void)
+{
+    g_autoptr(Scheduler) s = sched_new();
+    SchedGroup a = sched_group_add(s, "ann", 3, FALSE), b = sched_group_add(s, "ann", 2, FALSE);
+    add(s, a, NULL, 1);
+    add(s, a, NULL, 2);
+    add(s, b, NULL, 3);
+    worker(s, "cpus=1", 0);
+    SchedDecision d = expect(s, SCHED_START, 1);
+    sched_group_set_priority(s, b, 4);
+    sched_task_remove(s, d.task);
+    expect(s, SCHED_START, 3);
+}
+
+static void test_one_of_less_priority_is_let_past_what_waits_for_room(void)
+{
+    g_autoptr(Scheduler) s = sched_new();
+    SchedGroup low = sched_group_add(s, "ann", 0, FALSE);
+    SchedGroup high = sched_group_add(s, "ann", 5, FALSE);
+    worker(s, "cpus=2", 0);
+    add(s, low, NULL, 1);
+    expect(s, SCHED_START, 1);
+    add(s, high, "cpus=2", 2);
+    add(s, low, NULL, 3);
+    expect(s, SCHED_START, 3);
+    expect_nothing(s);
+}
+
 static void test_users_share_fairly(void)
 {
     g_autoptr(Scheduler) s = sched_new();
@@ -162,6 +206,47 @@ static void test_gpus_are_shared_in_fractions(void)
         expect(s, SCHED_START, i + 1);
     expect_nothing(s);
     g_assert_cmpuint(sched_counts(s).waiting, ==, 1);
+}
+
+static void test_a_fraction_fits_on_one_device(void)
+{
+    g_autoptr(Scheduler) s = sched_new();
+    SchedGroup g = sched_group_add(s, "ann", 0, FALSE);
+    worker(s, "cpus=8,gpus=2", 0);
+    for (guint i = 1; i <= 2; i++) {
+        add(s, g, "gpus=0.7", i);
+        expect(s, SCHED_START, i);
+    }
+    add(s, g, "gpus=0.5", 3); /* there is 0.6, but on two */
+    expect_nothing(s);
+}
+
+static void test_fractions_leave_whole_devices_for_others(void)
+{
+    g_autoptr(Scheduler) s = sched_new();
+    SchedGroup g = sched_group_add(s, "ann", 0, FALSE);
+    worker(s, "cpus=8,gpus=2", 0);
+    static const char *const asked[] = {"gpus=0.5", "gpus=0.3", "gpus=1"};
+    for (guint i = 0; i < G_N_ELEMENTS(asked); i++) {
+        add(s, g, asked[i], i + 1);
+        expect(s, SCHED_START, i + 1);
+    }
+}
+
+static void test_memory_is_counted(void)
+{
+    g_autoptr(Scheduler) s = sched_new();
+    SchedGroup g = sched_group_add(s, "ann", 0, FALSE);
+    worker(s, "cpus=8,mem=4G", 0);
+    add(s, g, "mem=3G", 1);
+    add(s, g, "mem=2G", 2);
+    SchedDecision d = expect(s, SCHED_START, 1);
+    expect_nothing(s);
+    sched_task_remove(s, d.task);
+    expect(s, SCHED_START, 2);
+    Request more = ask("mem=5G"), all = ask("mem=4G");
+    g_assert_cmpint(sched_fit(s, &more), ==, SCHED_NOWHERE);
+    g_assert_cmpint(sched_fit(s, &all), ==, SCHED_WAITS);
 }
 
 static void test_what_fits_nowhere_is_said(void)
@@ -276,10 +361,19 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/scheduler/first-in-first-out", test_first_in_first_out);
     g_test_add_func("/scheduler/higher-priority-first", test_higher_priority_first);
+    g_test_add_func("/scheduler/order-of-batches",
+            test_batches_of_a_user_go_in_the_order_in_which_they_came);
+    g_test_add_func("/scheduler/changed-priority", test_a_priority_may_change_while_it_waits);
+    g_test_add_func(
+            "/scheduler/let-past", test_one_of_less_priority_is_let_past_what_waits_for_room);
     g_test_add_func("/scheduler/users-share-fairly", test_users_share_fairly);
     g_test_add_func("/scheduler/large-task-not-starved", test_a_large_task_is_not_starved);
     g_test_add_func("/scheduler/large-task-not-starved-by-held-ones", test_nor_by_what_workers_hold);
     g_test_add_func("/scheduler/gpu-fractions", test_gpus_are_shared_in_fractions);
+    g_test_add_func("/scheduler/gpu-on-one-device", test_a_fraction_fits_on_one_device);
+    g_test_add_func(
+            "/scheduler/gpu-whole-devices", test_fractions_leave_whole_devices_for_others);
+    g_test_add_func("/scheduler/memory", test_memory_is_counted);
     g_test_add_func("/scheduler/fits-nowhere", test_what_fits_nowhere_is_said);
     g_test_add_func("/scheduler/lost-worker", test_a_lost_worker_gives_its_tasks_back_in_order);
     g_test_add_func("/scheduler/recall", test_held_tasks_are_recalled_for_an_idle_worker);
