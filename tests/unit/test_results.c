@@ -364,7 +364,9 @@ static void test_nor_does_one_that_was_just_started_again(void)
     peer_end(w);
     coordinator_free(f.c);
     start_with_short_lease(&f);
+    TestPeer *other = peer_worker(&f, "w2");
     stand_still();
+    peer_sync(other);
     g_autoptr(GPtrArray) held = g_ptr_array_new_with_free_func(held_task_free);
     g_ptr_array_add(held, held_task_new(start.task, start.lease, run_id(run), HELD_RUNS));
     w = peer_connect(&f, key, "w1");
@@ -372,6 +374,8 @@ static void test_nor_does_one_that_was_just_started_again(void)
     g_assert_cmpuint(welcome->drop ? welcome->drop->len : 0, ==, 0);
     wire_free(MSG_WELCOME, welcome);
     g_assert_true(report(w, start.task, start.lease, 0));
+    g_assert_null(peer_find(other, MSG_START));
+    peer_end(other);
     peer_end(w);
     peer_fixture_clear(&f);
 }
