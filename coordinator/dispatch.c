@@ -108,13 +108,19 @@ void task_unheard_of(Task *t)
         task_returned(t);
 }
 
+/* A user stopped it, or its batch: what was not begun stays pending, what was lost is not tried again. */
+static gboolean is_unwanted(const Task *t)
+{
+    return t->job->stopping || t->stop_asked;
+}
+
 void task_returned(Task *t)
 {
     g_autoptr(Run) run = task_run(t);
     g_autofree char *remote = run_guild_path(run, "LOCK.remote");
     unlink(remote);
     t->attempt -= t->attempt > 0;
-    if (t->job->stopping)
+    if (is_unwanted(t))
         task_end(t, TASK_NOT_RUN, NULL);
     else
         requeue(t);
@@ -165,7 +171,7 @@ void task_lost(Task *t, const char *why)
         return;
     }
     make_pending(t);
-    if (t->job->stopping) {
+    if (is_unwanted(t)) {
         task_end(t, TASK_NOT_RUN, NULL);
         return;
     }
@@ -341,7 +347,7 @@ Task *task_still_given(Coordinator *c, guint64 id, guint64 lease)
     if (!t || t->lease != lease || t->stage != TS_GIVEN || c->closing)
         return NULL;
     t->reading = FALSE;
-    if (t->job->stopping || t->stop_asked) {
+    if (is_unwanted(t)) {
         not_begun(t);
         return NULL;
     }
@@ -375,7 +381,7 @@ static void on_leased(const GError *error, gpointer data)
     Task *t = g_hash_table_lookup(l->c->tasks, &l->task);
     if (!t || t->lease != l->lease || t->stage != TS_GIVEN || l->c->closing)
         return; /* its worker went meanwhile */
-    if (t->job->stopping)
+    if (is_unwanted(t))
         task_returned(t);
     else if (t->member && t->member->peer)
         hand_out(t);

@@ -18,6 +18,8 @@ GUILDFILE = """\
 quick: {exec: "echo ${x}", flags: {x: 1}}
 slow: {exec: "sh -c 'echo began; sleep 30 & wait'", flags: {x: 1}}
 short: {exec: "sh -c 'echo began; sleep ${x}; echo ended'", flags: {x: 1}}
+keep: {exec: "sh -c 'mkdir d; for f in a.log d/b.log model.bin d/tmp.bin; do echo $f > $f; done'", sync: ["*.log", d/*, "!d/tmp*"], sourcecode: no}
+leave: {exec: "sh -c 'echo x > kept; echo x > core.1'", sync: ["!core*"], sourcecode: no}
 nest: {exec: "sh -c '${guild} run -y quick x=[1,2] --keep-batch'", flags: {guild: guild}}
 files: {exec: "sh files.sh"}
 """
@@ -114,6 +116,45 @@ class Work(unittest.TestCase):
         self.assertEqual(listed.count("terminated"), 3, listed)
         self.assertEqual(listed.count("pending"), 1, listed)
 
+    def test_a_trial_that_is_stopped_is_not_begun_again(self):
+        """One that runs, and one that its worker has for later."""
+        self.cluster.start_worker("w1", slots=1)
+        batch = self.submit("slow", "x=[1,2]", "--retry-failed", "2")
+        hosts.wait_for(lambda: self.running() == 1, "the first one runs", 15)
+        states = self.states(batch)
+        hosts.wait_for(lambda: sorted(self.held()) == sorted(states), "its worker has both", 15)
+        first = next(run for run, running in self.held().items() if running)
+        second = next(run for run in states if run != first)
+        self.client.guild("stop", second, "--remote", "lab")
+        hosts.wait_for(lambda: second not in self.held(), "it is given back", 10)
+        self.client.guild("stop", first, "--remote", "lab")
+        hosts.wait_for(lambda: self.attr(batch, "exit_status"), "the batch ends", 15)
+        self.assertEqual(self.states(batch), {first: "terminated", second: "pending"})
+        self.assertEqual(self.attr(first, "attempts"), "1")
+
+    def test_nor_one_whose_worker_dies_before_it_is_ended(self):
+        worker = self.cluster.start_worker("w1", slots=1)
+        batch = self.submit("slow", "x=[1]")
+        hosts.wait_for(lambda: self.running() == 1, "it runs", 15)
+        trial = next(iter(self.states(batch)))
+        worker.send(signal.SIGSTOP)
+        self.client.guild("stop", trial, "--remote", "lab", ok=None)
+        worker.kill()
+        self.cluster.start_worker("w2", slots=1)
+        hosts.wait_for(lambda: self.attr(batch, "exit_status"), "the batch ends", 20)
+        self.assertEqual(self.states(batch), {trial: "pending"})
+        self.assertEqual(self.held(), {})
+
+    def states(self, batch):
+        """dict: of the trials of a batch, by their ids."""
+        runs = json.loads(self.client.guild("runs", "--remote", "lab", "--json", "--all").stdout)
+        return {r["id"]: r["status"] for r in runs if r["id"] != batch}
+
+    def held(self):
+        """dict: what workers have, and whether it runs."""
+        workers = json.loads(self.client.guild("workers", "--remote", "lab", "--json").stdout)
+        return {run["run"]: run["running"] for worker in workers for run in worker["runs"]}
+
     def running(self):
         workers = json.loads(self.client.guild("workers", "--remote", "lab", "--json").stdout)
         return sum(run["running"] for worker in workers for run in worker["runs"])
@@ -123,6 +164,15 @@ class Work(unittest.TestCase):
         self.submit("quick", "--request", "gpus=2,license=1")
         listed = self.client.guild("queue", "--remote", "lab").stdout
         self.assertIn("no worker has that", listed)
+
+    def test_what_fits_nowhere_is_said_to_who_waits_for_it(self):
+        self.cluster.start_worker("w1", slots=1)
+        for flags in ((), ("x=[1,2]",)):
+            follower = self.client.start("run", "quick", *flags, "--request", "license=1", "-r", "lab", "-y")
+            hosts.wait_for(lambda: "no worker has that (1 license)" in follower.log(), "it is said", 20)
+            self.assertTrue(follower.running())
+        batch = json.loads(self.client.guild("queue", "--remote", "lab", "--json").stdout)[-1]["run"]
+        self.assertIn("no worker has that (1 license)", self.output(batch))
 
     def test_named_resources_limit_what_runs_at_once(self):
         self.cluster.start_worker("w1", "--have", "license=1", slots=4)
@@ -213,6 +263,46 @@ class Work(unittest.TestCase):
         self.assertEqual(stat.S_IMODE(mode), 0o755)
         self.assertEqual(os.path.getsize(os.path.join(folder, "zeros")), 300000)
         self.assertFalse(os.path.lexists(os.path.join(folder, "unwanted.txt")))
+
+    def test_sync_says_what_comes_back(self):
+        self.cluster.start_worker("w1", slots=1)
+        kept, left = self.submit("keep"), self.submit("leave")
+        self.assertEqual((self.ended(kept), self.ended(left)), ("0", "0"), self.cluster.logs())
+        found = sorted(os.path.relpath(path, self.run_dir(kept))
+                       for path in glob.glob(self.run_dir(kept) + "/**", recursive=True)
+                       if os.path.isfile(path))
+        self.assertEqual(found, ["a.log", "d/b.log"])
+        self.assertEqual([n for n in os.listdir(self.run_dir(left)) if n in ("kept", "core.1")], ["kept"])
+
+    def test_a_link_to_a_run_that_it_made_leads_there_at_home(self):
+        self.client.write("link.sh", "$1 run quick -y --run-id made && ln -s $GUILD_HOME/runs/made mine\n")
+        self.client.write("guild.yml", GUILDFILE + "link: {exec: 'sh link.sh ${guild}', flags: {guild: guild}}\n")
+        self.cluster.start_worker("w1", slots=1)
+        run = self.submit("link", f"guild={shutil.which(hosts.GUILD) or hosts.GUILD}")
+        self.assertEqual(self.ended(run), "0", self.cluster.logs())
+        self.assertEqual(os.readlink(os.path.join(self.run_dir(run), "mine")), "../made")
+        self.assertEqual(self.attr("made", "exit_status"), "0")
+
+    def test_the_cache_of_a_worker_has_a_limit(self):
+        self.client.write("guild.yml", "big: {exec: 'true', requires: [{file: '${file}'}], flags: {file: 1.bin},"
+                                       " sourcecode: no}\n")
+        self.cluster.start_worker("w1", "--cache", "0.004", slots=1)
+        cache = os.path.join(self.cluster.worker_machine("w1").home, "cache", "blobs")
+        for i in range(3):
+            self.client.write(f"{i}.bin", str(i) * 3_000_000)
+            self.assertEqual(self.ended(self.submit("big", f"file={i}.bin")), "0", self.cluster.logs())
+
+        def size():
+            found = 0
+            for folder, _, names in os.walk(cache):
+                for name in names:
+                    try:
+                        found += os.path.getsize(os.path.join(folder, name))
+                    except FileNotFoundError:
+                        pass
+            return found
+
+        hosts.wait_for(lambda: size() <= 4_000_000, "the cache is small again", 20)
 
     def test_nothing_of_a_run_stays_at_the_worker_but_its_cache(self):
         self.cluster.start_worker("w1", slots=1)
