@@ -307,6 +307,8 @@ void coordinator_stop_job(Coordinator *c, Job *j, gint64 grace_us, gboolean stag
         job_say(j, LOG_INFO, "Stopping batch (pending trials can be started as needed)");
     if (j->exit_status == 0 && grace_us >= 0)
         j->exit_status = -15;
+    j->state = grace_us >= 0 ? JOB_STOPPING : JOB_ENDING;
+    job_store(j);
     job_pump(j);
     job_maybe_end(j);
 }

@@ -204,7 +204,7 @@ static void call_stop(Peer *p, guint64 id, const Value *args)
         task_stop(t, STOP_GRACE_US);
     else
         coordinator_stop_job(p->c, j, STOP_GRACE_US, TRUE);
-    reply(p, id, value_new_bool(TRUE), NULL);
+    reply_when_durable(p, id);
 }
 
 static void call_priority(Peer *p, guint64 id, const Value *args)

@@ -202,7 +202,7 @@ void task_end(Task *t, int exit_status, const char *error)
     task_unref_member(t);
     t->stage = TS_ENDED;
     watch_output_end(t);
-    task_store(t, exit_status == TASK_NOT_RUN ? TASK_WAITING : TASK_DONE);
+    task_store(t, exit_status == TASK_NOT_RUN ? TASK_LEFT : TASK_DONE);
     g_hash_table_remove(j->tasks, t);
     g_hash_table_steal(j->c->tasks, &t->id);
     job_task_ended(t, exit_status, error);

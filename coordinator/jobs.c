@@ -302,6 +302,8 @@ static void restore_task(Job *j, const QueueTask *q)
             feed_tell(j->feed, run, ok);
         return;
     }
+    if (q->state == TASK_LEFT)
+        return; /* it stays pending, for whoever starts it */
     Task *t = g_new0(Task, 1);
     t->id = q->id;
     t->job = j;
@@ -379,6 +381,10 @@ static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
         return TRUE; /* the others go on */
     }
     j->submitted_us = q->submitted_us;
+    j->state = q->state;
+    j->stopping = q->state != JOB_ACTIVE;
+    j->stop_grace_us = q->state == JOB_STOPPING ? STOP_GRACE_US : -1;
+    j->exit_status = q->exit_status;
     j->n_asked = tasks->len;
     if (j->batch) {
         batch_lock(j, NULL);
@@ -404,7 +410,8 @@ gboolean jobs_restore(Coordinator *c, GError **error)
         return FALSE;
     for (guint i = 0; i < jobs->len; i++) {
         QueueJob *q = jobs->pdata[i];
-        if (q->state == JOB_ACTIVE && !restore_job(c, q, error))
+        gboolean over = q->state == JOB_DONE || q->state == JOB_STOPPED;
+        if (!over && !restore_job(c, q, error))
             return FALSE;
     }
     return TRUE;

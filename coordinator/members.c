@@ -90,7 +90,7 @@ static GPtrArray *take_back(Member *m, GPtrArray *held)
             g_hash_table_add(m->tasks, t);
             continue;
         }
-        if (t && t->lease == h->lease && t->stage == TS_QUEUED && !t->job->stopping) {
+        if (t && t->lease == h->lease && t->stage == TS_QUEUED) {
             if (!t->handle)
                 task_enqueue(t); /* it waited for this worker since we were started */
             gboolean begun = h->state != HELD_WAITS;
@@ -129,6 +129,22 @@ static void reconcile(Member *m, GPtrArray *held)
     }
 }
 
+/* What was to be stopped while it was away. */
+static void stop_again(Member *m)
+{
+    GHashTableIter it;
+    gpointer task;
+    g_hash_table_iter_init(&it, m->tasks);
+    while (g_hash_table_iter_next(&it, &task, NULL)) {
+        Task *t = task;
+        gboolean with_job = t->job->stopping && t->job->stop_grace_us >= 0;
+        if ((t->stop_asked || with_job) && t->stage != TS_RESULT)
+            task_stop(t, STOP_GRACE_US);
+        else if (t->job->stopping && t->stage == TS_GIVEN)
+            task_recall(t);
+    }
+}
+
 void member_hello(Peer *p, const MsgHello *h)
 {
     Coordinator *c = p->c;
@@ -163,6 +179,7 @@ void member_hello(Peer *p, const MsgHello *h)
             .drop = drop,
             .seq = h->seq};
     peer_send(p, MSG_WELCOME, &welcome);
+    stop_again(m);
     if (!c->local)
         log_info("worker %s %s (%s%s)", m->name, known ? "is back" : "connected", m->session,
                 m->in_place ? ", in place" : "");

@@ -14,8 +14,20 @@
 
 typedef struct Queue Queue;
 
-typedef enum { JOB_ACTIVE, JOB_DONE, JOB_STOPPED } JobState;
-typedef enum { TASK_WAITING, TASK_LEASED, TASK_DONE } TaskState;
+/* Numbers in the file. */
+typedef enum {
+    JOB_ACTIVE,
+    JOB_DONE,
+    JOB_STOPPED,
+    JOB_STOPPING, /* nothing more of it begins, and what runs is being ended */
+    JOB_ENDING,   /* nothing more of it begins, and what runs may end by itself */
+} JobState;
+typedef enum {
+    TASK_WAITING,
+    TASK_LEASED,
+    TASK_DONE,
+    TASK_LEFT, /* stopped before it began */
+} TaskState;
 
 typedef struct {
     guint64 id;

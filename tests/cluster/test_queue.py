@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The durable queue: a coordinator killed at any moment goes on as if nothing had been."""
+import json
 import os
+import signal
 import unittest
 
 import hosts
@@ -80,6 +82,61 @@ class DurableQueue(unittest.TestCase):
         for run in (by_hand, other):
             with open(os.path.join(self.runs, run, "again"), encoding="ascii") as f:
                 self.assertEqual(f.read(), "x\n")
+
+    def states(self, batch):
+        """list of str: statuses of its trials, sorted."""
+        runs = json.loads(self.client.guild("runs", "--remote", "lab", "--json", "--all").stdout)
+        return sorted(r["status"] for r in runs if r["id"] != batch)
+
+    def ends(self, batch):
+        status = os.path.join(self.runs, batch, ".guild", "attrs", "exit_status")
+        hosts.wait_for(lambda: os.path.exists(status), f"the batch ends\n{self.cluster.logs()}", 30)
+
+    def begin_slow(self):
+        """A batch of three on a worker of one slot, of which one runs."""
+        self.client.write("guild.yml", "slow: {exec: sleep 60, flags: {x: 1}}\n")
+        worker = self.cluster.start_worker("w1", slots=1)
+        batch = self.submit("slow", "x=[1,2,3]")
+        hosts.wait_for(lambda: len(self.states(batch)) == 3 and self.runs_one(), "one runs")
+        return worker, batch
+
+    def runs_one(self):
+        workers = json.loads(self.client.guild("workers", "--remote", "lab", "--json").stdout)
+        return any(run["running"] for worker in workers for run in worker["runs"])
+
+    def test_a_batch_that_was_stopped_does_not_go_on(self):
+        """Its worker stands still, so that nothing has ended when the coordinator dies."""
+        worker, batch = self.begin_slow()
+        worker.send(signal.SIGSTOP)
+        self.client.guild("stop", batch, "--remote", "lab", ok=None)
+        self.cluster.coordinator.kill()
+        self.cluster.start_coordinator()
+        worker.send(signal.SIGCONT)
+        self.ends(batch)
+        self.assertEqual(self.states(batch), ["pending", "pending", "terminated"])
+
+    def test_a_batch_is_stopped_while_its_worker_is_cut_off(self):
+        self.client.write("guild.yml", "slow: {exec: sleep 60, flags: {x: 1}}\n")
+        self.cluster.start_worker("w1", slots=1, proxy=True)
+        batch = self.submit("slow", "x=[1]")
+        hosts.wait_for(self.runs_one, "it runs")
+        relay = self.cluster.worker_machine("w1").proxy
+        relay.cut()
+        self.client.guild("stop", batch, "--remote", "lab", ok=None)
+        relay.join()
+        self.ends(batch)
+        self.assertEqual(self.states(batch), ["terminated"])
+
+    def test_a_trial_that_was_stopped_before_it_began_is_not_begun(self):
+        batch = self.submit("op", "x=[1,2,3]")
+        hosts.wait_for(lambda: len(self.states(batch)) == 3, "they are staged")
+        trial = next(run for run in os.listdir(self.runs) if run != batch)
+        self.client.guild("stop", trial, "--remote", "lab")
+        self.cluster.coordinator.kill()
+        self.cluster.start_coordinator()
+        self.cluster.start_worker("w1", slots=1)
+        self.ends(batch)
+        self.assertEqual(self.states(batch), ["completed", "completed", "pending"])
 
     def test_a_second_coordinator_on_one_home_is_refused(self):
         done = self.cluster.head.guild("coordinator", "--bind", "tcp://127.0.0.1:0", ok=False)
