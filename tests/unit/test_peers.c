@@ -2,6 +2,8 @@
 /* Promise 4, and what of promise 5 lies at the socket: keys are judged at the handshake and again with
  * every message, a role may send what is its own and nothing else, a frame that is too large ends its
  * connection. The peers here lie about everything they can. */
+#include <sys/stat.h>
+
 #include "engine/wire/filelist.h"
 #include "tests/unit/peer_fixture.h"
 
@@ -192,8 +194,12 @@ static void test_a_revoked_watcher_hears_no_more(void)
     g_assert_true(keyring_revoke(f.keys, "former", NULL));
     g_usleep(2000); /* longer than the coordinator may rely on its last look */
     g_assert_true(fs_write(file, "heard\nnot heard\n", -1, NULL));
+    g_autoptr(GBytes) more = g_bytes_new_static("not heard\n", 10);
+    output.offset = 6;
+    output.data = more;
     peer_say(w, MSG_OUTPUT, &output);
     peer_sync(w);
+    g_assert_null(peer_find(p, MSG_OUTPUT));
     MsgRefused *no = peer_await(p, MSG_REFUSED);
     g_assert_true(no->fatal);
     wire_free(MSG_REFUSED, no);
@@ -201,6 +207,84 @@ static void test_a_revoked_watcher_hears_no_more(void)
     wire_free(MSG_START, start);
     peer_end(w);
     peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+/* Whoever wrote the file of authorized keys says so; what it was at HELLO is of no importance. */
+static void test_a_role_that_was_taken_counts_at_once(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "c");
+    TestPeer *p = peer_connect(&f, key, "c");
+    peer_hello_client(p);
+    g_autofree char *before = call(p, "priority");
+    g_assert_null(strstr(before, "may not do that"));
+    g_autofree char *path = g_build_filename(f.base.home, "coordinator", "authorized", NULL);
+    g_autofree char *text = fs_read(path, 0, NULL, NULL);
+    char *role = strstr(text, "role: client");
+    g_assert_nonnull(role);
+    memcpy(role, "role: reader", strlen("role: reader"));
+    g_assert_true(fs_write_atomic(path, text, -1, 0600, NULL));
+    g_autofree char *after = call(p, "priority");
+    g_assert_nonnull(strstr(after, "may not do that"));
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+static void test_who_sees_another_home_does_not_see_ours(void)
+{
+    static const char *const tokens[] = { "", "00", NULL };
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, "w");
+    for (guint i = 0; i < G_N_ELEMENTS(tokens); i++) {
+        TestPeer *p = peer_connect(&f, key, "w");
+        g_autoptr(Value) resources = value_new_map();
+        g_autofree char *session = g_strdup_printf("w%u", i);
+        MsgHello m = { .version = WIRE_VERSION, .role = (char *)"worker", .name = (char *)"w",
+            .session = session, .resources = resources, .home_token = (char *)tokens[i] };
+        peer_say(p, MSG_HELLO, &m);
+        MsgWelcome *welcome = peer_await(p, MSG_WELCOME);
+        g_assert_false(welcome->in_place);
+        wire_free(MSG_WELCOME, welcome);
+        peer_end(p);
+    }
+    peer_fixture_clear(&f);
+}
+
+/* ---- files with secrets ---- */
+
+static void test_what_is_secret_in_the_home_is_its_owners(void)
+{
+    static const char *const secrets[] = { "server.key", "local.key", "token", "authorized", "" };
+    PeerFixture f;
+    mode_t mask = umask(022);
+    peer_fixture_init(&f, 3, 0);
+    for (guint i = 0; i < G_N_ELEMENTS(secrets); i++) {
+        g_autofree char *path = g_build_filename(f.base.home, "coordinator", secrets[i], NULL);
+        struct stat st;
+        g_assert_cmpint(stat(path, &st), ==, 0);
+        g_assert_cmpuint(st.st_mode & 077, ==, 0);
+    }
+    umask(mask);
+    peer_fixture_clear(&f);
+}
+
+static void test_a_key_file_that_others_may_use_is_refused(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "c");
+    g_autofree char *path = g_build_filename(f.base.home, "c.access", NULL);
+    g_assert_true(access_key_save(key, path, NULL));
+    for (guint mode = 0600; mode <= 0677; mode++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_cmpint(chmod(path, mode), ==, 0);
+        g_autoptr(AccessKey) loaded = access_key_load(path, &error);
+        g_assert_cmpint(loaded != NULL, ==, mode == 0600);
+        g_assert_true(mode == 0600 || g_error_matches(error, KEYS_ERROR, KEYS_ERROR_MODE));
+    }
     peer_fixture_clear(&f);
 }
 
@@ -393,6 +477,10 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/reader-changes-nothing", test_a_reader_changes_no_runs);
     g_test_add_func("/peers/revoked", test_a_revoked_key_is_not_heard_on_an_open_connection);
     g_test_add_func("/peers/revoked-watcher", test_a_revoked_watcher_hears_no_more);
+    g_test_add_func("/peers/role-taken", test_a_role_that_was_taken_counts_at_once);
+    g_test_add_func("/peers/another-home", test_who_sees_another_home_does_not_see_ours);
+    g_test_add_func("/peers/secrets", test_what_is_secret_in_the_home_is_its_owners);
+    g_test_add_func("/peers/key-file", test_a_key_file_that_others_may_use_is_refused);
     g_test_add_func("/peers/another-version", test_another_version_is_refused_and_told_so);
     g_test_add_func("/peers/hello-first", test_without_hello_nothing_is_answered);
     g_test_add_func("/peers/too-large", test_a_frame_that_is_too_large_ends_its_connection);

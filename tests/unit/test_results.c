@@ -67,6 +67,34 @@ static void test_a_submission_is_on_disk_before_its_client_is_told(void)
     peer_fixture_clear(&f);
 }
 
+/* It waits or runs: a second one of its name would pull its directory from under it. */
+static void test_what_is_queued_is_not_replaced(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "c");
+    TestPeer *p = peer_connect(&f, key, "c");
+    peer_hello_client(p);
+    g_autoptr(Value) options = value_new_map();
+    value_map_set(options, "replace", value_new_bool(TRUE));
+    MsgSubmit submit = {
+            .id = 7, .run = (char *)run_id(run), .retries = -1, .options = options, .start = TRUE};
+    peer_say(p, MSG_SUBMIT, &submit);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_ptr_array_add(files, text_file(".guild/opref", "test:/p '' '' other"));
+    MsgFiles list = {.id = 7, .files = files, .last = TRUE};
+    peer_say(p, MSG_FILES, &list);
+    MsgSubmitted *told = peer_await(p, MSG_SUBMITTED);
+    g_assert_nonnull(strstr(told->error, "is there already"));
+    wire_free(MSG_SUBMITTED, told);
+    g_autofree char *ref = run_fixture_text(run, "opref");
+    g_assert_null(strstr(ref, "other"));
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
 /* ---- what a result brings ---- */
 
 /* Started and lost in the middle of what it brings home, the coordinator takes a run that has an
@@ -289,6 +317,35 @@ static void test_what_was_never_begun_costs_no_attempt(void)
     peer_fixture_clear(&f);
 }
 
+/* Its start crossed the wish to stop it, which was for what had not begun. */
+static void test_what_began_when_it_was_to_stop_is_stopped(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "c");
+    TestPeer *p = peer_connect(&f, key, "c");
+    peer_hello_client(p);
+    g_autoptr(Value) args = value_new_map();
+    value_map_set_string(args, "run", run_id(run));
+    MsgCall call = { .id = 1, .method = (char *)"stop", .args = args };
+    peer_say(p, MSG_CALL, &call);
+    wire_free(MSG_REPLY, peer_await(p, MSG_REPLY));
+    for (guint began = 0; began <= 1; began++) {
+        MsgStop *stop = peer_await(w, MSG_STOP);
+        g_assert_cmpint(stop->recall, ==, !began);
+        wire_free(MSG_STOP, stop);
+        if (!began)
+            say_started(w, &start);
+    }
+    peer_end(p);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 /* ---- who is there ---- */
 
 static void test_a_draining_worker_that_comes_back_is_told_again(void)
@@ -434,6 +491,8 @@ int main(int argc, char **argv)
             "/results/lease-on-disk", test_a_lease_is_on_disk_before_its_worker_hears_of_it);
     g_test_add_func(
             "/results/submission-on-disk", test_a_submission_is_on_disk_before_its_client_is_told);
+    g_test_add_func("/results/not-replaced", test_what_is_queued_is_not_replaced);
+    g_test_add_func("/results/stop-crossed", test_what_began_when_it_was_to_stop_is_stopped);
     g_test_add_func("/results/end-is-last", test_that_it_ended_is_written_when_all_else_is_there);
     g_test_add_func("/results/ours-is-not-touched", test_a_result_does_not_touch_what_is_ours);
     g_test_add_func("/results/output-once", test_output_is_kept_once_and_without_gaps);
