@@ -68,11 +68,14 @@ Coordinator *coordinator_new_local(
 
 /* ---- as a service ---- */
 
-/* Proved by trying: quotas, reserves and read-only remounts all look different from outside. */
-gboolean coordinator_is_full(Coordinator *c)
+/* Proved by trying: quotas, reserves and read-only remounts all look different from outside. But what
+ * found no room has made some when it was undone. */
+gboolean coordinator_is_full(Coordinator *c, const GError *problem)
 {
     if (c->local)
         return FALSE;
+    if (g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOSPC))
+        return TRUE;
     static const char block[4096];
     g_autofree char *path = g_build_filename(c->home, "coordinator", "probe", NULL);
     gboolean ok = fs_write(path, block, sizeof block, NULL);

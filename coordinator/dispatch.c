@@ -309,7 +309,7 @@ static gboolean send_out(Task *t, Run *run, GError **error)
 static void not_handed_out(Task *t, Run *run, const GError *error)
 {
     Coordinator *c = t->job->c;
-    if (coordinator_is_full(c)) {
+    if (coordinator_is_full(c, error)) {
         log_error("run %s waits: %s", t->run_id, error->message);
         dispatch_hold(c);
         task_returned(t);

@@ -236,7 +236,8 @@ void members_tick(Coordinator *c, gint64 now_us);
 void member_free(gpointer member);
 
 /* coordinator.c */
-gboolean coordinator_is_full(Coordinator *c); /* the home can't be written at the moment */
+/* The home can't be written at the moment, or could not be when `problem` came up. */
+gboolean coordinator_is_full(Coordinator *c, const GError *problem);
 
 /* dispatch.c */
 void dispatch_hold(Coordinator *c); /* not before a second has passed */

@@ -131,7 +131,7 @@ static void on_staged(gpointer making)
     Making *m = making;
     Job *j = m->job;
     j->making = NULL;
-    if (!m->left && m->error && coordinator_is_full(j->c)) {
+    if (!m->left && m->error && coordinator_is_full(j->c, m->error)) {
         j->unstaged = run_ref(m->trial);
         stage_later(j, m->error->message);
         return;
@@ -160,7 +160,7 @@ static gboolean stage_trial(Job *j, Run *trial)
 /* What becomes of a trial that was made, or could not be. FALSE: nothing more for now. */
 static gboolean trial_made(Job *j, const Value *flags, Run *trial, const GError *problem)
 {
-    if (!trial && coordinator_is_full(j->c)) {
+    if (!trial && coordinator_is_full(j->c, problem)) {
         j->stuck = value_ref((Value *)flags);
         stage_later(j, problem->message);
         return FALSE;

@@ -31,6 +31,10 @@ class Disk:
                     while True:
                         f.write(b"\0" * size)
 
+    def leave(self, kib):
+        """Makes so much room again."""
+        os.truncate(self.filler, os.path.getsize(self.filler) - kib * 1024)
+
     def free(self):
         os.remove(self.filler)
 
@@ -99,8 +103,8 @@ class FullDisk(unittest.TestCase):
 
         hosts.wait_for(lambda: states()[run] == "completed", "the other worker runs it", 40, 0.2)
 
-    def test_a_coordinator_without_room(self):
-        cluster = self.cluster()
+    def on_a_small_disk(self, cluster):
+        """Its coordinator, with all that it has."""
         cluster.coordinator.stop()
         for name in os.listdir(cluster.head.home):
             self.assertIn(name, ("coordinator", "runs", "cache", "locks", "trash"))
@@ -110,6 +114,30 @@ class FullDisk(unittest.TestCase):
         disk = self.disk_at(cluster.head.home)
         subprocess.run(["cp", "-a", keep + "/.", cluster.head.home], check=True)
         cluster.start_coordinator()
+        return disk
+
+    def test_a_batch_that_is_being_made_waits_for_room(self):
+        cluster = self.cluster()
+        disk = self.on_a_small_disk(cluster)
+        disk.fill()
+        disk.leave(2500)
+        batch = cluster.client.guild("run", "op", "n=range[1:60]", "-r", "lab", "--no-wait",
+                                     "-y").stdout.split()[0]
+        runs = os.path.join(cluster.head.home, "runs")
+        hosts.wait_for(lambda: f"batch {batch} waits: " in cluster.coordinator.log(),
+                       "it says so\n" + cluster.coordinator.log())
+        self.assertLess(len(os.listdir(runs)), 61)
+        disk.free()
+        cluster.start_worker("w1", slots=2)
+        status = os.path.join(runs, batch, ".guild", "attrs", "exit_status")
+        hosts.wait_for(lambda: os.path.exists(status), f"it ends\n{cluster.logs()}", 60)
+        states = [r["status"] for r in json.loads(cluster.client.guild(
+            "runs", "--remote", "lab", "--json", "--all").stdout)]
+        self.assertEqual(states, ["completed"] * 61)
+
+    def test_a_coordinator_without_room(self):
+        cluster = self.cluster()
+        disk = self.on_a_small_disk(cluster)
         cluster.start_worker("w1", slots=1)
         client = cluster.client
         client.guild("run", "op", "--remote", "lab", "-y")

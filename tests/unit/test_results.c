@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promises 1 to 3 at the coordinator, what is on disk and when: nobody is told of anything before
  * it is there, and of what a worker sends that is taken which it may send, once. */
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "coordinator/internal.h"
 #include "engine/base/digest.h"
 #include "tests/unit/lease_fixture.h"
 
@@ -92,6 +96,43 @@ static void test_what_is_queued_is_not_replaced(void)
     g_autofree char *ref = run_fixture_text(run, "opref");
     g_assert_null(strstr(ref, "other"));
     peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+/* As on a full disk: no file gets any larger. */
+static void no_room(const GError *error, gpointer before)
+{
+    struct rlimit none;
+    (void)error;
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, before), ==, 0);
+    none = (struct rlimit){0, ((struct rlimit *)before)->rlim_max};
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+}
+
+/* The lease is on disk, and then there is no room to mark the run, which is no fault of the run. */
+static void test_what_has_no_room_to_be_handed_out_waits(void)
+{
+    PeerFixture f;
+    Ended ended;
+    struct rlimit before;
+    peer_fixture_init(&f, 3, 1000);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    PEER_WAIT_FOR(f.c->queue && sched_counts(f.c->sched).waiting);
+    QueueJob other = {.id = 1, .run = (char *)"other", .state = JOB_DONE};
+    queue_put_job(f.c->queue, &other);
+    queue_after(
+            f.c->queue, no_room, &before); /* before the lease is told, which is written with it */
+    TestPeer *w = worker_elsewhere(&f);
+    g_autofree char *mark = run_guild_path(run, "LOCK.remote");
+    PEER_WAIT_FOR(f.c->hold || ended.times || peer_find(w, MSG_START));
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    g_assert_cmpuint(ended.times, ==, 0);
+    g_assert_null(peer_find(w, MSG_START));
+    g_assert_false(fs_exists(mark));
+    MsgStart start = await_start(w);
+    g_assert_cmpuint(start.attempt, ==, 1);
+    peer_end(w);
     peer_fixture_clear(&f);
 }
 
@@ -331,7 +372,7 @@ static void test_what_began_when_it_was_to_stop_is_stopped(void)
     peer_hello_client(p);
     g_autoptr(Value) args = value_new_map();
     value_map_set_string(args, "run", run_id(run));
-    MsgCall call = { .id = 1, .method = (char *)"stop", .args = args };
+    MsgCall call = {.id = 1, .method = (char *)"stop", .args = args};
     peer_say(p, MSG_CALL, &call);
     wire_free(MSG_REPLY, peer_await(p, MSG_REPLY));
     for (guint began = 0; began <= 1; began++) {
@@ -493,6 +534,7 @@ int main(int argc, char **argv)
             "/results/submission-on-disk", test_a_submission_is_on_disk_before_its_client_is_told);
     g_test_add_func("/results/not-replaced", test_what_is_queued_is_not_replaced);
     g_test_add_func("/results/stop-crossed", test_what_began_when_it_was_to_stop_is_stopped);
+    g_test_add_func("/results/no-room", test_what_has_no_room_to_be_handed_out_waits);
     g_test_add_func("/results/end-is-last", test_that_it_ended_is_written_when_all_else_is_there);
     g_test_add_func("/results/ours-is-not-touched", test_a_result_does_not_touch_what_is_ours);
     g_test_add_func("/results/output-once", test_output_is_kept_once_and_without_gaps);

@@ -353,6 +353,25 @@ static void test_changes_are_what_changed(void)
     place_clear(&p);
 }
 
+/* A result, or a submission, without it would look whole. */
+static void test_what_cannot_be_read_is_an_error(void)
+{
+    Place p;
+    place_init(&p, 0);
+    put(&p, "r/secret", "1");
+    g_autofree char *root = in(&p, "r"), *secret = in(&p, "r/secret");
+    g_assert_cmpint(chmod(secret, 0), ==, 0);
+    g_assert_cmpint(chmod(p.dir, 0755), ==, 0);
+    uid_t we = geteuid();
+    g_assert_true(we != 0 || seteuid(65534) == 0); /* who may read everything can't try it */
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) files = filelist_scan(root, FILELIST_PLAIN, NULL, NULL, NULL, &error);
+    g_assert_true(we != 0 || seteuid(we) == 0);
+    g_assert_null(files);
+    g_assert_nonnull(strstr(error->message, secret));
+    place_clear(&p);
+}
+
 /* ---- blobs ---- */
 
 static void test_a_wrong_blob_gets_no_name(void)
@@ -826,6 +845,7 @@ int main(int argc, char **argv)
     g_test_add_func("/filelist/no-room", test_content_without_room_is_an_error);
     g_test_add_func("/filelist/links-out", test_links_that_lead_out_are_followed_when_asked);
     g_test_add_func("/filelist/changes", test_changes_are_what_changed);
+    g_test_add_func("/filelist/unreadable", test_what_cannot_be_read_is_an_error);
     g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);
     g_test_add_func("/blobs/part", test_a_part_is_gone_on_with);
     g_test_add_func("/blobs/least-recently-used", test_the_least_recently_used_goes);
