@@ -166,6 +166,28 @@ static void test_a_revoked_key_is_not_heard_on_an_open_connection(void)
     peer_fixture_clear(&f);
 }
 
+/* An answer would not come in any case: what it orders is not done. */
+static void test_nothing_is_done_for_a_revoked_key(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    TestPeer *w = peer_worker(&f, "w1");
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "former");
+    TestPeer *p = peer_connect(&f, key, "former");
+    peer_hello_client(p);
+    g_autoptr(Value) args = value_new_map();
+    value_map_set_string(args, "worker", "w1");
+    MsgCall drain = { .id = 6, .method = (char *)"drain", .args = args };
+    g_assert_true(keyring_revoke(f.keys, "former", NULL));
+    peer_say(p, MSG_CALL, &drain);
+    wire_free(MSG_REFUSED, peer_await(p, MSG_REFUSED));
+    peer_sync(w);
+    g_assert_null(peer_find(w, MSG_DRAIN));
+    peer_end(p);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 /* It says nothing itself, and is told nothing but that. */
 static void test_a_revoked_watcher_hears_no_more(void)
 {
@@ -476,6 +498,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/reader", test_a_reader_orders_nothing);
     g_test_add_func("/peers/reader-changes-nothing", test_a_reader_changes_no_runs);
     g_test_add_func("/peers/revoked", test_a_revoked_key_is_not_heard_on_an_open_connection);
+    g_test_add_func("/peers/revoked-orders", test_nothing_is_done_for_a_revoked_key);
     g_test_add_func("/peers/revoked-watcher", test_a_revoked_watcher_hears_no_more);
     g_test_add_func("/peers/role-taken", test_a_role_that_was_taken_counts_at_once);
     g_test_add_func("/peers/another-home", test_who_sees_another_home_does_not_see_ours);
