@@ -115,6 +115,30 @@ class DurableQueue(unittest.TestCase):
         self.ends(batch)
         self.assertEqual(self.states(batch), ["pending", "pending", "terminated"])
 
+    def test_nor_one_of_which_a_trial_failed_and_what_ran_ends_by_itself(self):
+        """Its optimizer makes each trial when there is room for it."""
+        gate = os.path.join(self.cluster.root, "gate")
+        self.client.write("op.sh", f"""\
+cd {self.cluster.root}
+wait_for() {{ while [ ! -e {self.cluster.root}/$1 ] && [ -d {self.cluster.root} ]; do sleep 0.05; done; }}
+if mkdir failed 2>/dev/null; then wait_for other; exit 3; fi
+touch other
+wait_for gate
+""")
+        self.client.write("guild.yml", "op: {exec: sh op.sh, flags: {x: 1}}\n")
+        self.cluster.start_worker("w1", slots=2)
+        batch = self.submit("op", "x=uniform[0:1]", "-o", "gp", "-m", "6", "--fail-on-trial-error")
+        hosts.wait_for(lambda: "error" in self.states(batch) and "running" in self.states(batch), "one fails")
+        self.cluster.coordinator.kill()
+        self.cluster.start_coordinator()
+        hosts.wait_for(self.runs_one, "it is taken back")
+        with open(gate, "w", encoding="ascii"):
+            pass
+        self.ends(batch)
+        self.assertEqual(self.states(batch), ["completed", "error"])
+        with open(os.path.join(self.runs, batch, ".guild", "attrs", "exit_status"), encoding="ascii") as f:
+            self.assertEqual(f.read().strip(), "3")
+
     def test_a_batch_is_stopped_while_its_worker_is_cut_off(self):
         self.client.write("guild.yml", "slow: {exec: sleep 60, flags: {x: 1}}\n")
         self.cluster.start_worker("w1", slots=1, proxy=True)

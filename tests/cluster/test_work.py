@@ -311,6 +311,23 @@ class Work(unittest.TestCase):
         hosts.wait_for(lambda: not glob.glob(os.path.join(home, "worker", "*", "*", "runs", "*")),
                        "the run's place is removed", 10)
 
+    def test_what_a_killed_worker_left_goes_when_it_is_started_again(self):
+        """Its processes too: they would go on writing, and taking what the worker offers again."""
+        self.client.write("guild.yml", "deaf: {exec: 'sh deaf.sh'}\n")
+        self.client.write("deaf.sh", f"echo pid $$; trap '' TERM HUP; while [ -d {self.cluster.root} ]; do sleep 0.1; done\n")
+        worker = self.cluster.start_worker("w1", slots=1)
+        run = self.submit("deaf")
+        self.has_printed(run, "pid ")
+        pid = int(self.output(run).split()[1])
+        places = os.path.join(self.cluster.worker_machine("w1").home, "worker")
+        before = os.listdir(places)
+        worker.kill()
+        self.assertTrue(os.path.exists(f"/proc/{pid}"))
+        self.cluster.start_worker("w1", slots=1)
+        hosts.wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the process is ended", 20)
+        hosts.wait_for(lambda: not set(before) & set(os.listdir(places)), "its place is removed", 20)
+        self.client.guild("stop", run, "--remote", "lab")
+
     def test_a_revoked_worker_delivers_nothing(self):
         worker = self.cluster.start_worker("w1", slots=1)
         run = self.submit("short", "x=2")
