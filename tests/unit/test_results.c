@@ -322,6 +322,33 @@ static void test_a_report_that_comes_twice_counts_once(void)
 
 /* ---- attempts ---- */
 
+/* A file of its result went before it was fetched: what came is no result. */
+static void test_a_result_that_cannot_be_fetched_is_another_attempts(void)
+{
+    PeerFixture f;
+    Ended ended;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    TestPeer *w = worker_elsewhere(&f);
+    MsgStart start = await_start(w);
+    say_started(w, &start);
+    say_output_file(w, &start, "one\n");
+    MsgDone done = {.task = start.task, .lease = start.lease, .cause = DONE_EXITED};
+    peer_say(w, MSG_DONE, &done);
+    MsgGet *get = peer_await(w, MSG_GET);
+    MsgMissing missing = {get->digest, (char *)"it went"};
+    peer_say(w, MSG_MISSING, &missing);
+    wire_free(MSG_GET, get);
+    MsgAck *ack = peer_await(w, MSG_ACK);
+    g_assert_false(ack->accepted);
+    wire_free(MSG_ACK, ack);
+    start = await_start(w);
+    g_assert_cmpuint(start.attempt, ==, 2);
+    g_assert_cmpuint(ended.times, ==, 0);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 /* A restarted run has one of its last life: a crash now would be taken for its end. */
 static void test_an_exit_status_of_before_goes_when_an_attempt_begins(void)
 {
@@ -541,6 +568,8 @@ int main(int argc, char **argv)
     g_test_add_func("/results/output-there", test_output_that_came_already_does_not_travel_again);
     g_test_add_func("/results/output-otherwise", test_output_that_came_otherwise_is_fetched);
     g_test_add_func("/results/twice", test_a_report_that_comes_twice_counts_once);
+    g_test_add_func("/results/not-to-be-fetched",
+            test_a_result_that_cannot_be_fetched_is_another_attempts);
     g_test_add_func("/results/exit-status-of-before",
             test_an_exit_status_of_before_goes_when_an_attempt_begins);
     g_test_add_func("/results/never-begun", test_what_was_never_begun_costs_no_attempt);
