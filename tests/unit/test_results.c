@@ -568,8 +568,8 @@ int main(int argc, char **argv)
     g_test_add_func("/results/output-there", test_output_that_came_already_does_not_travel_again);
     g_test_add_func("/results/output-otherwise", test_output_that_came_otherwise_is_fetched);
     g_test_add_func("/results/twice", test_a_report_that_comes_twice_counts_once);
-    g_test_add_func("/results/not-to-be-fetched",
-            test_a_result_that_cannot_be_fetched_is_another_attempts);
+    g_test_add_func(
+            "/results/not-to-be-fetched", test_a_result_that_cannot_be_fetched_is_another_attempts);
     g_test_add_func("/results/exit-status-of-before",
             test_an_exit_status_of_before_goes_when_an_attempt_begins);
     g_test_add_func("/results/never-begun", test_what_was_never_begun_costs_no_attempt);
