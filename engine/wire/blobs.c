@@ -436,8 +436,12 @@ void blobs_trim(BlobStore *b)
 static gpointer trim_on_thread(gpointer store)
 {
     BlobStore *b = store;
-    blobs_trim(b);
-    g_atomic_int_compare_and_exchange(&b->trim_state, TRIM_WORKS, TRIM_IDLE);
+    do {
+        blobs_trim(b);
+        g_atomic_int_compare_and_exchange(&b->trim_state, TRIM_WORKS, TRIM_IDLE);
+        /* what came while it worked has begun no other */
+    } while (is_over(b) &&
+             g_atomic_int_compare_and_exchange(&b->trim_state, TRIM_IDLE, TRIM_WORKS));
     return NULL;
 }
 

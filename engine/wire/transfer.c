@@ -63,7 +63,7 @@ struct Transfer {
     gpointer data;
     guint next_id;
     GHashTable *offers; /* id → Offer */
-    /* digest → the files that have it (FileEntry → Offer): one content may be in very many */
+    /* digest → who offers it (Offer → FileEntry, one that has it): it may be in very many files */
     GHashTable *offered;
     char *within; /* NULL: anything that was offered is served */
     gboolean serve_store;
@@ -205,7 +205,7 @@ TransferOffer transfer_offer(Transfer *t, const char *root, GPtrArray *files)
             having = g_hash_table_new(NULL, NULL);
             g_hash_table_insert(t->offered, g_strdup(e->digest), having);
         }
-        g_hash_table_insert(having, e, o);
+        g_hash_table_insert(having, o, e);
     }
     return o->id;
 }
@@ -218,7 +218,7 @@ void transfer_withdraw(Transfer *t, TransferOffer offer)
     for (guint i = 0; i < o->files->len; i++) {
         FileEntry *e = o->files->pdata[i];
         GHashTable *having = e->digest ? g_hash_table_lookup(t->offered, e->digest) : NULL;
-        if (!having || !g_hash_table_remove(having, e))
+        if (!having || !g_hash_table_remove(having, o))
             continue;
         if (!g_strcmp0(t->serving, e->digest))
             stop_serving(t); /* perhaps ours, and about to be removed */
@@ -262,7 +262,18 @@ static int open_of(const Transfer *t, const Offer *offer, const FileEntry *entry
     return -1;
 }
 
-/* Of whichever file that has it; one may be gone. */
+/* The file itself, or another of the offer that has the same: one may be gone. */
+static int open_in(const Transfer *t, const Offer *offer, const FileEntry *entry)
+{
+    int fd = open_of(t, offer, entry);
+    for (guint i = 0; fd < 0 && i < offer->files->len; i++) {
+        const FileEntry *other = offer->files->pdata[i];
+        if (other != entry && !g_strcmp0(other->digest, entry->digest))
+            fd = open_of(t, offer, other);
+    }
+    return fd;
+}
+
 static int open_offered(Transfer *t, const char *digest)
 {
     GHashTable *having = g_hash_table_lookup(t->offered, digest);
@@ -272,8 +283,8 @@ static int open_offered(Transfer *t, const char *digest)
     if (!having)
         return -1;
     g_hash_table_iter_init(&it, having);
-    while (fd < 0 && g_hash_table_iter_next(&it, &entry, &offer))
-        fd = open_of(t, offer, entry);
+    while (fd < 0 && g_hash_table_iter_next(&it, &offer, &entry))
+        fd = open_in(t, offer, entry);
     return fd;
 }
 
@@ -281,9 +292,7 @@ static int open_served(Transfer *t, const char *digest)
 {
     if (t->serving && !strcmp(t->serving, digest))
         return t->serving_fd;
-    if (t->serving_fd >= 0)
-        close(t->serving_fd);
-    g_clear_pointer(&t->serving, g_free);
+    stop_serving(t);
     t->serving_fd = open_offered(t, digest);
     if (t->serving_fd < 0 && t->serve_store && blobs_has(t->store, digest))
         t->serving_fd = blobs_open_fd(digest, t->store, NULL);

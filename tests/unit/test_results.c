@@ -149,13 +149,12 @@ static void test_that_it_ended_is_written_when_all_else_is_there(void)
     TestPeer *w = worker_elsewhere(&f);
     MsgStart start = await_start(w);
     say_started(w, &start);
-    g_autofree char *obstacle = g_build_filename(run_dir(run), "out.txt", NULL);
-    g_autofree char *inside = g_build_filename(obstacle, "inside", NULL);
-    g_assert_true(fs_mkdirs(inside, NULL)); /* a folder with something in it can't become a file */
+    g_autofree char *obstacle = g_build_filename(run_dir(run), "out", NULL);
+    g_assert_true(fs_write(obstacle, "", 0, NULL)); /* nobody said that it is to become a folder */
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
     g_ptr_array_add(files, text_file(".guild/attrs/exit_status", "0\n"));
     g_ptr_array_add(files, text_file(".guild/attrs/own", "1\n"));
-    g_ptr_array_add(files, text_file("out.txt", "printed"));
+    g_ptr_array_add(files, text_file("out/a.txt", "printed"));
     MsgFiles list = {.task = start.task, .lease = start.lease, .files = files, .last = TRUE};
     MsgDone done = {.task = start.task, .lease = start.lease, .cause = DONE_EXITED};
     peer_say(w, MSG_FILES, &list);
