@@ -90,41 +90,6 @@ other: {{exec: echo done}}
         self.server.gate.set()
         self.assertEqual(self.client.guild("run", "other", "--remote", "lab", "-y").stdout, "done\n")
 
-    def staging(self, *args):
-        """Submits trials to be made ready there; the first one's file is awaited."""
-        batch = self.submit("url", *args, "--stage-trials")
-        hosts.wait_for(lambda: self.server.asked, "the server is asked")
-        return batch
-
-    def test_trials_made_ready_there_hold_up_nobody(self):
-        batch = self.staging("x=[1,2,3]")
-        until = time.monotonic() + 2 * LEASE_S
-        while time.monotonic() < until:
-            self.assertEqual(self.client.guild("run", "other", "--remote", "lab", "-y").stdout, "done\n")
-        self.assertNotIn("no sign of life", self.cluster.coordinator.log())
-        self.server.gate.set()
-        hosts.wait_for(lambda: self.status(batch) == "completed", "the batch is completed")
-        self.assertEqual([r["status"] for r in self.runs() if r["id"] != batch and "x=" in (r["label"] or "")],
-                         3 * ["staged"])
-
-    def test_a_stop_does_not_wait_for_trials_made_ready(self):
-        batch = self.staging("x=[1,2,3]")
-        self.client.guild("stop", batch, "--remote", "lab", "-y")
-        hosts.wait_for(lambda: self.status(batch) == "terminated", "the batch is stopped", 10)
-        self.assertEqual({r["status"] for r in self.runs() if r["id"] != batch}, {"pending"})
-        self.server.gate.set()
-        self.assertEqual(self.client.guild("run", "other", "--remote", "lab", "-y").stdout, "done\n")
-
-    def test_a_coordinator_that_ends_does_not_wait_for_them_and_makes_them_ready_when_it_is_back(self):
-        batch = self.staging("x=[1,2,3]")
-        self.cluster.coordinator.stop(10)
-        self.server.gate.set()
-        self.cluster.start_coordinator()
-        hosts.wait_for(lambda: self.status(batch) == "completed", "the batch is completed")
-        trials = [r for r in self.runs() if r["id"] != batch]
-        self.assertEqual(sorted((r["label"].split()[-1], r["status"]) for r in trials),
-                         [(f"x={x}", "staged") for x in (1, 2, 3)])
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -320,12 +320,12 @@ class Work(unittest.TestCase):
         self.has_printed(run, "pid ")
         pid = int(self.output(run).split()[1])
         places = os.path.join(self.cluster.worker_machine("w1").home, "worker")
-        before = os.listdir(places)
+        before = set(os.listdir(places)) - {"lock"}
         worker.kill()
         self.assertTrue(os.path.exists(f"/proc/{pid}"))
         self.cluster.start_worker("w1", slots=1)
         hosts.wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the process is ended", 20)
-        hosts.wait_for(lambda: not set(before) & set(os.listdir(places)), "its place is removed", 20)
+        hosts.wait_for(lambda: not before & set(os.listdir(places)), "its place is removed", 20)
         self.client.guild("stop", run, "--remote", "lab")
 
     def test_a_revoked_worker_delivers_nothing(self):
