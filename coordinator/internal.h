@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the parts of the coordinator share. The parts:
  *   coordinator.c  the whole: what is opened in which order, how it ends
- *   server.c       the socket: messages in, messages out, peers and their roles; zap.c lets peers
- * in members.c      workers: who is there, leases, loss and return dispatch.c     decisions of the
- * scheduler carried out; tasks started, stopped, lost attempt.c      a run directory before and
- * between attempts at it results.c      what workers report, and results into run directories
+ *   server.c       the socket: messages in, messages out, peers and their roles
+ *   zap.c          lets peers in
+ *   members.c      workers: who is there, leases, loss and return
+ *   dispatch.c     decisions of the scheduler carried out; tasks started, stopped, lost
+ *   attempt.c      a run directory before and between attempts at it
+ *   results.c      what workers report, and results into run directories
+ *   unfold.c       links of a run that are in a result's way
  *   tidy.c         what a lost attempt left
  *   batch.c        jobs: telling, stopping, ending
  *   trials.c       their trials: asking for them (feed.c), making them
