@@ -493,8 +493,8 @@ void queue_put_job(Queue *q, const QueueJob *j)
     *copy = *j;
     copy->run = g_strdup(j->run);
     copy->user = g_strdup(j->user);
-    copy->request = value_ref(j->request);
-    copy->options = value_ref(j->options);
+    copy->request = value_copy(j->request); /* values are not for two threads */
+    copy->options = value_copy(j->options);
     g_hash_table_replace(q->next->jobs, &copy->id, copy);
     q->next->speaks_of_runs = TRUE;
     arm(q, q->commit_ms);
