@@ -182,7 +182,7 @@ static void init_log_level(gboolean debug)
     if (debug)
         log_set_level(LOG_DEBUG);
     else if (env && end != env && !*end && level > 0 && level <= 50)
-        log_set_level((LogLevel) level);
+        log_set_level((LogLevel)level);
 }
 
 /* Applies the global options; gives an exit status, or -1 to go on. */
@@ -227,10 +227,10 @@ int cli_main(int argc, char **argv)
     static const CliOption *const tables[] = {cli_global_options, NULL};
     const CliCommand guild = {.name = "guild", .options = tables, .sub = cli_commands};
     int rest;
-    CliArgs *globals = cli_args_parse(&guild, "guild", (const char *const *) argv + 1, &rest);
+    CliArgs *globals = cli_args_parse(&guild, "guild", (const char *const *)argv + 1, &rest);
     if (!globals)
         return 2;
-    const char *const *words = (const char *const *) argv + 1 + rest;
+    const char *const *words = (const char *const *)argv + 1 + rest;
     int status = apply_globals(globals);
     if (status < 0 && (cli_args_wants_help(globals) || !words[0])) {
         g_autofree char *text = cli_help_main();

@@ -14,36 +14,41 @@ typedef enum {
     OPT_STRING, /* one value; a second replaces the first */
     OPT_INT,    /* one integer, checked */
     OPT_FLOAT,
-    OPT_MULTI,  /* one value each, may repeat */
+    OPT_MULTI, /* one value each, may repeat */
     OPT_OPTIONAL, /* value may be left out: -L, -L5 (click's flag_value); then it is `optional_value` */
 } CliOptionKind;
 
 typedef struct CliOption {
-    const char *key;       /* how the command asks for it: "max_trials" */
-    const char *names;     /* "-m, --max-trials": as shown; parsed from here too; '/' joins an off switch */
+    const char *key; /* how the command asks for it: "max_trials" */
+    const char *
+            names; /* "-m, --max-trials": as shown; parsed from here too; '/' joins an off switch */
     CliOptionKind kind;
-    const char *metavar;   /* "N"; NULL for flags */
-    const char *help;      /* sentences; wrapped by the help printer */
-    const char *complete;  /* what completes the value, a kind of complete.h; NULL: nothing */
+    const char *metavar;  /* "N"; NULL for flags */
+    const char *help;     /* sentences; wrapped by the help printer */
+    const char *complete; /* what completes the value, a kind of complete.h; NULL: nothing */
     const char *optional_value;
     gboolean hidden;
-    const char *at_least;  /* the least that an OPT_INT may be; NULL: any */
-    const char *undoes;    /* key of the flag that this one takes back: of both the last counts */
-    const char *shown;     /* in --help in place of `names`; "": in the row of another option */
+    const char *at_least; /* the least that an OPT_INT may be; NULL: any */
+    const char *undoes;   /* key of the flag that this one takes back: of both the last counts */
+    const char *shown;    /* in --help in place of `names`; "": in the row of another option */
 } CliOption;
-#define CLI_OPTIONS_END { 0 }
+#define CLI_OPTIONS_END                                                                            \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 typedef struct CliArgs CliArgs;
 typedef struct CliCommand CliCommand;
 struct CliCommand {
-    const char *name;           /* "runs"; aliases after '|': "select|sel" */
-    const char *args;           /* usage of the arguments: "[OPERATION] [FLAG]..." */
-    const char *summary;        /* one line for `guild --help` */
-    const char *help;           /* paragraphs of --help, blank line between; plain text */
-    const CliOption *const *options; /* NULL-terminated list of tables, each ended by CLI_OPTIONS_END */
-    int (*run)(CliArgs *args);  /* exit status; NULL if only a group */
+    const char *name;    /* "runs"; aliases after '|': "select|sel" */
+    const char *args;    /* usage of the arguments: "[OPERATION] [FLAG]..." */
+    const char *summary; /* one line for `guild --help` */
+    const char *help;    /* paragraphs of --help, blank line between; plain text */
+    const CliOption *const
+            *options;          /* NULL-terminated list of tables, each ended by CLI_OPTIONS_END */
+    int (*run)(CliArgs *args); /* exit status; NULL if only a group */
     const CliCommand *const *sub; /* NULL-terminated; NULL for none */
-    const char *args_complete;  /* as CliOption.complete, for arguments */
+    const char *args_complete;    /* as CliOption.complete, for arguments */
     gboolean hidden;
 };
 

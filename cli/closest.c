@@ -36,16 +36,16 @@ static gsize count_matches(Span a, Span b)
     gsize n = longest_match(a, b, &i, &j);
     if (n == 0)
         return 0;
-    return n + count_matches((Span){ a.text, a.from, i }, (Span){ b.text, b.from, j })
-            + count_matches((Span){ a.text, i + n, a.to }, (Span){ b.text, j + n, b.to });
+    return n + count_matches((Span){a.text, a.from, i}, (Span){b.text, b.from, j}) +
+           count_matches((Span){a.text, i + n, a.to}, (Span){b.text, j + n, b.to});
 }
 
 double cli_likeness(const char *known, const char *word)
 {
     gsize a = strlen(known), b = strlen(word);
     return a + b == 0 ? 1.0
-                      : 2.0 * (double)count_matches((Span){ known, 0, a }, (Span){ word, 0, b })
-                    / (double)(a + b);
+                      : 2.0 * (double)count_matches((Span){known, 0, a}, (Span){word, 0, b}) /
+                                (double)(a + b);
 }
 
 const char *cli_closest(const char *word, const char *const *known, gsize n)
@@ -56,8 +56,8 @@ const char *cli_closest(const char *word, const char *const *known, gsize n)
         return NULL;
     for (gsize i = 0; i < n; i++) {
         double likeness = cli_likeness(known[i], word);
-        if (likeness < ALIKE_ENOUGH || likeness < best_likeness
-                || (likeness == best_likeness && strcmp(known[i], best) < 0))
+        if (likeness < ALIKE_ENOUGH || likeness < best_likeness ||
+                (likeness == best_likeness && strcmp(known[i], best) < 0))
             continue;
         best = known[i];
         best_likeness = likeness;

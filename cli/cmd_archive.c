@@ -11,14 +11,14 @@
 #include "engine/run/describe.h"
 
 static const CliOption archive_options[] = {
-        { "create", "--create", OPT_FLAG, NULL, "Create the archive if there is none of that name." },
-        { "list", "-l, --list", OPT_FLAG, NULL, "List archives." },
-        { "copy", "-c, --copy", OPT_FLAG, NULL, "Copy runs rather than move them." },
-        { "copy_resources", "-r, --copy-resources", OPT_FLAG, NULL,
-                "Copy what links in the runs lead to." },
-        { "description", "-d, --description", OPT_STRING, "TEXT",
-                "Description of an archive that is created." },
-        { "verbose", "-v, --verbose", OPT_FLAG, NULL, "Show where the listed archives are." },
+        {"create", "--create", OPT_FLAG, NULL, "Create the archive if there is none of that name."},
+        {"list", "-l, --list", OPT_FLAG, NULL, "List archives."},
+        {"copy", "-c, --copy", OPT_FLAG, NULL, "Copy runs rather than move them."},
+        {"copy_resources", "-r, --copy-resources", OPT_FLAG, NULL,
+                "Copy what links in the runs lead to."},
+        {"description", "-d, --description", OPT_STRING, "TEXT",
+                "Description of an archive that is created."},
+        {"verbose", "-v, --verbose", OPT_FLAG, NULL, "Show where the listed archives are."},
         CLI_OPTIONS_END,
 };
 
@@ -71,9 +71,11 @@ static int archive_runs(CliArgs *args)
         return cli_error("missing argument for NAME");
     g_autofree char *dir = runs_archive_find(name);
     if (!dir && !cli_flag(args, "create"))
-        return cli_error("archive '%s' does not exist\nTry 'guild archive --list' to list available "
-                         "archives or use the '--create' option.", name);
-    g_auto(RunsChoice) choice = { 0 };
+        return cli_error(
+                "archive '%s' does not exist\nTry 'guild archive --list' to list available "
+                "archives or use the '--create' option.",
+                name);
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, FALSE))
         return choice.status;
     g_autofree char *preview =
@@ -90,17 +92,19 @@ static int archive_runs(CliArgs *args)
     return runs_op(&choice, cli_positional(args) + 1, &op);
 }
 
-static const CliOption *const archive_tables[] = { archive_options, runs_common_filters,
-        runs_status_filters, runs_yes_option, NULL };
+static const CliOption *const archive_tables[] = {
+        archive_options, runs_common_filters, runs_status_filters, runs_yes_option, NULL};
 
 const CliCommand cmd_archive = {
         .name = "archive",
         .args = "[NAME] [RUN]...",
         .summary = "Archive one or more runs.",
-        .help = "Moves runs to the archive NAME, a folder of runs beside the user's configuration; all "
-                "runs unless RUN is given. 'guild runs --archive NAME' lists them, 'guild import NAME' "
-                "brings them back. Links in runs stay links unless --copy-resources is used.\n\n"
-                RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
+        .help = "Moves runs to the archive NAME, a folder of runs beside the user's configuration; "
+                "all "
+                "runs unless RUN is given. 'guild runs --archive NAME' lists them, 'guild import "
+                "NAME' "
+                "brings them back. Links in runs stay links unless --copy-resources is "
+                "used.\n\n" RUNS_HELP_RUNS "\n\n" RUNS_HELP_FILTERS,
         .options = archive_tables,
         .run = archive_runs,
 };

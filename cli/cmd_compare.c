@@ -189,7 +189,9 @@ static int compare(CliArgs *args)
             .extra_cols = cli_flag(args, "extra_cols"),
             .all_scalars = cli_flag(args, "all_scalars"),
             .skip_unchanged = cli_flag(args, "skip_unchanged"),
-            .cols = strict ? strict : cli_is_set(args, "cols") ? cli_string(args, "cols") : NULL,
+            .cols = strict                     ? strict
+                    : cli_is_set(args, "cols") ? cli_string(args, "cols")
+                                               : NULL,
             .min_col = cli_string(args, "min_col"),
             .max_col = cli_string(args, "max_col"),
             .limit = cli_int(args, "limit", 0),

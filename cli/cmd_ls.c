@@ -27,7 +27,8 @@ static const CliOption ls_options[] = {
         {"full_path", "-f, --full-path", OPT_FLAG, NULL, "Show full paths."},
         {"follow_links", "-L, --follow-links", OPT_FLAG, NULL, "Enter folders that are links."},
         {"no_format", "-n, --no-format", OPT_FLAG, NULL, "Show only the names."},
-        {"human_readable", "-h, --human-readable", OPT_FLAG, NULL, "Accepted; sizes are always bytes."},
+        {"human_readable", "-h, --human-readable", OPT_FLAG, NULL,
+                "Accepted; sizes are always bytes."},
         CLI_OPTIONS_END,
 };
 

@@ -52,9 +52,8 @@ static int mark(CliArgs *args)
     return runs_op(&choice, cli_positional(args), &op);
 }
 
-static const CliOption *const tables[] = {
-        mark_options, runs_common_filters, runs_status_filters, runs_remote_option,
-        runs_yes_option, NULL};
+static const CliOption *const tables[] = {mark_options, runs_common_filters, runs_status_filters,
+        runs_remote_option, runs_yes_option, NULL};
 
 const CliCommand cmd_mark = {
         .name = "mark",

@@ -18,8 +18,7 @@ static const CliOption select_options[] = {
         {"min", "-min, --min", OPT_STRING, "COLSPEC", "Select the run with the lowest COLSPEC."},
         {"max", "-max, --max", OPT_STRING, "COLSPEC", "Select the run with the highest COLSPEC."},
         {"short_id", "-s, --short-id", OPT_FLAG, NULL, "Print the short id."},
-        {"attr", "-a, --attr", OPT_STRING, "ATTR", "Print an attribute of the run.",
-                "run-attr"},
+        {"attr", "-a, --attr", OPT_STRING, "ATTR", "Print an attribute of the run.", "run-attr"},
         {"path", "-p, --path, --dir", OPT_FLAG, NULL, "Print the run directory."},
         CLI_OPTIONS_END,
 };

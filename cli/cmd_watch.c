@@ -25,9 +25,9 @@
 #define EXIT_STATUS_MS 5000
 
 static const CliOption watch_options[] = {
-        { "pid", "-p, --pid", OPT_STRING, "PID",
+        {"pid", "-p, --pid", OPT_STRING, "PID",
                 "Watch the run of a process. PID is a process ID or the path of a file with one.",
-                "file" },
+                "file"},
         CLI_OPTIONS_END,
 };
 
@@ -67,7 +67,7 @@ static gboolean show_new(Tail *t, const char *path)
 
 static gboolean process_lives(const Tail *t)
 {
-    struct pollfd p = { t->process, POLLIN, 0 };
+    struct pollfd p = {t->process, POLLIN, 0};
     return t->process >= 0 && poll(&p, 1, 0) == 0;
 }
 
@@ -75,7 +75,7 @@ static gboolean process_lives(const Tail *t)
 static gboolean wait_for_news(Tail *t, int ms)
 {
     struct pollfd fds[] = {
-            { t->signals, POLLIN, 0 }, { t->notify, POLLIN, 0 }, { t->process, POLLIN, 0 } };
+            {t->signals, POLLIN, 0}, {t->notify, POLLIN, 0}, {t->process, POLLIN, 0}};
     poll(fds, G_N_ELEMENTS(fds), ms);
     char buf[4096];
     if (fds[1].revents)
@@ -136,7 +136,7 @@ static void open_tail(Run *run, Tail *t)
 
 static void close_tail(Tail *t)
 {
-    const int fds[] = { t->output, t->notify, t->process, t->signals };
+    const int fds[] = {t->output, t->notify, t->process, t->signals};
     for (guint i = 0; i < G_N_ELEMENTS(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -233,7 +233,7 @@ static int watch(CliArgs *args)
     if (pid)
         return has_other_options(args) ? cli_error("--pid may not be used with other options")
                                        : watch_pid_arg(pid);
-    g_auto(RunsChoice) choice = { 0 };
+    g_auto(RunsChoice) choice = {0};
     if (!runs_choice_init(&choice, args, TRUE))
         return choice.status;
     if (run_arg) {
@@ -250,8 +250,8 @@ static int watch(CliArgs *args)
     return watch_run(runs->pdata[0]);
 }
 
-static const CliOption *const options[] = { runs_common_filters, runs_remote_option, watch_options,
-        NULL };
+static const CliOption *const options[] = {
+        runs_common_filters, runs_remote_option, watch_options, NULL};
 
 const CliCommand cmd_watch = {
         .name = "watch",

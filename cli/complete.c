@@ -16,7 +16,8 @@ typedef struct {
     GPtrArray *out;
     const char *prefix; /* what the user has typed of the word */
     const CliCommand *command;
-    GPtrArray *before; /* words between the command and this one, less an option that waits for it */
+    GPtrArray
+            *before; /* words between the command and this one, less an option that waits for it */
 } Complete;
 
 static void offer(Complete *c, const char *word)
@@ -138,8 +139,8 @@ static void offer_value(Complete *c, const char *kind, const char *first_arg)
         return;
     if (g_str_equal(kind, "remote-run"))
         kind = first_arg ? "run" : "remote";
-    if (complete_runs(kind, c->command, (const char *const *)c->before->pdata, c->prefix,
-                offer_word, c))
+    if (complete_runs(
+                kind, c->command, (const char *const *)c->before->pdata, c->prefix, offer_word, c))
         return;
     if (g_str_equal(kind, "remote")) {
         if (!first_arg)

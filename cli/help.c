@@ -33,11 +33,11 @@ static void append_wrapped(GString *out, const char *text, guint indent, guint w
     g_auto(GStrv) words = g_strsplit_set(text, " \n", -1);
     guint column = 0;
     for (gsize i = 0; words[i]; i++) {
-        guint n = (guint) g_utf8_strlen(words[i], -1);
+        guint n = (guint)g_utf8_strlen(words[i], -1);
         if (n == 0)
             continue;
         if (column > 0 && column + 1 + n > width) {
-            g_string_append_printf(out, "\n%*s", (int) indent, "");
+            g_string_append_printf(out, "\n%*s", (int)indent, "");
             column = 0;
         } else if (column > 0) {
             g_string_append_c(out, ' ');
@@ -70,17 +70,17 @@ static void append_rows(GString *out, const char *title, const GArray *rows)
 {
     guint first = 0;
     for (guint i = 0; i < rows->len; i++)
-        first = MAX(first, (guint) g_utf8_strlen(g_array_index(rows, Row, i).term, -1));
+        first = MAX(first, (guint)g_utf8_strlen(g_array_index(rows, Row, i).term, -1));
     first = MIN(first, FIRST_COLUMN_MAX) + GAP;
     g_string_append_printf(out, "%s:\n", title);
     for (guint i = 0; i < rows->len; i++) {
         const Row *row = &g_array_index(rows, Row, i);
-        guint n = (guint) g_utf8_strlen(row->term, -1);
+        guint n = (guint)g_utf8_strlen(row->term, -1);
         g_string_append_printf(out, "  %s", row->term);
         if (n + GAP <= first)
-            g_string_append_printf(out, "%*s", (int) (first - n), "");
+            g_string_append_printf(out, "%*s", (int)(first - n), "");
         else
-            g_string_append_printf(out, "\n%*s", (int) first + 2, "");
+            g_string_append_printf(out, "\n%*s", (int)first + 2, "");
         append_wrapped(out, row->text, first + 2, MAX_WIDTH - 2 - first);
     }
     g_string_append_c(out, '\n');
@@ -95,7 +95,7 @@ static gboolean add_option_row(const CliOption *o, gpointer data)
             .term = o->metavar ? g_strdup_printf("%s %s", names, o->metavar) : g_strdup(names),
             .text = g_strdup(o->help),
     };
-    g_array_append_val((GArray *) data, row);
+    g_array_append_val((GArray *)data, row);
     return FALSE;
 }
 
@@ -110,7 +110,7 @@ static void append_options(GString *out, const CliOption *const *tables)
 
 static int compare_rows(gconstpointer a, gconstpointer b)
 {
-    return strcmp(((const Row *) a)->term, ((const Row *) b)->term);
+    return strcmp(((const Row *)a)->term, ((const Row *)b)->term);
 }
 
 static void append_commands(GString *out, const CliCommand *const *commands)

@@ -343,9 +343,9 @@ static void write_overview(HelpDoc *doc, const char *where)
 char *ophelp_guildfile(const Guildfile *g, const char *where)
 {
     HelpDoc *doc = helpdoc_new(0);
-    g_autofree char *package = g->package
-            ? g_strdup_printf("the '%s' package", value_map_string(g->package, "package", ""))
-            : NULL;
+    g_autofree char *package = g->package ? g_strdup_printf("the '%s' package",
+                                                    value_map_string(g->package, "package", ""))
+                                          : NULL;
     write_overview(doc, package ? package : where);
     const ModelDef *anon = guildfile_model(g, "");
     if (anon && anon->operations->len) {

@@ -100,7 +100,7 @@ void out_table_free(OutTable *table)
 static glong cell_width(const Row *row, guint column)
 {
     return g_utf8_strlen(row->cells[column], -1) + g_utf8_strlen(row->dims[column], -1) +
-            g_utf8_strlen(row->tails[column], -1);
+           g_utf8_strlen(row->tails[column], -1);
 }
 
 void out_table_add(OutTable *table, char **cells)

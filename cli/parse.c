@@ -46,7 +46,7 @@ const CliCommand *cli_find_command(const CliCommand *const *commands, const char
 {
     for (gsize i = 0; commands && commands[i]; i++) {
         g_auto(GStrv) names = g_strsplit(commands[i]->name, "|", -1);
-        if (g_strv_contains((const char *const *) names, name))
+        if (g_strv_contains((const char *const *)names, name))
             return commands[i];
     }
     return NULL;
@@ -73,7 +73,7 @@ static gboolean add_names(const CliOption *option, gpointer data)
 {
     g_auto(GStrv) names = cli_option_names(option);
     for (gsize i = 0; names[i]; i++)
-        g_hash_table_insert(data, g_strdup(names[i]), (gpointer) option);
+        g_hash_table_insert(data, g_strdup(names[i]), (gpointer)option);
     return FALSE;
 }
 
@@ -140,9 +140,11 @@ static gboolean check_value(const CliArgs *args, const CliOption *o, const char 
     if (!is_number && o->kind == OPT_FLOAT)
         return bad_value(args, o, "%s", value);
     if (!is_number)
-        return bad_value(args, o, "'%s' is not a valid integer%s.", value, o->at_least ? " range" : "");
+        return bad_value(
+                args, o, "'%s' is not a valid integer%s.", value, o->at_least ? " range" : "");
     if (o->at_least && n < g_ascii_strtoll(o->at_least, NULL, 10))
-        return bad_value(args, o, "%" G_GINT64_FORMAT " is not in the range x>=%s.", n, o->at_least);
+        return bad_value(
+                args, o, "%" G_GINT64_FORMAT " is not in the range x>=%s.", n, o->at_least);
     return TRUE;
 }
 
@@ -209,7 +211,7 @@ static gboolean parse_short(CliArgs *args, const char *word, const char *const *
 static gboolean parse_option(CliArgs *args, const char *word, const char *const *words, int *next)
 {
     const char *equals = strchr(word, '=');
-    g_autofree char *name = equals ? g_strndup(word, (gsize) (equals - word)) : g_strdup(word);
+    g_autofree char *name = equals ? g_strndup(word, (gsize)(equals - word)) : g_strdup(word);
     if (strcmp(word, "--help") == 0) {
         args->help = TRUE;
         return TRUE;
@@ -222,8 +224,8 @@ static gboolean parse_option(CliArgs *args, const char *word, const char *const 
     return parse_short(args, word, words, next);
 }
 
-CliArgs *cli_args_parse(const CliCommand *command, const char *path, const char *const *words,
-        int *rest)
+CliArgs *cli_args_parse(
+        const CliCommand *command, const char *path, const char *const *words, int *rest)
 {
     CliArgs *args = g_new0(CliArgs, 1);
     args->command = command;
@@ -325,12 +327,12 @@ const char *const *cli_multi(const CliArgs *a, const char *key)
 {
     static const char *const none[] = {NULL};
     const Given *given = lookup(a, key);
-    return given ? (const char *const *) given->values : none;
+    return given ? (const char *const *)given->values : none;
 }
 
 const char *const *cli_positional(const CliArgs *a)
 {
-    return (const char *const *) a->positional->pdata;
+    return (const char *const *)a->positional->pdata;
 }
 
 guint cli_n_positional(const CliArgs *a)

@@ -19,8 +19,8 @@ char **cli_option_names(const CliOption *option);
  * ("guild runs info"). If the command is a group, parsing stops at the first argument; *rest is
  * then the index of it, else the number of words. On error prints and gives NULL. Free with
  * cli_args_free(). */
-CliArgs *cli_args_parse(const CliCommand *command, const char *path, const char *const *words,
-        int *rest);
+CliArgs *cli_args_parse(
+        const CliCommand *command, const char *path, const char *const *words, int *rest);
 void cli_args_free(CliArgs *args);
 const char *cli_args_path(const CliArgs *args);
 gboolean cli_has_options(const CliArgs *args); /* any was given, but --help */

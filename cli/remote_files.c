@@ -39,8 +39,8 @@ static GPtrArray *files_to_send(Run *run, Run *maker, GError **error)
     if (fs_lexists(pulled))
         return filelist_scan_within(
                 run_dir(run), runs, FILELIST_INLINE, goes_out, maker, NULL, error);
-    return filelist_scan(run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, maker,
-            NULL, error);
+    return filelist_scan(
+            run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, maker, NULL, error);
 }
 
 gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError **error)
@@ -193,9 +193,9 @@ gboolean remote_pull(
     if (!fetch(c, files, error))
         return FALSE;
     g_autoptr(Run) here = run_new(dir, id);
-    gboolean ok = fs_mkdirs(dir, error) && run_set_marker(here, "pulled", error) &&
-                  filelist_build_taking(
-                          dir, files, blobs_open_fd, blobs_take, c->blobs, NULL, error);
+    gboolean ok =
+            fs_mkdirs(dir, error) && run_set_marker(here, "pulled", error) &&
+            filelist_build_taking(dir, files, blobs_open_fd, blobs_take, c->blobs, NULL, error);
     transfer_release(c->xfer, files);
     if (ok)
         note_state(c, dir, value_map_string(result, "status", ""));

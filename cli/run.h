@@ -48,7 +48,7 @@ typedef struct RunState {
     RunStore *store;
     Run *restart_run, *proto_run;
     Op *user_op, *batch_op;
-    OpDef *help_opdef; /* for --help-op and --help-model, which need no more */
+    OpDef *help_opdef;       /* for --help-op and --help-model, which need no more */
     gboolean linked_project; /* the run that is sent has links to it: see steps_project.h */
     char *fetched_dir; /* where a run of the remote that is restarted was copied to; or NULL */
 } RunState;

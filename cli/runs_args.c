@@ -19,8 +19,7 @@ const CliOption runs_common_filters[] = {
         {"filter_labels", "-Fl, --label", OPT_MULTI, "VAL",
                 "Only runs whose label contains VAL; '-' for runs without a label.", "run-label"},
         {"filter_unlabeled", "-Fu, --unlabeled", OPT_FLAG, NULL, "Only runs without a label."},
-        {"filter_tags", "-Ft, --tag", OPT_MULTI, "TAG", "Only runs with TAG.",
-                "run-tag"},
+        {"filter_tags", "-Ft, --tag", OPT_MULTI, "TAG", "Only runs with TAG.", "run-tag"},
         {"filter_comments", "-Fc, --comment", OPT_MULTI, "VAL",
                 "Only runs with a comment that contains VAL."},
         {"filter_marked", "-Fm, --marked", OPT_FLAG, NULL, "Only marked runs."},
@@ -35,8 +34,8 @@ const CliOption runs_common_filters[] = {
 /* Two switches of one row in --help, as click's `--on / --off`: of both the last counts. */
 #define STATUS_OPTION(letter, word, text)                                                          \
     {                                                                                              \
-        "status_" word, "-S" letter ", --" word, OPT_FLAG, NULL, text, .undoes = "not_" word,      \
-                .shown = "-S" letter ", --" word " / --not-" word                                  \
+        "status_" word, "-S" letter ", --" word, OPT_FLAG, NULL, text,                             \
+                .undoes = "not_" word, .shown = "-S" letter ", --" word " / --not-" word           \
     }
 #define NOT_STATUS_OPTION(word, text)                                                              \
     {                                                                                              \

@@ -30,7 +30,7 @@ static void wait_for(pid_t pid, gint64 until_us)
     gint64 left_ms;
     do {
         left_ms = MAX(0, (until_us - clock_monotonic_us()) / 1000);
-        struct pollfd pfd = { .fd = fd, .events = POLLIN };
+        struct pollfd pfd = {.fd = fd, .events = POLLIN};
         if (poll(&pfd, 1, (int)MIN(left_ms, G_MAXINT)) > 0)
             break;
     } while (left_ms > 0);
@@ -84,7 +84,8 @@ static int stop_tree(ProcTree *tree, gboolean force, gint64 timeout_s)
  * is to say so is not known, so the run is looked at. */
 static void wait_for_record(Run *listed)
 {
-    g_autoptr(Run) run = run_new(run_dir(listed), run_id(listed)); /* as it is, not as it was listed */
+    g_autoptr(Run) run =
+            run_new(run_dir(listed), run_id(listed)); /* as it is, not as it was listed */
     gint64 until_us = clock_monotonic_us() + RECORD_TIMEOUT_US;
     while (run_pid(run) > 0 && !run_has_attr(run, "exit_status") && clock_monotonic_us() < until_us)
         g_usleep(RECORD_POLL_US);
@@ -99,9 +100,9 @@ int runs_stop_one(Run *run, gboolean force, gint64 timeout_s)
     }
     fprintf(stderr, "Stopping %s (pid %d)\n", run_id(run), (int)pid);
     if (kill(pid, 0) != 0)
-        return cli_error("cannot stop run %s (pid %d): %s", run_id(run), (int)pid,
-                g_strerror(errno));
-    ProcTree tree = { .root = pid, .run_dir = run_dir(run) };
+        return cli_error(
+                "cannot stop run %s (pid %d): %s", run_id(run), (int)pid, g_strerror(errno));
+    ProcTree tree = {.root = pid, .run_dir = run_dir(run)};
     int status = stop_tree(&tree, force, timeout_s);
     if (!status)
         wait_for_record(run);

@@ -152,8 +152,8 @@ struct Task {
     char *run_id;
     char *desc; /* "x=1, y=2", for the line that says it runs; NULL: not read yet */
     TaskStage stage;
-    gboolean fresh;   /* its run was made by this process: not one to be begun anew */
-    gboolean unsure;  /* begun before the machine was started: what there is of it may be in parts */
+    gboolean fresh;  /* its run was made by this process: not one to be begun anew */
+    gboolean unsure; /* begun before the machine was started: what there is of it may be in parts */
     SchedTask handle; /* 0: not in the scheduler */
     guint64 lease;
     int attempt, failures;
@@ -210,7 +210,7 @@ struct Job {
     guint n_asked, n_done, n_failed, n_running, n_waiting;
     GHashTable *tasks; /* Task set: those not ended */
     GHashTable *said;  /* runs of which it was said, before we were restarted, that they run */
-    GSource *staging; /* idle */
+    GSource *staging;  /* idle */
     GSource *ending;
     GSource *deadline;   /* --stop-after */
     RunOutput *output;   /* the batch run's own */

@@ -26,8 +26,8 @@ static char **take(const Alone *a, GError **error)
     if (!resources_fit_ever(&machine, &a->request)) {
         g_autofree char *asked = request_describe(&a->request);
         g_autofree char *why = resources_why_not(&machine, &a->request);
-        g_set_error(error, RESOURCES_ERROR, 0, "it asks for %s, which this machine has not got (%s)",
-                asked, why);
+        g_set_error(error, RESOURCES_ERROR, 0,
+                "it asks for %s, which this machine has not got (%s)", asked, why);
         return NULL;
     }
     resources_take(&machine, &a->request, &taken);

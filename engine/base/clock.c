@@ -36,7 +36,7 @@ const char *clock_boot_id(void)
 
 char *clock_format_local(gint64 us)
 {
-    time_t seconds = (time_t) (us / G_USEC_PER_SEC);
+    time_t seconds = (time_t)(us / G_USEC_PER_SEC);
     struct tm tm;
     if (!localtime_r(&seconds, &tm))
         return g_strdup("");
@@ -53,5 +53,5 @@ char *clock_format_duration(gint64 start_us, gint64 end_us)
     if (seconds < 0)
         seconds = 0;
     return g_strdup_printf("%" G_GINT64_FORMAT ":%02d:%02d", seconds / 3600,
-            (int) (seconds / 60 % 60), (int) (seconds % 60));
+            (int)(seconds / 60 % 60), (int)(seconds % 60));
 }

@@ -53,7 +53,7 @@ static void update_crypto(gpointer ctx, const void *data, gsize len)
 
 static void update_glib(gpointer ctx, const void *data, gsize len)
 {
-    g_checksum_update(ctx, data, (gssize) len);
+    g_checksum_update(ctx, data, (gssize)len);
 }
 
 static gboolean update_with_file(UpdateFn update, gpointer ctx, const char *path, GError **error)
@@ -64,13 +64,13 @@ static gboolean update_with_file(UpdateFn update, gpointer ctx, const char *path
     if (fd >= 0) {
         while ((n = read(fd, buf, READ_BYTES)) > 0 || (n < 0 && errno == EINTR))
             if (n > 0)
-                update(ctx, buf, (gsize) n);
+                update(ctx, buf, (gsize)n);
     }
     int err = errno;
     if (fd >= 0)
         close(fd);
     if (n < 0) {
-        g_set_error(error, G_FILE_ERROR, (int) g_file_error_from_errno(err), "cannot read %s: %s",
+        g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(err), "cannot read %s: %s",
                 path, g_strerror(err));
         return FALSE;
     }

@@ -16,7 +16,7 @@ enum { DEFAULT_READ_LIMIT = 64 * 1024 * 1024, COPY_BYTES = 1024 * 1024, MAX_DEPT
 
 static gboolean fail(GError **error, int err, const char *what, const char *path)
 {
-    g_set_error(error, G_FILE_ERROR, (int) g_file_error_from_errno(err), "cannot %s %s: %s", what,
+    g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(err), "cannot %s %s: %s", what,
             path, g_strerror(err));
     return FALSE;
 }
@@ -30,7 +30,7 @@ static gboolean write_all(int fd, const char *data, gsize len)
         if (n < 0)
             return FALSE;
         data += n;
-        len -= (gsize) n;
+        len -= (gsize)n;
     }
     return TRUE;
 }
@@ -39,7 +39,7 @@ static gboolean write_all(int fd, const char *data, gsize len)
 static char *read_all(int fd, gsize limit, gsize *len)
 {
     struct stat st;
-    gsize size = fstat(fd, &st) == 0 && st.st_size > 0 ? (gsize) st.st_size + 1 : 4096;
+    gsize size = fstat(fd, &st) == 0 && st.st_size > 0 ? (gsize)st.st_size + 1 : 4096;
     if (size > limit + 1)
         size = limit + 1;
     g_autofree char *buf = g_malloc(size + 1);
@@ -60,7 +60,7 @@ static char *read_all(int fd, gsize limit, gsize *len)
             return NULL;
         if (got == 0)
             break;
-        n += (gsize) got;
+        n += (gsize)got;
     }
     if (n > limit) {
         errno = EFBIG;
@@ -108,7 +108,7 @@ char *fs_read_regular(const char *path, gsize limit, gsize *len, GError **error)
 
 static gboolean write_fd_and_close(int fd, const char *data, gssize len)
 {
-    gboolean ok = write_all(fd, data, len < 0 ? strlen(data) : (gsize) len);
+    gboolean ok = write_all(fd, data, len < 0 ? strlen(data) : (gsize)len);
     int err = errno;
     if (close(fd) != 0 && ok) {
         ok = FALSE;
@@ -154,8 +154,8 @@ gboolean fs_write_own(const char *path, const char *data, gssize len, GError **e
     return TRUE;
 }
 
-gboolean fs_write_atomic(const char *path, const char *data, gssize len, mode_t mode,
-        GError **error)
+gboolean fs_write_atomic(
+        const char *path, const char *data, gssize len, mode_t mode, GError **error)
 {
     g_autofree char *tmp = g_strdup_printf("%s.XXXXXX", path);
     int fd = mkostemp(tmp, O_CLOEXEC);
@@ -332,7 +332,7 @@ static gboolean copy_content(int in, int out)
         return FALSE;
     g_autofree char *buf = g_malloc(COPY_BYTES);
     while ((n = read(in, buf, COPY_BYTES)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0 && !write_all(out, buf, (gsize) n))
+        if (n > 0 && !write_all(out, buf, (gsize)n))
             return FALSE;
     return n == 0;
 }
@@ -371,7 +371,8 @@ gboolean fs_copy_file(const char *src, const char *dst, GError **error)
         return TRUE; /* the file itself: emptying it first would lose it */
     }
     struct timespec times[2] = {st.st_atim, st.st_mtim};
-    gboolean ok = ftruncate(out, 0) == 0 && copy_content(in, out) && fchmod(out, st.st_mode & 07777) == 0;
+    gboolean ok =
+            ftruncate(out, 0) == 0 && copy_content(in, out) && fchmod(out, st.st_mode & 07777) == 0;
     int err = errno;
     if (ok)
         futimens(out, times);
@@ -422,7 +423,7 @@ gboolean fs_copy_tree(const char *src, const char *dst, GError **error)
 
 static int compare_names(gconstpointer a, gconstpointer b)
 {
-    return strcmp(*(const char *const *) a, *(const char *const *) b);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 char **fs_list(const char *path, GError **error)
@@ -439,7 +440,7 @@ char **fs_list(const char *path, GError **error)
     }
     g_ptr_array_sort(names, compare_names);
     g_ptr_array_add(names, NULL);
-    return (char **) g_ptr_array_steal(names, NULL);
+    return (char **)g_ptr_array_steal(names, NULL);
 }
 
 void fs_each_entry(int dir_fd, FsEntryFn fn, gpointer data)
@@ -448,7 +449,7 @@ void fs_each_entry(int dir_fd, FsEntryFn fn, gpointer data)
     ssize_t n;
     while ((n = getdents64(dir_fd, buffer, sizeof(buffer))) > 0) {
         for (ssize_t at = 0; at < n;) {
-            const struct dirent64 *e = (const struct dirent64 *) (buffer + at);
+            const struct dirent64 *e = (const struct dirent64 *)(buffer + at);
             if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
                 fn(e->d_name, e->d_type, data);
             at += e->d_reclen;
@@ -474,8 +475,8 @@ static void walk_below(const Walk *walk, const char *rel, int depth)
         if (lstat(full, &st) != 0)
             continue;
         gboolean enter = walk->fn(walk->root, sub, &st, walk->data);
-        gboolean is_dir = S_ISDIR(st.st_mode) ||
-                (walk->follow && S_ISLNK(st.st_mode) && fs_is_dir(full));
+        gboolean is_dir =
+                S_ISDIR(st.st_mode) || (walk->follow && S_ISLNK(st.st_mode) && fs_is_dir(full));
         if (enter && is_dir && depth < MAX_DEPTH)
             walk_below(walk, sub, depth + 1);
     }

@@ -17,8 +17,8 @@ char *fs_read_regular(const char *path, gsize limit, gsize *len, GError **error)
 /* Truncates and writes in place (as the reference does for attributes). len -1: NUL-terminated. */
 gboolean fs_write(const char *path, const char *data, gssize len, GError **error);
 /* Writes a new file beside it and renames: readers see the old or the new, whole. mode e.g. 0644. */
-gboolean fs_write_atomic(const char *path, const char *data, gssize len, mode_t mode,
-        GError **error);
+gboolean fs_write_atomic(
+        const char *path, const char *data, gssize len, mode_t mode, GError **error);
 /* fs_write() for what guild itself keeps in a run, where others write too: a link, which would lead
  * elsewhere, or a pipe, on which a writer waits for ever, is replaced. */
 gboolean fs_write_own(const char *path, const char *data, gssize len, GError **error);
@@ -37,7 +37,7 @@ char *fs_read_link(const char *path, GError **error);
 gboolean fs_symlink(const char *target, const char *path, GError **error);
 gboolean fs_remove(const char *path, GError **error);      /* a file or link; absent is fine */
 gboolean fs_remove_tree(const char *path, GError **error); /* never follows links; absent is fine */
-int fs_remove_tree_at(int dirfd, const char *name);        /* the same, in an open folder: 0 or an errno */
+int fs_remove_tree_at(int dirfd, const char *name); /* the same, in an open folder: 0 or an errno */
 /* Copies a regular file with mode and times by the cheapest means that keeps the copies apart:
  * reflink, copy_file_range, read/write. Makes parent folders. Replaces dst; a file is its own copy. */
 gboolean fs_copy_file(const char *src, const char *dst, GError **error);
@@ -57,7 +57,8 @@ gboolean fs_check_folder(const char *path, GError **error);
  * relative to root. lstat results; links to folders are not entered unless follow. fn gives FALSE
  * to skip a folder's inside. `error` is set when root can't be read; deeper failures are passed
  * over. */
-typedef gboolean (*FsWalkFn)(const char *root, const char *rel, const struct stat *st, gpointer data);
+typedef gboolean (*FsWalkFn)(
+        const char *root, const char *rel, const struct stat *st, gpointer data);
 gboolean fs_walk(const char *root, gboolean follow, FsWalkFn fn, gpointer data, GError **error);
 
 char *fs_join(const char *a, const char *b);           /* as os.path.join: absolute b wins */

@@ -31,10 +31,10 @@ char *fs_normpath(const char *path)
         if (!up || (!absolute && !have_name))
             g_ptr_array_add(kept, parts[i]);
         else if (have_name)
-            g_ptr_array_set_size(kept, (int) kept->len - 1);
+            g_ptr_array_set_size(kept, (int)kept->len - 1);
     }
     g_ptr_array_add(kept, NULL);
-    g_autofree char *joined = g_strjoinv("/", (char **) kept->pdata);
+    g_autofree char *joined = g_strjoinv("/", (char **)kept->pdata);
     if (absolute)
         return g_strconcat("/", joined, NULL);
     return g_strdup(joined[0] ? joined : ".");
@@ -100,7 +100,7 @@ gboolean fs_is_safe_rel(const char *rel)
         return FALSE;
     for (const char *part = rel; part;) {
         const char *end = strchr(part, '/');
-        gsize n = end ? (gsize) (end - part) : strlen(part);
+        gsize n = end ? (gsize)(end - part) : strlen(part);
         if (n == 2 && part[0] == '.' && part[1] == '.')
             return FALSE;
         part = end ? end + 1 : NULL;
@@ -114,7 +114,7 @@ gboolean fs_is_plain_rel(const char *rel)
         return FALSE;
     for (const char *part = rel; part;) {
         const char *end = strchr(part, '/');
-        gsize n = end ? (gsize) (end - part) : strlen(part);
+        gsize n = end ? (gsize)(end - part) : strlen(part);
         if (n == 0 || (n == 1 && part[0] == '.'))
             return FALSE;
         part = end ? end + 1 : NULL;
@@ -152,20 +152,19 @@ static gboolean is_certain_unicode(const unsigned char *data, gsize n, gboolean 
     if (ascii || memchr(data, 0, n))
         return FALSE;
     const char *end;
-    if (g_utf8_validate((const char *) data, (gssize) n, &end))
+    if (g_utf8_validate((const char *)data, (gssize)n, &end))
         return TRUE;
-    return truncated && (const char *) data + n - end < 4 && end > (const char *) data;
+    return truncated && (const char *)data + n - end < 4 && end > (const char *)data;
 }
 
 gboolean fs_is_text_file(const char *path)
 {
     static const char *const text[] = {".csv", ".md", ".py", ".sh", ".txt", NULL};
     static const char *const binary[] = {".ai", ".bmp", ".gif", ".ico", ".jpeg", ".jpg", ".png",
-            ".ps", ".psd", ".svg", ".tif", ".tiff", ".aif", ".mid", ".midi", ".mpa", ".mp3",
-            ".ogg", ".wav", ".wma", ".avi", ".mov", ".mp4", ".mpeg", ".swf", ".wmv", ".7z", ".deb",
-            ".gz", ".pkg", ".rar", ".rpm", ".tar", ".xz", ".z", ".zip", ".doc", ".docx", ".key",
-            ".pdf", ".ppt", ".pptx", ".xlr", ".xls", ".xlsx", ".bin", ".pickle", ".pkl", ".pyc",
-            NULL};
+            ".ps", ".psd", ".svg", ".tif", ".tiff", ".aif", ".mid", ".midi", ".mpa", ".mp3", ".ogg",
+            ".wav", ".wma", ".avi", ".mov", ".mp4", ".mpeg", ".swf", ".wmv", ".7z", ".deb", ".gz",
+            ".pkg", ".rar", ".rpm", ".tar", ".xz", ".z", ".zip", ".doc", ".docx", ".key", ".pdf",
+            ".ppt", ".pptx", ".xlr", ".xls", ".xlsx", ".bin", ".pickle", ".pkl", ".pyc", NULL};
     if (!fs_is_file(path))
         return FALSE;
     if (has_extension(path, text))
@@ -182,13 +181,13 @@ gboolean fs_is_text_file(const char *path)
         return FALSE;
     if (got == 0)
         return TRUE;
-    gsize n = (gsize) got, not_ascii = 0, not_high = 0;
+    gsize n = (gsize)got, not_ascii = 0, not_high = 0;
     for (gsize i = 0; i < n; i++) {
         gboolean low = (sample[i] >= 32 && sample[i] < 127) || strchr("\n\r\t\f\b", sample[i]);
         not_ascii += !low || sample[i] == 0;
         not_high += sample[i] < 127;
     }
-    double ratio1 = (double) not_ascii / (double) n, ratio2 = (double) not_high / (double) n;
+    double ratio1 = (double)not_ascii / (double)n, ratio2 = (double)not_high / (double)n;
     gboolean likely_binary = (ratio1 > 0.3 && ratio2 < 0.05) || (ratio1 > 0.8 && ratio2 > 0.8);
     gboolean unicode = is_certain_unicode(sample, n, n == sizeof sample);
     if (likely_binary || unicode)

@@ -114,7 +114,7 @@ static void write_all(int fd, const char *data, gsize len)
         if (n <= 0)
             return; /* nowhere left to complain to */
         data += n;
-        len -= (gsize) n;
+        len -= (gsize)n;
     }
 }
 
@@ -123,8 +123,8 @@ static void put_line(LogLevel level, const char *line)
     if (hook)
         hook(level, line, hook_data);
     const char *color = color_for(level);
-    g_autofree char *out = color ? g_strdup_printf("%s%s\033[0m\n", color, line)
-                                 : g_strdup_printf("%s\n", line);
+    g_autofree char *out =
+            color ? g_strdup_printf("%s%s\033[0m\n", color, line) : g_strdup_printf("%s\n", line);
     fflush(stdout);
     write_all(STDERR_FILENO, out, strlen(out));
 }

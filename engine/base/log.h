@@ -9,7 +9,12 @@
 #include <glib.h>
 
 typedef enum { LOG_DEBUG = 10, LOG_INFO = 20, LOG_WARNING = 30, LOG_ERROR = 40 } LogLevel;
-typedef enum { LOG_STYLE_CLI, LOG_STYLE_OP /* "LEVEL: [guild] msg" */, LOG_STYLE_SERVICE /* time level msg */, LOG_STYLE_JSON } LogStyle;
+typedef enum {
+    LOG_STYLE_CLI,
+    LOG_STYLE_OP /* "LEVEL: [guild] msg" */,
+    LOG_STYLE_SERVICE /* time level msg */,
+    LOG_STYLE_JSON
+} LogStyle;
 
 void log_set_level(LogLevel level);
 LogLevel log_level(void);

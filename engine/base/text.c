@@ -345,8 +345,8 @@ char *text_format_bytes(guint64 bytes)
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     if (bytes < 1024)
-        return g_strdup_printf("%u byte%s", (guint) bytes, bytes == 1 ? "" : "s");
-    double amount = (double) bytes / 1024;
+        return g_strdup_printf("%u byte%s", (guint)bytes, bytes == 1 ? "" : "s");
+    double amount = (double)bytes / 1024;
     guint unit = 0;
     for (; amount >= 1024 && unit + 1 < G_N_ELEMENTS(units); unit++)
         amount /= 1024;

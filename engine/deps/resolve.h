@@ -25,7 +25,8 @@ typedef struct DepsContext {
     gboolean for_batch; /* the run is a batch's proto that goes to another machine: see deps_pack()
                          */
     DepsFilter filter;
-    const char *within; /* where deps are a stranger's: all that is brought in must be below this folder,
+    const char *
+            within; /* where deps are a stranger's: all that is brought in must be below this folder,
                          * links followed. NULL: anything */
 } DepsContext;
 

@@ -21,8 +21,8 @@ static void remove_pidfile(void)
 
 static gboolean io_error(GError **error, const char *what, const char *name)
 {
-    g_set_error(error, EXEC_ERROR, EXEC_ERROR_IO, "cannot %s %s: %s", what, name,
-            g_strerror(errno));
+    g_set_error(
+            error, EXEC_ERROR, EXEC_ERROR_IO, "cannot %s %s: %s", what, name, g_strerror(errno));
     return FALSE;
 }
 

@@ -16,7 +16,7 @@
 #include "engine/exec/scalars_out.h"
 #include "engine/exec/spawn.h"
 
-G_DEFINE_QUARK(exec-error-quark, exec_error)
+G_DEFINE_QUARK(exec - error - quark, exec_error)
 
 #define READ_SIZE 65536
 #define READS_PER_TURN 16
@@ -62,8 +62,8 @@ struct Exec {
     gboolean finished;
     int status;
     gboolean stopping, killed, limit_hit;
-    gboolean disowned; /* its run is somebody else's: the end is not written there */
-    SpawnJob *job;     /* the child is being started */
+    gboolean disowned;   /* its run is somebody else's: the end is not written there */
+    SpawnJob *job;       /* the child is being started */
     gboolean stop_asked; /* meanwhile */
     gint64 stop_grace_us;
     gint64 kill_at_us; /* monotonic */
@@ -106,7 +106,7 @@ static void show(Exec *exec, int fd, const char *data, gsize len)
             data += n;
             len -= (gsize)n;
         } else if (errno == EAGAIN) {
-            GPollFD p = { fd, G_IO_OUT, 0 };
+            GPollFD p = {fd, G_IO_OUT, 0};
             g_poll(&p, 1, -1);
         } else if (errno != EINTR) {
             exec->spec->tee = FALSE;
@@ -156,8 +156,7 @@ static void read_stream(Stream *s)
 
 static gboolean is_drained(const Exec *exec)
 {
-    return exec->drained
-            || (exec->streams[RUN_STDOUT].fd < 0 && exec->streams[RUN_STDERR].fd < 0);
+    return exec->drained || (exec->streams[RUN_STDOUT].fd < 0 && exec->streams[RUN_STDERR].fd < 0);
 }
 
 static void finish_if_over(Exec *exec)
@@ -217,10 +216,10 @@ static gboolean on_stop_tick(gpointer data);
 static void find_tree(Exec *exec)
 {
     ProcTree tree = {
-        .root = exec->exited ? 0 : exec->pid,
-        .group = exec->spec->same_group ? 0 : exec->pid,
-        .run_dir = run_dir(exec->spec->run),
-        .known = exec->known,
+            .root = exec->exited ? 0 : exec->pid,
+            .group = exec->spec->same_group ? 0 : exec->pid,
+            .run_dir = run_dir(exec->spec->run),
+            .known = exec->known,
     };
     GArray *now = proctree_find(&tree);
     /* Orphans are ours where we are a subreaper (exec_run_foreground); else this does nothing. */
@@ -347,8 +346,8 @@ static void write_end(Exec *exec)
         return;
     }
     /* exit_status comes last: with it the run has ended, and all else is there. */
-    if (!run_write_attr_int(run, "stopped", clock_timestamp_us(), &error)
-            || !run_write_attr_int(run, "exit_status", exec->status, &error)) {
+    if (!run_write_attr_int(run, "stopped", clock_timestamp_us(), &error) ||
+            !run_write_attr_int(run, "exit_status", exec->status, &error)) {
         log_warning("the end of run %s is not recorded: %s", run_id(run), error->message);
         if (!exec->end_error)
             exec->end_error = g_steal_pointer(&error);
@@ -400,13 +399,13 @@ static gboolean open_output(Exec *exec, GError **error)
     if (spec->output != EXEC_OUTPUT_CAPTURE && spec->output != EXEC_OUTPUT_MERGED)
         return TRUE;
     if (spec->scalars || spec->attrs)
-        exec->scalars = scalars_out_new(spec->run, spec->scalars,
-                (const char *const *)spec->ignore_scalars, spec->attrs,
-                (const char *const *)spec->ignore_attrs);
+        exec->scalars =
+                scalars_out_new(spec->run, spec->scalars, (const char *const *)spec->ignore_scalars,
+                        spec->attrs, (const char *const *)spec->ignore_attrs);
     exec->ready_fd = epoll_create1(EPOLL_CLOEXEC);
     if (exec->ready_fd < 0) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "cannot wait for output: %s",
-                g_strerror(errno));
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+                "cannot wait for output: %s", g_strerror(errno));
         return FALSE;
     }
     exec->output = run_output_open(spec->run, exec->scalars ? on_line : NULL, exec, error);
@@ -505,7 +504,7 @@ static gboolean dispatch_ready(GSource *source, GSourceFunc fn, gpointer data)
 
 static void start_job(Exec *exec)
 {
-    static GSourceFuncs funcs = { .dispatch = dispatch_ready };
+    static GSourceFuncs funcs = {.dispatch = dispatch_ready};
     SpawnJob *job = g_new0(SpawnJob, 1);
     job->exec = exec;
     job->report = attach(exec, g_source_new(&funcs, sizeof(GSource)), on_spawned, exec);

@@ -32,18 +32,18 @@ typedef enum {
 } ExecOutput;
 
 typedef struct ExecSpec {
-    Run *run;        /* own reference */
-    char **argv;     /* argv[0] is looked up in the PATH of `env` */
-    char **env;      /* NAME=VALUE */
-    char *env_text;  /* YAML for attribute `env`; NULL writes none */
-    char *cwd;       /* NULL: the run directory */
+    Run *run;       /* own reference */
+    char **argv;    /* argv[0] is looked up in the PATH of `env` */
+    char **env;     /* NAME=VALUE */
+    char *env_text; /* YAML for attribute `env`; NULL writes none */
+    char *cwd;      /* NULL: the run directory */
     ExecOutput output;
-    gboolean quiet;    /* don't show output (tee) */
-    gboolean tee;      /* captured output also goes to our stdout and stderr */
-    gboolean own_stdin; /* the child reads our stdin; else /dev/null */
-    char *cgroup_procs; /* file of a control group that the child enters; NULL: none */
-    void *cores;        /* cpu_set_t, g_malloc()ed: where it may run; NULL: where we may */
-    gboolean same_group; /* the child stays in our process group (foreground, for the terminal) */
+    gboolean quiet;       /* don't show output (tee) */
+    gboolean tee;         /* captured output also goes to our stdout and stderr */
+    gboolean own_stdin;   /* the child reads our stdin; else /dev/null */
+    char *cgroup_procs;   /* file of a control group that the child enters; NULL: none */
+    void *cores;          /* cpu_set_t, g_malloc()ed: where it may run; NULL: where we may */
+    gboolean same_group;  /* the child stays in our process group (foreground, for the terminal) */
     gint64 stop_after_us; /* 0: no limit */
     gint64 stop_grace_us; /* between SIGTERM and SIGKILL when the limit is reached; 0: 30 s */
     OutputRules *scalars; /* NULL: not captured */
@@ -55,8 +55,8 @@ typedef struct ExecSpec {
  * rules of the operation; output from NO_RUN_OUTPUT and SYNC_RUN_OUTPUT in our environment (or the
  * operation's, for the first). stop_after: minutes, as on the command line; 0 none. `extra_env`
  * (NAME=VALUE, may be NULL) is added to the environment. */
-ExecSpec *exec_spec_for_op(Op *op, Run *run, gboolean quiet, double stop_after_minutes,
-        const char *const *extra_env);
+ExecSpec *exec_spec_for_op(
+        Op *op, Run *run, gboolean quiet, double stop_after_minutes, const char *const *extra_env);
 ExecSpec *exec_spec_new(Run *run); /* all else zero; for callers that fill it themselves */
 void exec_spec_free(ExecSpec *spec);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ExecSpec, exec_spec_free)

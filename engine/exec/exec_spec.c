@@ -85,7 +85,7 @@ static char **merge_env(char **env, const char *const *extra)
 /* The line of attribute `env` for one NAME=VALUE; "" for a secret. */
 static char *env_line(Op *op, const char *entry)
 {
-    const char *const one[] = { entry, NULL };
+    const char *const one[] = {entry, NULL};
     g_autoptr(Value) map = op_safe_env(op, one);
     if (!value_map_size(map))
         return g_strdup("");
@@ -150,8 +150,8 @@ static void log_start(Op *op, const ExecSpec *spec)
     log_debug("operation env: %s", env_repr);
 }
 
-ExecSpec *exec_spec_for_op(Op *op, Run *run, gboolean quiet, double stop_after_minutes,
-        const char *const *extra_env)
+ExecSpec *exec_spec_for_op(
+        Op *op, Run *run, gboolean quiet, double stop_after_minutes, const char *const *extra_env)
 {
     ExecSpec *spec = exec_spec_new(run);
     spec->argv = g_strdupv(op->cmd_args);

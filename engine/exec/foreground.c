@@ -103,7 +103,7 @@ static void run_until_over(Foreground *f)
  * ignored would still reach the signalfd. */
 static void heeded_signals(sigset_t *set)
 {
-    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     sigemptyset(set);
     for (guint i = 0; i < G_N_ELEMENTS(signals); i++) {
         struct sigaction now;
@@ -129,10 +129,10 @@ gboolean exec_run_foreground_with(
     spec->own_stdin = TRUE;
     spec->same_group = TRUE;
     spec->tee = !spec->quiet;
-    Foreground f = { .context = g_main_context_new() };
+    Foreground f = {.context = g_main_context_new()};
     f.loop = g_main_loop_new(f.context, FALSE);
     f.signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    ExecCallbacks callbacks = { .exited = on_exited };
+    ExecCallbacks callbacks = {.exited = on_exited};
     f.exec = exec_start(spec, f.context, &callbacks, &f, error);
     gboolean good = f.exec != NULL;
     if (good) {

@@ -9,7 +9,7 @@
 #include "engine/exec/output_defaults.h"
 
 #define KEY_PATTERN "[_a-zA-Z]\\S*"
-#define NUM_PATTERN \
+#define NUM_PATTERN                                                                                \
     "(?:[-+]?[0-9]*\\.?(?:[0-9]+)?(?:[eE][-+]?[0-9]+)?|[nN][aA][nN]|[-+]?[iI][nN][fF])"
 #define TERM_PATTERN "\\S+"
 #define STEP_PATTERN "[0-9]+"
@@ -25,18 +25,15 @@ typedef struct Alias {
 } Alias;
 
 static const Alias scalar_aliases[] = {
-    { "\\key", KEY_PATTERN }, { "\\value", NUM_PATTERN }, { "\\step", STEP_PATTERN }, { 0 }
-};
-static const Alias attr_aliases[] = {
-    { "\\key", KEY_PATTERN }, { "\\value", TERM_PATTERN }, { 0 }
-};
+        {"\\key", KEY_PATTERN}, {"\\value", NUM_PATTERN}, {"\\step", STEP_PATTERN}, {0}};
+static const Alias attr_aliases[] = {{"\\key", KEY_PATTERN}, {"\\value", TERM_PATTERN}, {0}};
 
 static const char *const default_scalars[] = {
-    "^\\key:\\s+\\value\\s+\\((?:step\\s+)?(?P<step>\\step)\\)$",
-    "^(\\key):\\s+(\\value)(?:\\s+\\(.*\\))?$",
-    NULL,
+        "^\\key:\\s+\\value\\s+\\((?:step\\s+)?(?P<step>\\step)\\)$",
+        "^(\\key):\\s+(\\value)(?:\\s+\\(.*\\))?$",
+        NULL,
 };
-static const char *const default_attrs[] = { "^(\\key):\\s+(\\value)$", NULL };
+static const char *const default_attrs[] = {"^(\\key):\\s+(\\value)$", NULL};
 
 typedef struct Pattern {
     char *key;        /* of a map, or NULL */
@@ -340,8 +337,8 @@ static void apply_match(OutputRules *rules, Pattern *p, const GMatchInfo *info, 
         set_value(rules, vals, one, two);
     } else if (!p->warned) {
         p->warned = TRUE;
-        log_warning("bad unnamed group count %i for '%s' (expected 1 or 2) skipping", groups,
-                p->text);
+        log_warning(
+                "bad unnamed group count %i for '%s' (expected 1 or 2) skipping", groups, p->text);
     }
 }
 
@@ -361,8 +358,7 @@ static guint each_match(Pattern *p, const char *line, MatchFn fn, gpointer data)
     }
     if (error && !p->warned) {
         p->warned = TRUE;
-        log_warning("output pattern '%s' takes too long on some lines, which are skipped",
-                p->text);
+        log_warning("output pattern '%s' takes too long on some lines, which are skipped", p->text);
     }
     return count;
 }
@@ -410,7 +406,7 @@ static Value *match_patterns(OutputRules *rules, const char *line)
     ensure_compiled(rules);
     Value *vals = value_new_map();
     for (guint i = 0; i < rules->patterns->len; i++) {
-        Apply a = { rules, rules->patterns->pdata[i], vals, NULL };
+        Apply a = {rules, rules->patterns->pdata[i], vals, NULL};
         each_match(a.pattern, line, on_match, &a);
     }
     return vals;
@@ -475,8 +471,8 @@ static char *format_assigns(Value *vals)
     return g_string_free(s, FALSE);
 }
 
-void output_rules_test(OutputRules *rules, const char *line, gsize len, OutputRulesEmitFn emit,
-        gpointer data)
+void output_rules_test(
+        OutputRules *rules, const char *line, gsize len, OutputRulesEmitFn emit, gpointer data)
 {
     ensure_compiled(rules);
     g_autofree char *text = clean_line(line, len);
@@ -487,7 +483,7 @@ void output_rules_test(OutputRules *rules, const char *line, gsize len, OutputRu
         g_autofree char *repr = pattern_repr(rules->texts->pdata[i]);
         g_autoptr(Value) vals = value_new_map();
         g_autoptr(GString) groups = g_string_new(NULL);
-        Apply a = { rules, rules->patterns->pdata[i], vals, groups };
+        Apply a = {rules, rules->patterns->pdata[i], vals, groups};
         g_autofree char *out = NULL;
         if (each_match(a.pattern, text, on_test_match, &a)) {
             g_autofree char *assigns = format_assigns(vals);

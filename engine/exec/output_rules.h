@@ -38,8 +38,8 @@ Value *output_rules_match(OutputRules *rules, const char *line, gsize len);
  *     'other': <no matches>
  * emit gets lines without newline and whether it is a result (styled on a terminal). */
 typedef void (*OutputRulesEmitFn)(const char *text, gboolean is_result, gpointer data);
-void output_rules_test(OutputRules *rules, const char *line, gsize len, OutputRulesEmitFn emit,
-        gpointer data);
+void output_rules_test(
+        OutputRules *rules, const char *line, gsize len, OutputRulesEmitFn emit, gpointer data);
 
 /* The patterns after the replacement of aliases, for messages. Borrowed, NULL-terminated. */
 const char *const *output_rules_patterns(const OutputRules *rules);

@@ -44,14 +44,14 @@ static gboolean read_stat(pid_t pid, Proc *p)
     char state;
     int parent, group;
     unsigned long long start;
-    if (!rest
-            || sscanf(rest + 1,
-                       " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                       &state, &parent, &group, &start)
-                    != 4
-            || state == 'Z' || state == 'X')
+    if (!rest ||
+            sscanf(rest + 1,
+                    " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+                    "%llu",
+                    &state, &parent, &group, &start) != 4 ||
+            state == 'Z' || state == 'X')
         return FALSE;
-    *p = (Proc){ { pid, group, start }, parent, FALSE };
+    *p = (Proc){{pid, group, start}, parent, FALSE};
     return TRUE;
 }
 
@@ -98,9 +98,9 @@ GArray *proctree_find(const ProcTree *tree)
     g_autofree char *buf = g_malloc(ENVIRON_MAX);
     for (guint i = 0; i < procs->len; i++) {
         Proc *p = &g_array_index(procs, Proc, i);
-        p->member = (tree->root && p->id.pid == tree->root)
-                || (tree->group && p->id.group == tree->group) || is_known(tree->known, &p->id)
-                || (tree->run_dir && has_run_dir(p->id.pid, tree->run_dir, buf));
+        p->member = (tree->root && p->id.pid == tree->root) ||
+                    (tree->group && p->id.group == tree->group) || is_known(tree->known, &p->id) ||
+                    (tree->run_dir && has_run_dir(p->id.pid, tree->run_dir, buf));
         if (p->member)
             g_hash_table_add(members, GINT_TO_POINTER(p->id.pid));
     }
@@ -130,15 +130,14 @@ void proctree_signal(const GArray *procs, pid_t group, int sig)
     for (guint i = 0; i < procs->len; i++) {
         const ProcId *id = &g_array_index(procs, ProcId, i);
         Proc now;
-        if ((!group || id->group != group) && read_stat(id->pid, &now)
-                && now.id.start == id->start)
+        if ((!group || id->group != group) && read_stat(id->pid, &now) && now.id.start == id->start)
             kill(id->pid, sig);
     }
 }
 
 guint exec_signal_tree(pid_t pid, const char *run_dir, int sig)
 {
-    ProcTree tree = { .root = pid, .run_dir = run_dir };
+    ProcTree tree = {.root = pid, .run_dir = run_dir};
     g_autoptr(GArray) procs = proctree_find(&tree);
     proctree_signal(procs, 0, sig);
     return procs->len;

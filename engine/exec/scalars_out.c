@@ -132,8 +132,8 @@ static Value *scalars_line(ScalarsOut *s, const char *line, gsize len)
         TfEventWriter *file = event_file(s, &s->scalars_file, "");
         GError *error = NULL;
         if (file)
-            tfevent_writer_scalar(file, key, (float)value_get_float(value_map_at(vals, i)), n,
-                    &error);
+            tfevent_writer_scalar(
+                    file, key, (float)value_get_float(value_map_at(vals, i)), n, &error);
         check_written(s, error);
     }
     if (!step)

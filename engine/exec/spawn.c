@@ -22,8 +22,8 @@ static gboolean fail(GError **error, int code, const char *name)
 {
     g_autoptr(Value) v = value_new_string(name);
     g_autofree char *repr = value_repr(v);
-    g_set_error(error, EXEC_ERROR, EXEC_ERROR_SPAWN, "[Errno %d] %s: %s", code, g_strerror(code),
-            repr);
+    g_set_error(
+            error, EXEC_ERROR, EXEC_ERROR_SPAWN, "[Errno %d] %s: %s", code, g_strerror(code), repr);
     return FALSE;
 }
 
@@ -41,8 +41,8 @@ static char *last_found(const char *name, const char *path)
 {
     char *file = NULL;
     g_mutex_lock(&last_lock);
-    if (last.file && clock_monotonic_us() - last.time_us < G_USEC_PER_SEC
-            && !strcmp(last.name, name) && !strcmp(last.path, path))
+    if (last.file && clock_monotonic_us() - last.time_us < G_USEC_PER_SEC &&
+            !strcmp(last.name, name) && !strcmp(last.path, path))
         file = g_strdup(last.file);
     g_mutex_unlock(&last_lock);
     return file;
@@ -54,7 +54,7 @@ static void remember_found(const char *name, const char *path, const char *file)
     g_free(last.name);
     g_free(last.path);
     g_free(last.file);
-    last = (LastFound){ g_strdup(name), g_strdup(path), g_strdup(file), clock_monotonic_us() };
+    last = (LastFound){g_strdup(name), g_strdup(path), g_strdup(file), clock_monotonic_us()};
     g_mutex_unlock(&last_lock);
 }
 
@@ -92,8 +92,7 @@ static char *find_program(const ExecSpec *spec, const char *cwd)
 static gboolean open_pipe(int ends[2], GError **error)
 {
     if (pipe2(ends, O_CLOEXEC)) {
-        g_set_error(error, EXEC_ERROR, EXEC_ERROR_IO, "cannot make a pipe: %s",
-                g_strerror(errno));
+        g_set_error(error, EXEC_ERROR, EXEC_ERROR_IO, "cannot make a pipe: %s", g_strerror(errno));
         ends[0] = ends[1] = -1;
         return FALSE;
     }
@@ -108,8 +107,8 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-static void setup_files(const ExecSpec *spec, int pipes[2][2], const char *cwd,
-        posix_spawn_file_actions_t *files)
+static void setup_files(
+        const ExecSpec *spec, int pipes[2][2], const char *cwd, posix_spawn_file_actions_t *files)
 {
     if (!spec->own_stdin)
         posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -158,8 +157,7 @@ static void enter_group(const char *cgroup_procs, pid_t pid)
     int n = snprintf(text, sizeof text, "%d", (int)pid);
     int fd = open(cgroup_procs, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, text, (size_t)n) != n)
-        log_warning("cannot put process %d into %s: %s", (int)pid, cgroup_procs,
-                g_strerror(errno));
+        log_warning("cannot put process %d into %s: %s", (int)pid, cgroup_procs, g_strerror(errno));
     close_fd(&fd);
 }
 
@@ -169,7 +167,7 @@ static int spawn_confined(pid_t *pid, const char *program, posix_spawn_file_acti
 {
     cpu_set_t ours;
     gboolean pinned = spec->cores && sched_getaffinity(0, sizeof ours, &ours) == 0 &&
-            sched_setaffinity(0, sizeof(cpu_set_t), spec->cores) == 0;
+                      sched_setaffinity(0, sizeof(cpu_set_t), spec->cores) == 0;
     int code = posix_spawn(pid, program, files, attr, spec->argv, spec->env);
     if (pinned)
         sched_setaffinity(0, sizeof ours, &ours);
@@ -185,7 +183,7 @@ void exec_raise_file_limit(void)
     struct rlimit now;
     if (getrlimit(RLIMIT_NOFILE, &now) || now.rlim_cur >= now.rlim_max)
         return;
-    struct rlimit raised = { now.rlim_max, now.rlim_max };
+    struct rlimit raised = {now.rlim_max, now.rlim_max};
     if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
         file_limit = now;
 }
@@ -201,7 +199,7 @@ gboolean spawn_child(const ExecSpec *spec, SpawnedChild *child, GError **error)
     if (!program)
         return fail(error, errno, spec->argv[0]);
     gboolean capture = spec->output == EXEC_OUTPUT_CAPTURE;
-    int pipes[2][2] = { { -1, -1 }, { -1, -1 } };
+    int pipes[2][2] = {{-1, -1}, {-1, -1}};
     gboolean good = TRUE;
     if (capture || spec->output == EXEC_OUTPUT_MERGED)
         good = open_pipe(pipes[0], error) && move_up(&pipes[0][1]) && move_up(&pipes[0][0]);
@@ -221,8 +219,7 @@ gboolean spawn_child(const ExecSpec *spec, SpawnedChild *child, GError **error)
         if (good && file_limit.rlim_max)
             prlimit(child->pid, RLIMIT_NOFILE, &file_limit, NULL);
     } else if (error && !*error) {
-        g_set_error(error, EXEC_ERROR, EXEC_ERROR_IO, "cannot make a pipe: %s",
-                g_strerror(errno));
+        g_set_error(error, EXEC_ERROR, EXEC_ERROR_IO, "cannot make a pipe: %s", g_strerror(errno));
     }
     close_fd(&pipes[0][1]);
     close_fd(&pipes[1][1]);

@@ -392,8 +392,7 @@ static void add_all_flag_args(
         if (!cmd_flag && force)
             cmd_flag = no_settings;
         if (cmd_flag)
-            add_flag_args(
-                    args, n_own, name, value_map_at(sorted, i), cmd->flags_dest, cmd_flag);
+            add_flag_args(args, n_own, name, value_map_at(sorted, i), cmd->flags_dest, cmd_flag);
     }
 }
 

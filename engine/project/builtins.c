@@ -77,7 +77,7 @@ static const char queue_yaml[] =
     "      type: float\n"                                                                          \
     "    prev-trials:\n"                                                                           \
     "      description: Which earlier trials are learned from\n"                                   \
-    "      default: sourcecode\n"                                                              \
+    "      default: sourcecode\n"                                                                  \
     "      choices:\n"                                                                             \
     "        - value: batch\n"                                                                     \
     "          description: Those of this batch\n"                                                 \

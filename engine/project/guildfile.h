@@ -27,11 +27,11 @@ struct ModelDef {
 };
 
 struct Guildfile {
-    char *src;         /* absolute path of the file; NULL if generated (a script, a built-in) */
-    char *dir;         /* absolute folder; NULL for a built-in */
-    GPtrArray *models; /* ModelDef*, in the file's order */
-    Value *package;    /* map of the `package` item, or NULL */
-    Value *data;       /* list of items, coerced; for $include and extends */
+    char *src;           /* absolute path of the file; NULL if generated (a script, a built-in) */
+    char *dir;           /* absolute folder; NULL for a built-in */
+    GPtrArray *models;   /* ModelDef*, in the file's order */
+    Value *package;      /* map of the `package` item, or NULL */
+    Value *data;         /* list of items, coerced; for $include and extends */
     GPtrArray *included; /* char*: paths of the files that it includes, and that those do */
     gint refs;
 };

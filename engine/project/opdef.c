@@ -96,7 +96,8 @@ static gboolean says_no(const Value *data, const char *name)
 static void read_command(OpDef *op, const char *name, char **field)
 {
     g_autoptr(GError) error = NULL;
-    if (!says_no(op->data, name) && !gf_get_string(op->data, name, op->guildfile->src, field, &error))
+    if (!says_no(op->data, name) &&
+            !gf_get_string(op->data, name, op->guildfile->src, field, &error))
         make_invalid(op, error);
 }
 

@@ -57,8 +57,8 @@ typedef struct OpDef {
     char *flags_dest;    /* "args", "globals", "global:N", "config:F", ... or NULL */
     Value *flags_import; /* NULL, true, or a list */
     Value *flags_import_skip;
-    char *exec;   /* a command line, NULL if not given; may be "" (which cannot run) */
-    char *main;   /* "module [args]", or NULL */
+    char *exec; /* a command line, NULL if not given; may be "" (which cannot run) */
+    char *main; /* "module [args]", or NULL */
     /* Why it can't run: a setting of a wrong type, with its place. NULL: it can. The other
      * operations of the file are not concerned. */
     char *invalid;

@@ -309,8 +309,7 @@ static ImportJob *job_for_op(OpDef *op)
     g_autoptr(GError) err = NULL;
     if (!off)
         pyflags_note("reading flags for main spec '%s'", words[0]);
-    g_autofree char *path =
-            pymodule_find(words[0], (const char *const *)paths, &sys_path, &err);
+    g_autofree char *path = pymodule_find(words[0], (const char *const *)paths, &sys_path, &err);
     if (!path) {
         ImportJob *j = g_new0(ImportJob, 1);
         if (!off)

@@ -65,7 +65,7 @@ static gboolean is_walkable(Walk *w, int dir_fd, const char *name, unsigned char
     if (faccessat(dir_fd, opref, F_OK, 0))
         return FALSE;
     return g_hash_table_add(w->seen, g_strdup_printf("%llu:%llu", (unsigned long long)st.st_dev,
-            (unsigned long long)st.st_ino));
+                                             (unsigned long long)st.st_ino));
 }
 
 /* What is in one folder. */
@@ -94,8 +94,8 @@ static void look_at_entry(const char *name, unsigned char type, gpointer data)
         add_name(&folder->events, name);
 }
 
-static void walk_dir(Walk *w, int parent_fd, const char *name, const char *dir, const char *prefix,
-        guint depth)
+static void walk_dir(
+        Walk *w, int parent_fd, const char *name, const char *dir, const char *prefix, guint depth)
 {
     int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
@@ -129,9 +129,9 @@ static void walk_dir(Walk *w, int parent_fd, const char *name, const char *dir, 
 GPtrArray *scalars_sources(const char *run_dir, GPtrArray *dirs)
 {
     Walk w = {
-        .dirs = dirs,
-        .sources = g_ptr_array_new_with_free_func((GDestroyNotify)scalar_source_free),
-        .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+            .dirs = dirs,
+            .sources = g_ptr_array_new_with_free_func((GDestroyNotify)scalar_source_free),
+            .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
     };
     walk_dir(&w, AT_FDCWD, run_dir, run_dir, "", 0);
     g_hash_table_unref(w.seen);
@@ -201,7 +201,7 @@ GPtrArray *scalars_of(const GPtrArray *sources)
     GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)scalar_summary_free);
     for (guint i = 0; i < sources->len; i++) {
         const ScalarSource *source = sources->pdata[i];
-        Sums sums = { source->prefix, list, g_hash_table_new(g_str_hash, g_str_equal) };
+        Sums sums = {source->prefix, list, g_hash_table_new(g_str_hash, g_str_equal)};
         read_files(source, FALSE, on_scalar, &sums);
         g_hash_table_unref(sums.by_tag);
     }
@@ -224,10 +224,10 @@ Value *scalar_summary_value(const ScalarSummary *s)
         double val;
         gint64 step;
     } pairs[] = {
-        { "first_val", "first_step", s->first_val, s->first_step },
-        { "last_val", "last_step", s->last_val, s->last_step },
-        { "min_val", "min_step", s->min_val, s->min_step },
-        { "max_val", "max_step", s->max_val, s->max_step },
+            {"first_val", "first_step", s->first_val, s->first_step},
+            {"last_val", "last_step", s->last_val, s->last_step},
+            {"min_val", "min_step", s->min_val, s->min_step},
+            {"max_val", "max_step", s->max_val, s->max_step},
     };
     for (guint i = 0; i < G_N_ELEMENTS(pairs); i++) {
         value_map_set(m, pairs[i].val_key, value_new_float(pairs[i].val));
@@ -262,7 +262,7 @@ Value *scalars_attrs_of(const GPtrArray *sources)
     Value *map = value_new_map();
     for (guint i = 0; i < sources->len; i++) {
         const ScalarSource *source = sources->pdata[i];
-        read_files(source, TRUE, on_text, &(Texts){ source->prefix, map });
+        read_files(source, TRUE, on_text, &(Texts){source->prefix, map});
     }
     return map;
 }
@@ -280,10 +280,10 @@ Value *scalar_summary_column(const ScalarSummary *s, const char *qualifier, gboo
         double val;
         gint64 step;
     } columns[] = {
-        { "last", s->last_val, s->last_step },
-        { "first", s->first_val, s->first_step },
-        { "min", s->min_val, s->min_step },
-        { "max", s->max_val, s->max_step },
+            {"last", s->last_val, s->last_step},
+            {"first", s->first_val, s->first_step},
+            {"min", s->min_val, s->min_step},
+            {"max", s->max_val, s->max_step},
     };
     if (!qualifier)
         qualifier = "last";

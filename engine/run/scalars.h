@@ -22,8 +22,8 @@ typedef struct ScalarSummary {
 
 /* A folder with event files. */
 typedef struct ScalarSource {
-    char *dir;    /* absolute */
-    char *prefix; /* below the run directory, "/" between parts */
+    char *dir;        /* absolute */
+    char *prefix;     /* below the run directory, "/" between parts */
     GPtrArray *files; /* names of its event files, sorted; char* */
 } ScalarSource;
 

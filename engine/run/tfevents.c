@@ -39,8 +39,7 @@ static void crc_init(void)
     }
     for (guint i = 0; i < 256; i++)
         for (guint t = 1; t < 8; t++)
-            crc_table[t][i] =
-                    crc_table[0][crc_table[t - 1][i] & 0xff] ^ (crc_table[t - 1][i] >> 8);
+            crc_table[t][i] = crc_table[0][crc_table[t - 1][i] & 0xff] ^ (crc_table[t - 1][i] >> 8);
     g_once_init_leave(&done, 1);
 }
 
@@ -65,10 +64,10 @@ static guint32 masked_crc(const guint8 *p, gsize len)
     for (; len >= 8; p += 8, len -= 8) {
         guint32 lo = c ^ load_le32(p);
         guint32 hi = load_le32(p + 4);
-        c = crc_table[7][lo & 0xff] ^ crc_table[6][(lo >> 8) & 0xff]
-                ^ crc_table[5][(lo >> 16) & 0xff] ^ crc_table[4][lo >> 24]
-                ^ crc_table[3][hi & 0xff] ^ crc_table[2][(hi >> 8) & 0xff]
-                ^ crc_table[1][(hi >> 16) & 0xff] ^ crc_table[0][hi >> 24];
+        c = crc_table[7][lo & 0xff] ^ crc_table[6][(lo >> 8) & 0xff] ^
+            crc_table[5][(lo >> 16) & 0xff] ^ crc_table[4][lo >> 24] ^ crc_table[3][hi & 0xff] ^
+            crc_table[2][(hi >> 8) & 0xff] ^ crc_table[1][(hi >> 16) & 0xff] ^
+            crc_table[0][hi >> 24];
     }
     for (; len; p++, len--)
         c = crc_table[0][(c ^ *p) & 0xff] ^ (c >> 8);
@@ -101,8 +100,8 @@ static gboolean write_event(TfEventWriter *w, const Tfevents__Event *event, GErr
             continue;
         if (n < 0) {
             int code = errno;
-            g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code),
-                    "cannot write %s: %s", w->path, g_strerror(code));
+            g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "cannot write %s: %s",
+                    w->path, g_strerror(code));
             return FALSE;
         }
         done += (gsize)n;
@@ -141,10 +140,10 @@ TfEventWriter *tfevent_writer_new(const char *dir, const char *suffix, GError **
     return w;
 }
 
-static gboolean write_value(TfEventWriter *w, Tfevents__SummaryValue *value, gint64 step,
-        GError **error)
+static gboolean write_value(
+        TfEventWriter *w, Tfevents__SummaryValue *value, gint64 step, GError **error)
 {
-    Tfevents__SummaryValue *values[] = { value };
+    Tfevents__SummaryValue *values[] = {value};
     Tfevents__Summary summary = TFEVENTS__SUMMARY__INIT;
     summary.n_value = 1;
     summary.value = values;
@@ -156,8 +155,8 @@ static gboolean write_value(TfEventWriter *w, Tfevents__SummaryValue *value, gin
     return write_event(w, &event, error);
 }
 
-gboolean tfevent_writer_scalar(TfEventWriter *w, const char *tag, float value, gint64 step,
-        GError **error)
+gboolean tfevent_writer_scalar(
+        TfEventWriter *w, const char *tag, float value, gint64 step, GError **error)
 {
     Tfevents__SummaryValue v = TFEVENTS__SUMMARY_VALUE__INIT;
     v.tag = (char *)tag;
@@ -173,7 +172,7 @@ gboolean tfevent_writer_text(TfEventWriter *w, const char *tag, const char *text
     Tfevents__Metadata metadata = TFEVENTS__METADATA__INIT;
     metadata.plugin_data = &plugin;
     metadata.data_class = DATA_CLASS_TENSOR;
-    ProtobufCBinaryData bytes = { .len = strlen(text), .data = (guint8 *)text };
+    ProtobufCBinaryData bytes = {.len = strlen(text), .data = (guint8 *)text};
     Tfevents__TensorShape shape = TFEVENTS__TENSOR_SHAPE__INIT;
     Tfevents__Tensor tensor = TFEVENTS__TENSOR__INIT;
     tensor.dtype = DTYPE_STRING;
@@ -247,16 +246,15 @@ static char *tensor_text(const Tfevents__Tensor *t)
         return NULL;
     GString *s = g_string_new(NULL);
     for (gsize i = 0; i < t->n_string_val; i++)
-        g_string_append_len(s, (const char *)t->string_val[i].data,
-                (gssize)t->string_val[i].len);
+        g_string_append_len(s, (const char *)t->string_val[i].data, (gssize)t->string_val[i].len);
     gboolean good = g_utf8_validate(s->str, (gssize)s->len, NULL);
     return g_string_free(s, !good);
 }
 
-static void report_value(const Tfevents__Event *event, const Tfevents__SummaryValue *v,
-        TfEventFn fn, gpointer data)
+static void report_value(
+        const Tfevents__Event *event, const Tfevents__SummaryValue *v, TfEventFn fn, gpointer data)
 {
-    TfEvent e = { .tag = v->tag, .step = event->step, .wall_time = event->wall_time };
+    TfEvent e = {.tag = v->tag, .step = event->step, .wall_time = event->wall_time};
     if (!g_utf8_validate(e.tag, -1, NULL))
         return;
     if (v->value_case == TFEVENTS__SUMMARY_VALUE__VALUE_SIMPLE_VALUE) {
@@ -292,7 +290,7 @@ static void bounded_free(void *budget, void *p)
 static gboolean report_record(const guint8 *bytes, gsize len, TfEventFn fn, gpointer data)
 {
     gsize left = UNPACKED_MAX;
-    ProtobufCAllocator allocator = { bounded_alloc, bounded_free, &left };
+    ProtobufCAllocator allocator = {bounded_alloc, bounded_free, &left};
     Tfevents__Event *event = tfevents__event__unpack(&allocator, len, bytes);
     if (!event)
         return FALSE;
@@ -326,8 +324,8 @@ static ScanEnd scan(const guint8 *bytes, gsize len, TfEventFn fn, gpointer data,
         if (len - at < *need)
             break;
         const guint8 *body = p + HEADER_SIZE;
-        if (load_le32(body + size) != masked_crc(body, (gsize)size)
-                || !report_record(body, (gsize)size, fn, data)) {
+        if (load_le32(body + size) != masked_crc(body, (gsize)size) ||
+                !report_record(body, (gsize)size, fn, data)) {
             end = SCAN_DAMAGED;
             break;
         }

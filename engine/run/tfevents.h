@@ -12,8 +12,8 @@ typedef struct TfEventWriter TfEventWriter;
  * process, and writes the version record. */
 TfEventWriter *tfevent_writer_new(const char *dir, const char *suffix, GError **error);
 /* One record in one write(2), so that who watches the file sees it whole. wall_time is now. */
-gboolean tfevent_writer_scalar(TfEventWriter *w, const char *tag, float value, gint64 step,
-        GError **error);
+gboolean tfevent_writer_scalar(
+        TfEventWriter *w, const char *tag, float value, gint64 step, GError **error);
 gboolean tfevent_writer_text(TfEventWriter *w, const char *tag, const char *text, GError **error);
 void tfevent_writer_free(TfEventWriter *w); /* NULL is ignored */
 

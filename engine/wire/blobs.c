@@ -440,8 +440,8 @@ static gpointer trim_on_thread(gpointer store)
         blobs_trim(b);
         g_atomic_int_compare_and_exchange(&b->trim_state, TRIM_WORKS, TRIM_IDLE);
         /* what came while it worked has begun no other */
-    } while (is_over(b) &&
-             g_atomic_int_compare_and_exchange(&b->trim_state, TRIM_IDLE, TRIM_WORKS));
+    } while (
+            is_over(b) && g_atomic_int_compare_and_exchange(&b->trim_state, TRIM_IDLE, TRIM_WORKS));
     return NULL;
 }
 

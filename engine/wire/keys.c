@@ -29,8 +29,8 @@ struct KeyRing {
     char *token;
     GPtrArray *entries; /* Entry, as the file said when `seen` was taken */
     GHashTable *by_key; /* public key → Entry */
-    int fd;           /* the file that was read, kept open; -1: none */
-    struct stat seen; /* it, when it was read */
+    int fd;             /* the file that was read, kept open; -1: none */
+    struct stat seen;   /* it, when it was read */
     gboolean readable;
     gint64 looked_us; /* at its name; monotonic */
 };
@@ -251,8 +251,8 @@ static void read_entries(KeyRing *r)
     if (r->fd >= 0)
         close(r->fd);
     r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    r->readable = r->fd >= 0 && fstat(r->fd, &st) == 0 &&
-                  (list = yaml_parse_file(path, NULL)) != NULL;
+    r->readable =
+            r->fd >= 0 && fstat(r->fd, &st) == 0 && (list = yaml_parse_file(path, NULL)) != NULL;
     r->seen = st;
     r->looked_us = clock_monotonic_us();
     g_hash_table_remove_all(r->by_key);
