@@ -3,6 +3,7 @@
 #include "engine/run/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,12 +218,37 @@ gint64 run_attr_int(Run *run, const char *name, gint64 dflt)
     return v ? as_int(v, dflt) : dflt;
 }
 
+static gboolean is_text_of(const char *path, const char *text)
+{
+    gsize want = strlen(text), len = 0;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0)
+        return FALSE;
+    gboolean same = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (gsize)st.st_size == want;
+    g_autofree char *is = same ? g_malloc(want + 1) : NULL;
+    while (same && len < want) {
+        ssize_t n = read(fd, is + len, want - len);
+        same = n > 0;
+        len += same ? (gsize)n : 0;
+    }
+    close(fd);
+    return same && !memcmp(is, text, want);
+}
+
+/* What a run is does not change when it is begun, and is not written again: it is on the disk, and
+ * if the power goes a file that was emptied and written anew is not. */
+static gboolean write_changed(const char *path, const char *text, GError **error)
+{
+    return is_text_of(path, text) || fs_write_own(path, text, -1, error);
+}
+
 gboolean run_write_attr_raw(Run *run, const char *name, const char *text, GError **error)
 {
     g_autofree char *path = attr_path(run, name);
     g_autofree char *data = g_strconcat(text, "\n", NULL);
     drop_snapshot(run);
-    return fs_write_own(path, data, -1, error);
+    return write_changed(path, data, error);
 }
 
 gboolean run_write_attr(Run *run, const char *name, const Value *value, GError **error)
@@ -323,7 +349,7 @@ gboolean run_write_opref(Run *run, const OpRef *ref, GError **error)
     g_clear_pointer(&run->opref, opref_free);
     run->opref_read = FALSE;
     drop_snapshot(run);
-    return fs_write_own(path, text, -1, error);
+    return write_changed(path, text, error);
 }
 
 /* In a container, process 1 may be a program that never collects what it inherits: a trial of a

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Run directories: attributes, opref, status, manifest, lock, store. */
+#include <fcntl.h>
 #include "tests/unit/run_fixture.h"
 
 #include <string.h>
@@ -257,9 +258,28 @@ static void test_what_guild_writes_is_a_file_of_the_run(RunFixture *f, gconstpoi
     g_assert_cmpstr(others, ==, "whole");
 }
 
+/* What is on the disk stays there when it is written again at the start of a run. */
+static void test_an_attribute_that_is_as_it_was_is_not_written(RunFixture *f, gconstpointer data)
+{
+    g_autoptr(Run) run = run_fixture_run(f, "11111111111111111111111111111111", "op", 1, 0);
+    g_autofree char *path = run_guild_path(run, "attrs/n");
+    const struct timespec long_ago[] = {{.tv_sec = 5}, {.tv_sec = 5}};
+    struct stat st;
+    g_assert_true(run_write_attr_int(run, "n", 1, NULL));
+    g_assert_cmpint(utimensat(AT_FDCWD, path, long_ago, 0), ==, 0);
+    g_assert_true(run_write_attr_int(run, "n", 1, NULL));
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_assert_cmpint(st.st_mtim.tv_sec, ==, 5);
+    g_assert_true(run_write_attr_int(run, "n", 2, NULL));
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_assert_cmpint(st.st_mtim.tv_sec, !=, 5);
+    g_assert_cmpint(run_attr_int(run, "n", 0), ==, 2);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    TEST("/run/same-attr-stays", test_an_attribute_that_is_as_it_was_is_not_written);
     TEST("/run/own-files", test_what_guild_writes_is_a_file_of_the_run);
     TEST("/run/attrs", attributes_are_yaml_and_a_newline);
     TEST("/run/attrs-broken", a_broken_attribute_is_an_error_that_names_it);
