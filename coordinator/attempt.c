@@ -241,6 +241,7 @@ void attempt_failed(Task *t, Run *run, const GError *error)
         return;
     }
     run_clear_marker(run, "PENDING");
+    run_clear_marker(run, "STAGED");
     run_write_attr_string(run, "error", error->message, NULL);
     fs_remove(remote, NULL);
     job_say(t->job, LOG_ERROR, "Trial %s exited with an error: (1) %s", t->run_id, error->message);

@@ -91,6 +91,15 @@ class Dependencies(unittest.TestCase):
         self.assertIn("run failed because a dependency was not met: could not resolve 'it' in it "
                       "resource: cannot find source file 'nope.dat'", done.stderr)
 
+    def test_a_run_without_its_upstream_run_ends_in_error(self):
+        """As a trial of a batch does: it is not left staged, as if it had never been tried."""
+        self.cluster.start_worker("w1", slots=1)
+        for args in (("plain",), ("plain", "x=[1]")):
+            done = self.client.guild("run", *args, "--remote", "lab", "-y", ok=None)
+            self.assertIn("no suitable run for up", done.stderr)
+            shown = self.client.guild("runs", "info", "--remote", "lab").stdout
+            self.assertIn("status: error", shown)
+
 
 if __name__ == "__main__":
     unittest.main()
