@@ -165,12 +165,13 @@ static gboolean open_service(Coordinator *c, const CoordinatorOptions *o, GError
     c->own_zmq = TRUE;
     zmq_ctx_set(c->zmq, ZMQ_MAX_SOCKETS, 30000);
     c->zap = zap_new(c, error);
-    if (!c->zap || !server_open(c, o->bind, error) || !write_endpoint(c, error))
+    if (!c->zap || !server_open(c, o->bind, error))
         return FALSE;
     if (o->metrics_port && !(c->metrics = metrics_new(c, o->metrics_bind, o->metrics_port, error)))
         return FALSE;
     c->alloc = alloc_new(c);
-    return jobs_restore(c, error);
+    /* Last: who finds it finds all of us. */
+    return jobs_restore(c, error) && write_endpoint(c, error);
 }
 
 Coordinator *coordinator_new(const CoordinatorOptions *o, GMainContext *context, GError **error)

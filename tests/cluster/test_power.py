@@ -47,15 +47,24 @@ class Disk:
     """A file system that can lose its power, mounted on a folder."""
 
     def __init__(self, image, folder, mib=256):
-        self.image, self.folder = image, folder
+        self.folder = folder
         with open(image, "wb") as f:
             f.truncate(mib << 20)
         subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
-        self.mount()
+        # One device for all mounts: one that is just going might still write to the file.
+        self.device = subprocess.run(["losetup", "--find", "--show", image], check=True, text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
+        try:
+            self.mount()
+        except subprocess.CalledProcessError:
+            self.detach()
+            raise
 
     def mount(self):
-        subprocess.run(["mount", "-o", "loop", self.image, self.folder], check=True,
-                       stderr=subprocess.DEVNULL)
+        subprocess.run(["mount", self.device, self.folder], check=True, stderr=subprocess.DEVNULL)
+
+    def detach(self):
+        subprocess.run(["losetup", "--detach", self.device], check=True)
 
     def lose_power(self):
         fd = os.open(self.folder, os.O_RDONLY)
@@ -70,6 +79,7 @@ class Disk:
 
     def close(self):
         subprocess.run(["umount", "--lazy", self.folder], check=True)
+        self.detach()
 
 
 def can_lose_power():
