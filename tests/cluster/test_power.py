@@ -6,6 +6,7 @@ The disk is an ext4 file system in a file, which is told to stop as it is: what 
 is lost, as with the power (the kernel's EXT4_IOC_SHUTDOWN, made for such tests).
 """
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -82,8 +83,17 @@ class Disk:
         self.detach()
 
 
+def hide_mounts():
+    """Mounts of this process and those it starts are theirs alone from here on: a namespace that another test
+    makes meanwhile would keep the file system that lost its power.  False if that can't be."""
+    clone_newns = 0x20000
+    if ctypes.CDLL(None, use_errno=True).unshare(clone_newns) != 0:
+        return False
+    return subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def can_lose_power():
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not hide_mounts():
         return False
     with tempfile.TemporaryDirectory() as root:
         folder = os.path.join(root, "disk")
