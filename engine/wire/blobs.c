@@ -43,7 +43,6 @@ BlobStore *blobs_open(const char *home, guint64 limit_bytes, GError **error)
     b->dir = g_steal_pointer(&dir);
     b->limit = limit_bytes;
     b->pins = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    lending_doubt(b);
     lending_open(b);
     fs_walk(b->dir, FALSE, add_size, &b->size, NULL);
     return b;

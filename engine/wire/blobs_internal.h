@@ -26,8 +26,5 @@ gboolean blobs_shared(BlobStore *b, const char *digest);
 gboolean blobs_name(
         BlobStore *b, const char *part, const char *digest, guint64 size, GError **error);
 
-/* After a start of the machine, once: what was not on the disk yet when it went may be there in
- * parts, and every blob counts as lent, to be read again before it is used. */
-void lending_doubt(BlobStore *b);
 void lending_open(BlobStore *b);
 void lending_close(BlobStore *b);

@@ -47,8 +47,9 @@ static void doubt_all(BlobStore *b)
         doubt_folder(b, *name);
 }
 
-/* Others that open the store meanwhile wait: what they checked since must stay. */
-void lending_doubt(BlobStore *b)
+/* After a start of the machine, once: what was not on the disk yet when it went may be there in
+ * parts, and every blob counts as lent, to be read again before it is used. */
+static void doubt_after_boot(BlobStore *b)
 {
     const char *now = clock_boot_id();
     char then[64] = "";
@@ -56,8 +57,7 @@ void lending_doubt(BlobStore *b)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return;
-    if (flock(fd, LOCK_EX) == 0 && pread(fd, then, sizeof then - 1, 0) >= 0 &&
-            strcmp(then, now) != 0) {
+    if (pread(fd, then, sizeof then - 1, 0) >= 0 && strcmp(then, now) != 0) {
         doubt_all(b);
         /* what can't be written is done again next time */
         (void)!(ftruncate(fd, 0) == 0 && pwrite(fd, now, strlen(now), 0) > 0);
@@ -70,8 +70,13 @@ void lending_open(BlobStore *b)
     g_autofree char *users = g_build_filename(b->dir, "part", "users", NULL);
     b->popular = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     b->users_fd = open(users, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (b->users_fd >= 0)
-        flock(b->users_fd, LOCK_SH);
+    if (b->users_fd < 0)
+        return;
+    /* Who has it open has looked, and has blobs that must stay: on a shared file system it may be
+     * another machine, which was started at another time. */
+    if (flock(b->users_fd, LOCK_EX | LOCK_NB) == 0)
+        doubt_after_boot(b);
+    flock(b->users_fd, LOCK_SH);
 }
 
 void lending_close(BlobStore *b)

@@ -602,6 +602,14 @@ static void test_after_a_start_of_the_machine_blobs_are_read_again(void)
         g_assert_true(blobs_has(l.place.store, l.digest)); /* it has not been started */
         g_clear_pointer(&l.place.store, blobs_close);
         g_assert_true(fs_write(boot, "another", -1, NULL));
+        g_autoptr(BlobStore) in_use = blobs_open(l.place.dir, 0, NULL);
+        g_assert_false(blobs_has(in_use, l.digest));
+        g_assert_true(blobs_recall(in_use, l.digest, 6));
+        g_assert_true(fs_write(boot, "of another machine that shares the file system", -1, NULL));
+        l.place.store = blobs_open(l.place.dir, 0, NULL);
+        g_assert_true(blobs_has(l.place.store, l.digest)); /* somebody may be reading it */
+        g_clear_pointer(&l.place.store, blobs_close);
+        g_clear_pointer(&in_use, blobs_close);
         if (lost)
             g_assert_cmpint(truncate(path, 0), ==, 0);
         l.place.store = blobs_open(l.place.dir, 0, NULL);
