@@ -132,9 +132,12 @@ class Power(unittest.TestCase):
     def lose_power(self):
         """The machine goes with all that runs there, and comes again."""
         parents = [p.pid for p in self.cluster.head.processes if p.running()]
-        for pid in parents:  # first of all: who is stopped starts no others
-            os.kill(pid, signal.SIGSTOP)
-        below = descendants(parents)
+        below = []
+        while new := [pid for pid in descendants(parents + below) if pid not in below]:
+            for pid in new:  # parents first, and again until there is none: who is stopped starts no others
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            below += new
         self.disk.lose_power()
         for pid in below:
             with contextlib.suppress(ProcessLookupError):
