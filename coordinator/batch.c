@@ -101,6 +101,8 @@ static void write_batch_end(Job *j)
     run_write_attr_int(j->run, "exit_status", j->exit_status, NULL);
     run_write_attr_int(j->run, "stopped", clock_timestamp_us(), NULL);
     run_delete_lock(j->run);
+    run_clear_marker(j->run, "PENDING"); /* of one that could not begin */
+    run_clear_marker(j->run, "STAGED");
     g_autofree char *remote = run_guild_path(j->run, "LOCK.remote");
     fs_remove(remote, NULL);
 }
@@ -144,7 +146,7 @@ static gboolean end_job(gpointer data)
 /* From a fresh turn of the loop: whoever made the last change may still hold the job. */
 void job_maybe_end(Job *j)
 {
-    if (j->ended || !j->asked_all || g_hash_table_size(j->tasks) || j->staging || j->making)
+    if (j->ended || !j->begun || !j->asked_all || g_hash_table_size(j->tasks) || j->staging || j->making)
         return;
     j->ended = TRUE;
     j->ending = g_idle_source_new();
@@ -317,6 +319,8 @@ void coordinator_stop_job(Coordinator *c, Job *j, gint64 grace_us, gboolean stag
 void job_check_fit(Job *j)
 {
     Coordinator *c = j->c;
+    if (!j->begun)
+        return;
     SchedFit fit = j->stage_only || j->stopping ? SCHED_FITS : sched_fit(c->sched, &j->needs);
     if (fit != SCHED_NOWHERE || j->told_nowhere) {
         j->told_nowhere = fit == SCHED_NOWHERE;

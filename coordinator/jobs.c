@@ -158,6 +158,12 @@ static gboolean begin_batch(Job *j, GError **error)
     return TRUE;
 }
 
+/* Its marks go last when it is begun, and it asks for no trial before. */
+static gboolean is_begun(Run *run)
+{
+    return !run_has_marker(run, "STAGED") && !run_has_marker(run, "PENDING");
+}
+
 static gboolean on_deadline(gpointer data)
 {
     Job *j = data;
@@ -184,6 +190,41 @@ static void arm_deadline(Job *j)
     g_source_attach(j->deadline, j->c->context);
 }
 
+gboolean job_begin(Job *j, GError **error)
+{
+    if (!begin_batch(j, error)) {
+        job_close_output(j);
+        return FALSE;
+    }
+    j->begun = TRUE;
+    arm_deadline(j);
+    return TRUE;
+}
+
+typedef struct {
+    Coordinator *c;
+    guint64 id;
+} Added;
+
+static void on_added(const GError *error, gpointer data)
+{
+    g_autofree Added *a = data;
+    Job *j = g_hash_table_lookup(a->c->jobs, &a->id);
+    if (!j || error)
+        return;
+    j->recorded = TRUE;
+    job_pump(j);
+}
+
+/* A coordinator's batch begins when the queue knows of it: had we ended before, nobody would ever
+ * take away the mark that it runs. */
+static void begin_durably(Job *j)
+{
+    Added *a = g_new0(Added, 1);
+    *a = (Added){j->c, j->id};
+    queue_after(j->c->queue, on_added, a);
+}
+
 Job *coordinator_add(Coordinator *c, Run *run, const JobOptions *options,
         const JobListener *listener, gpointer data, GError **error)
 {
@@ -193,16 +234,15 @@ Job *coordinator_add(Coordinator *c, Run *run, const JobOptions *options,
     if (listener)
         j->listener = *listener;
     j->data = data;
-    if (j->batch && !begin_batch(j, error)) {
+    if (j->batch && c->local && !job_begin(j, error)) {
         g_hash_table_remove(c->jobs, &j->id);
         return NULL;
     }
     job_store(j);
-    arm_deadline(j);
     if (j->batch) {
-        job_pump(j);
+        begin_durably(j);
     } else {
-        j->asked_all = TRUE;
+        j->begun = j->asked_all = TRUE;
         j->n_asked = 1;
         task_enqueue_durably(job_task_new(j, run_id(run)));
     }
@@ -386,14 +426,16 @@ static gboolean restore_job(Coordinator *c, const QueueJob *q, GError **error)
     j->stop_grace_us = q->state == JOB_STOPPING ? STOP_GRACE_US : -1;
     j->exit_status = q->exit_status;
     j->n_asked = tasks->len;
-    if (j->batch) {
+    j->recorded = TRUE;
+    j->begun = !j->batch || is_begun(run);
+    if (!j->batch) {
+        j->asked_all = TRUE;
+    } else if (j->begun) {
         batch_lock(j, NULL);
         reopen_output(j);
         arm_deadline(j);
         feed_restore(j->feed, tasks);
         feed_sweep(j->feed, run, tasks, j->stage_only);
-    } else {
-        j->asked_all = TRUE;
     }
     for (guint i = 0; i < tasks->len; i++)
         restore_task(j, tasks->pdata[i]);

@@ -305,9 +305,30 @@ static void stage_rest_later(Job *j)
     g_source_attach(j->staging, j->c->context);
 }
 
+/* FALSE: nothing may be asked for yet. */
+static gboolean begin(Job *j)
+{
+    g_autoptr(GError) error = NULL;
+    if (j->begun)
+        return TRUE;
+    if (!j->recorded)
+        return FALSE;
+    if (job_begin(j, &error)) {
+        job_check_fit(j);
+        return TRUE;
+    }
+    if (coordinator_is_full(j->c, error)) {
+        stage_later(j, error->message);
+        return FALSE;
+    }
+    j->begun = TRUE;
+    fail_job(j, error->message);
+    return TRUE;
+}
+
 void job_pump(Job *j)
 {
-    if (!j->feed || j->ended)
+    if (!j->feed || j->ended || !begin(j))
         return;
     /* Of many results in one turn only the first does so; the source goes on. */
     gboolean more = j->staging || stage_while_low(j);
