@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Questions and orders of clients, a table of methods. What commands print about runs is printed by
  * the very command, run here (command.c); these are the ones that only a coordinator can answer. */
+#include <signal.h>
 #include <string.h>
 
 #include "coordinator/internal.h"
@@ -8,7 +9,9 @@
 #include "coordinator/command.h"
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
+#include "engine/base/log.h"
 #include "engine/base/text.h"
+#include "engine/project/userconfig.h"
 
 static void reply(Peer *p, guint64 id, Value *result /* taken */, const char *error)
 {
@@ -149,6 +152,20 @@ Task *task_for_run(Coordinator *c, const char *id)
     return NULL;
 }
 
+/* What a user of this home started elsewhere bears the name of a remote. */
+static gboolean is_elsewhere(Coordinator *c, Run *run)
+{
+    g_autofree char *where = run_remote(run);
+    g_autoptr(Value) remote = where ? userconfig_remote(c->home, where, NULL) : NULL;
+    return run_has_marker(run, "pulled") || remote;
+}
+
+gboolean run_is_forgotten(Coordinator *c, Run *run)
+{
+    return run_has_marker(run, "LOCK.remote") && !job_for_run(c, run_id(run)) &&
+           !task_for_run(c, run_id(run)) && !is_elsewhere(c, run);
+}
+
 static Job *find_job(Peer *p, const char *prefix, Task **task, char **error)
 {
     g_autoptr(GError) err = NULL;
@@ -191,13 +208,33 @@ static void call_waits(Peer *p, guint64 id, const Value *args)
     reply(p, id, v, NULL);
 }
 
+/* A mark that a queue left which is not there any more: nobody else would ever take it away, and
+ * who starts the run again is told to stop it first. FALSE: it is no such run, or *error. */
+static gboolean stop_forgotten(Coordinator *c, const char *prefix, GError **error)
+{
+    g_autoptr(Run) run = prefix && *prefix ? run_store_find(c->store, prefix, NULL) : NULL;
+    if (!run || !run_is_forgotten(c, run))
+        return FALSE;
+    g_autofree char *mark = run_guild_path(run, "LOCK.remote");
+    run_clear_marker(run, "PENDING");
+    run_clear_marker(run, "STAGED");
+    if (!run_write_attr_int(run, "stopped", clock_timestamp_us(), error) ||
+            !run_write_attr_int(run, "exit_status", -SIGTERM, error) || !fs_remove(mark, error))
+        return FALSE;
+    log_info("run %s was stopped; the queue did not have it", run_id(run));
+    return TRUE;
+}
+
 static void call_stop(Peer *p, guint64 id, const Value *args)
 {
     Task *t;
     g_autofree char *error = NULL;
-    Job *j = find_job(p, value_map_string(args, "run", NULL), &t, &error);
+    const char *prefix = value_map_string(args, "run", NULL);
+    Job *j = find_job(p, prefix, &t, &error);
     if (!j) {
-        reply(p, id, NULL, error);
+        g_autoptr(GError) err = NULL;
+        gboolean stopped = stop_forgotten(p->c, prefix, &err);
+        reply(p, id, NULL, stopped ? NULL : err ? err->message : error);
         return;
     }
     if (t)

@@ -327,6 +327,9 @@ void submission_free(gpointer s);
 
 /* calls.c */
 Task *task_for_run(Coordinator *c, const char *run_id); /* NULL: no task of a batch */
+/* Marked as executing on a worker, and the queue has not got it: it is lost or older (a copy that was
+ * put back), or the run was taken out of the trash. */
+gboolean run_is_forgotten(Coordinator *c, Run *run);
 char *job_waits_for(Job *j); /* in words, newly allocated; NULL for nothing */
 void call_handle(Peer *p, const MsgCall *m);
 

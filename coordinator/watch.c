@@ -96,6 +96,14 @@ static void tell_end(Watch *w, int exit_status)
     pump(w);
 }
 
+static void warn(Peer *p, const char *run, const char *text)
+{
+    g_autoptr(Value) v = value_new_map();
+    value_map_set_int(v, "level", LOG_WARNING);
+    value_map_set_string(v, "text", text);
+    send_event(p, run, "log", v);
+}
+
 /* What fits nowhere is said at once, not left waiting in silence. */
 static void tell_wait(Peer *p, Job *j)
 {
@@ -106,10 +114,17 @@ static void tell_wait(Peer *p, Job *j)
     if (!why)
         return;
     g_autofree char *text = g_strdup_printf("%s waits for %s", run_id(j->run), why);
-    g_autoptr(Value) v = value_new_map();
-    value_map_set_int(v, "level", LOG_WARNING);
-    value_map_set_string(v, "text", text);
-    send_event(p, run_id(j->run), "log", v);
+    warn(p, run_id(j->run), text);
+}
+
+/* Its end may never come: whoever waits for it learns that, and what to do. */
+static void tell_forgotten(Peer *p, Run *run)
+{
+    g_autofree char *where = run_remote(run);
+    g_autofree char *text = g_strdup_printf("%s is marked as running on %s, but is not in this "
+                                            "coordinator's queue: if nothing runs it, stop it",
+            run_id(run), where ? where : "another machine");
+    warn(p, run_id(run), text);
 }
 
 /* Nobody here will ever say that it ended: it is over, or somebody else's, who may not say so. */
@@ -148,6 +163,8 @@ void watch_begin(Peer *p, const MsgWatch *m)
     Job *j = job_for_run(p->c, run_id(run));
     if (j)
         tell_wait(p, j);
+    else if (run_is_forgotten(p->c, run))
+        tell_forgotten(p, run);
     look_at_others_run(w);
 }
 
