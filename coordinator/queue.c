@@ -19,6 +19,8 @@
 #include "engine/base/log.h"
 
 #define SCHEMA_VERSION 1
+/* 2025, in seconds since 1970. */
+#define EPOCH_BEGINS 1735689600
 /* After a failure. */
 #define RETRY_MS 1000
 
@@ -169,7 +171,9 @@ static gboolean prepare(Queue *q, GError **error)
                 version);
         return FALSE;
     }
-    q->epoch = (guint64)get_meta(q, "epoch") + 1;
+    /* By the clock, for the workers of a queue that was lost know its leases. */
+    gint64 seconds = (clock_timestamp_us() / G_USEC_PER_SEC) - EPOCH_BEGINS;
+    q->epoch = (guint64)CLAMP(seconds, get_meta(q, "epoch") + 1, G_MAXINT32);
     gint64 boot = g_str_hash(clock_boot_id());
     q->same_boot = boot == get_meta(q, "boot");
     if (!set_meta(q, "schema", SCHEMA_VERSION) || !set_meta(q, "epoch", (gint64)q->epoch) ||

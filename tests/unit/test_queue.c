@@ -6,6 +6,7 @@
 
 #include "coordinator/lazy_sqlite.h"
 #include "coordinator/queue.h"
+#include "engine/base/clock.h"
 #include "engine/base/fs.h"
 #include "engine/base/log.h"
 
@@ -121,6 +122,24 @@ static void test_what_has_no_room_is_written_later(void)
     g_assert_cmpuint(tasks->len, ==, 3);
     queue_close(q);
     fs_remove_tree(home, NULL);
+}
+
+/* Workers still hold leases of a queue that was lost: a new one begins behind what it gave. */
+static void test_numbers_of_a_new_queue_go_by_the_clock(void)
+{
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    gint64 before = clock_timestamp_us() / G_USEC_PER_SEC;
+    Queue *q = open_queue(home);
+    gint64 first = (gint64)(queue_next_id(q) >> 32);
+    queue_close(q);
+    Queue *again = open_queue(home);
+    gint64 second = (gint64)(queue_next_id(again) >> 32);
+    queue_close(again);
+    fs_remove_tree(home, NULL);
+    gint64 after = clock_timestamp_us() / G_USEC_PER_SEC;
+    g_assert_cmpint(first, >=, before - 1735689600);
+    g_assert_cmpint(first, <=, after - 1735689600);
+    g_assert_cmpint(second, >, first);
 }
 
 static void test_numbers_are_never_given_twice(void)
@@ -329,6 +348,7 @@ int main(int argc, char **argv)
     g_test_add_func("/queue/there-again", test_what_was_put_is_there_again);
     g_test_add_func("/queue/no-room", test_what_has_no_room_is_written_later);
     g_test_add_func("/queue/numbers", test_numbers_are_never_given_twice);
+    g_test_add_func("/queue/numbers-of-a-new-queue", test_numbers_of_a_new_queue_go_by_the_clock);
     g_test_add_func("/queue/deleted-job", test_a_deleted_job_takes_its_tasks_along);
     g_test_add_func("/queue/no-queue-file", test_a_file_that_is_no_queue_is_refused);
     g_test_add_func("/queue/none", test_no_queue_remembers_nothing_and_waits_for_nothing);
