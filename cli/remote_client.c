@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
+#include "engine/base/log.h"
 #include "engine/project/userconfig.h"
 
 #define CONNECT_MS 5000
@@ -174,10 +175,11 @@ static void on_welcome(RemoteClient *c, const MsgWelcome *m)
                 m->version, WIRE_VERSION);
         return;
     }
+    if (!c->welcomed && c->connection++)
+        log_info("remote '%s' is back", c->name);
     c->welcomed = TRUE;
     c->received = c->acknowledged = 0;
     c->read_only = m->read_only;
-    transfer_resume(c->xfer);
     if (c->watched)
         send_watch(c);
 }
@@ -192,9 +194,9 @@ static void on_reply(RemoteClient *c, const MsgReply *m)
         g_string_append(c->err, value_map_string(m->result, "err", ""));
         return;
     }
-    c->answered = TRUE;
     c->result = value_ref(m->result);
     c->error = g_strdup(m->error);
+    c->answered = !c->wants_list || c->error || c->files_complete;
 }
 
 static void on_files(RemoteClient *c, MsgFiles *m)
@@ -206,6 +208,7 @@ static void on_files(RemoteClient *c, MsgFiles *m)
     g_ptr_array_set_free_func(m->files, NULL);
     g_ptr_array_extend_and_steal(c->files, g_steal_pointer(&m->files));
     c->files_complete = m->last;
+    c->answered = c->answered || (m->last && c->result);
 }
 
 static void on_event(RemoteClient *c, const MsgEvent *m)
@@ -245,9 +248,22 @@ static void on_output(RemoteClient *c, const MsgOutput *m)
     remote_send(c, MSG_PING, &ping);
 }
 
+static gboolean waits(const RemoteClient *c)
+{
+    return (c->waiting_id && !c->answered) || c->watched || c->fetching;
+}
+
+static void on_lost(RemoteClient *c)
+{
+    if (c->welcomed && waits(c))
+        log_warning("the connection to remote '%s' is lost: waiting for it", c->name);
+    c->welcomed = FALSE;
+}
+
 static void on_refused(RemoteClient *c, const MsgRefused *m)
 {
-    if (!m->fatal) {
+    if (!m->fatal) { /* it was started anew, or has given us up */
+        on_lost(c);
         say_hello(c);
         return;
     }
@@ -288,7 +304,7 @@ static void on_monitor(int event, int value, const char *address, gpointer data)
     if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
         say_hello(c);
     } else if (event == ZMQ_EVENT_DISCONNECTED) {
-        c->welcomed = FALSE;
+        on_lost(c);
     } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
         g_free(c->refused);
         c->refused = g_strdup("it does not know the key");
@@ -303,14 +319,15 @@ static gboolean on_time(gpointer flag)
     return G_SOURCE_REMOVE;
 }
 
-/* Turns the loop until *done, a refusal, or the time is up (FALSE). */
 gboolean remote_turn_until(RemoteClient *c, const gboolean *done, guint ms)
 {
-    gboolean late = FALSE;
+    gboolean late = FALSE, welcomed = c->welcomed;
+    guint connection = c->connection;
     GSource *timer = g_timeout_source_new(ms);
     g_source_set_callback(timer, on_time, &late, NULL);
     g_source_attach(timer, c->context);
-    while (!*done && !late && !c->refused && !c->interrupted)
+    while (!*done && !late && !c->refused && !c->interrupted && c->welcomed == welcomed &&
+            c->connection == connection)
         g_main_context_iteration(c->context, TRUE);
     g_source_destroy(timer);
     g_source_unref(timer);
@@ -419,24 +436,52 @@ void remote_close(RemoteClient *c)
 
 /* ---- requests ---- */
 
-void remote_expect(RemoteClient *c)
+static void expect(RemoteClient *c)
 {
     c->waiting_id = ++c->next_id;
     c->answered = FALSE;
     g_clear_pointer(&c->result, value_unref);
     g_clear_pointer(&c->error, g_free);
     g_clear_pointer(&c->files, g_ptr_array_unref);
-    c->files_complete = FALSE;
+    c->files_complete = c->wants_list = FALSE;
     g_string_truncate(c->out, 0);
     g_string_truncate(c->err, 0);
 }
 
-gboolean remote_await(RemoteClient *c, guint ms, GError **error)
+/* Something comes, or is fetched of us: it lives. */
+static guint64 movement(RemoteClient *c)
 {
-    for (guint seen = c->pieces + 1; seen != c->pieces && !c->answered;) {
-        seen = c->pieces;
-        if (!remote_turn_until(c, &c->answered, ms) && (c->refused || c->interrupted))
-            break;
+    return c->pieces + transfer_bytes_out(c->xfer);
+}
+
+static gboolean was_lost(RemoteClient *c, GError **error)
+{
+    g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_CONNECT,
+            "the connection to remote '%s' was lost before it answered: look what was done before "
+            "you try again",
+            c->name);
+    return FALSE;
+}
+
+gboolean remote_ask(
+        RemoteClient *c, RemoteRequest request, gboolean once, gpointer data, GError **error)
+{
+    gboolean goes_on = TRUE;
+    guint asked_on = c->connection;
+    expect(c);
+    request(c, FALSE, data);
+    while (goes_on && !c->answered && !c->refused && !c->interrupted) {
+        guint64 moved = movement(c);
+        gboolean welcomed = c->welcomed;
+        remote_turn_until(c, &c->answered, ANSWER_MS);
+        goes_on = movement(c) != moved || c->welcomed != welcomed || c->connection != asked_on;
+        if (once && !c->answered && (!c->welcomed || c->connection != asked_on))
+            return was_lost(c, error);
+        if (!c->answered && c->welcomed && c->connection != asked_on) {
+            asked_on = c->connection;
+            expect(c);
+            request(c, TRUE, data);
+        }
     }
     if (!c->answered)
         return remote_not_answered(c, error);
@@ -446,21 +491,32 @@ gboolean remote_await(RemoteClient *c, guint ms, GError **error)
     return FALSE;
 }
 
-Value *remote_call(RemoteClient *c, const char *method, const Value *args, GError **error)
+static void send_call(RemoteClient *c, gboolean again, gpointer call)
 {
-    remote_expect(c);
-    MsgCall m = {c->waiting_id, (char *)method, (Value *)args};
-    remote_send(c, MSG_CALL, &m);
-    if (!remote_await(c, ANSWER_MS, error))
+    ((MsgCall *)call)->id = c->waiting_id;
+    remote_send(c, MSG_CALL, call);
+}
+
+static Value *call(
+        RemoteClient *c, const char *method, const Value *args, gboolean once, GError **error)
+{
+    MsgCall m = {0, (char *)method, (Value *)args};
+    if (!remote_ask(c, send_call, once, &m, error))
         return NULL;
     return c->result ? value_ref(c->result) : value_new_null();
+}
+
+Value *remote_call(RemoteClient *c, const char *method, const Value *args, GError **error)
+{
+    return call(c, method, args, FALSE, error);
 }
 
 RemoteOutput *remote_command(RemoteClient *c, const char *const *argv, GError **error)
 {
     g_autoptr(Value) args = value_new_map();
     value_map_set(args, "argv", value_new_strv(argv));
-    g_autoptr(Value) result = remote_call(c, "command", args, error);
+    /* It may have been done, and to delete run 1 twice deletes two. */
+    g_autoptr(Value) result = call(c, "command", args, TRUE, error);
     if (!result)
         return NULL;
     RemoteOutput *o = g_new0(RemoteOutput, 1);

@@ -25,7 +25,8 @@ void remote_close(RemoteClient *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RemoteClient, remote_close)
 const char *remote_name(RemoteClient *c);
 
-/* Asks and waits. `args` may be NULL. New reference; NULL with error. */
+/* Asks and waits; if the connection is lost meanwhile, asks again on the next. `args` may be NULL. New
+ * reference; NULL with error. */
 Value *remote_call(RemoteClient *c, const char *method, const Value *args, GError **error);
 
 typedef struct {
@@ -63,7 +64,8 @@ const char *remote_end_status(RemoteClient *c);
 gboolean remote_pull(RemoteClient *c, const char *run_id, const char *runs_dir, gboolean only_guild,
         GError **error);
 
-/* Runs a command of `guild` (argv without "guild") on the coordinator's home. */
+/* Runs a command of `guild` (argv without "guild") on the coordinator's home. It is an error if the
+ * connection is lost before it is over, for it may have been. */
 typedef struct {
     char *out, *err;
     int exit_status;

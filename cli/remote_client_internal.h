@@ -23,6 +23,7 @@ struct RemoteClient {
     Transfer *xfer;
     BlobStore *blobs;
     gboolean welcomed, read_only;
+    guint connection; /* which one; what was asked on another is never answered */
     char *refused; /* what it, or the handshake, said */
     guint64 next_id;
     /* what is waited for */
@@ -34,7 +35,9 @@ struct RemoteClient {
     guint pieces; /* of an answer: a sign that something goes on */
     int command_status;
     GPtrArray *files;
+    gboolean wants_list; /* FILES follow the answer, which is there when they are */
     gboolean files_complete;
+    gboolean fetching; /* content of the run that was listed last */
     /* watching */
     char *watched;
     const RemoteWatcher *watcher;
@@ -49,10 +52,14 @@ struct RemoteClient {
 
 gboolean remote_transfer_send(GBytes *message, gpointer client); /* a TransferSend */
 void remote_send(RemoteClient *c, MsgKind kind, const void *msg);
-/* Turns the loop until *done, a refusal, or the time is up (FALSE). */
+/* Turns the loop until *done, a refusal, the connection is lost or is there again, or the time is up.
+ * Gives *done. */
 gboolean remote_turn_until(RemoteClient *c, const gboolean *done, guint ms);
 /* The error of that; gives FALSE. */
 gboolean remote_not_answered(RemoteClient *c, GError **error);
-/* Begins a request, whose id is c->waiting_id; then waits for its answer. */
-void remote_expect(RemoteClient *c);
-gboolean remote_await(RemoteClient *c, guint ms, GError **error);
+/* Sends a request under the id c->waiting_id; with `again` not for the first time. */
+typedef void (*RemoteRequest)(RemoteClient *c, gboolean again, gpointer data);
+/* Has `request` send, and waits for the answer, for as long as anything moves. If the connection is
+ * lost meanwhile, it is said again on the next; with `once` that is an error. */
+gboolean remote_ask(
+        RemoteClient *c, RemoteRequest request, gboolean once, gpointer data, GError **error);

@@ -43,6 +43,22 @@ static GPtrArray *files_to_send(Run *run, Run *maker, GError **error)
             run_dir(run), FILELIST_FOLLOW_OUTSIDE | FILELIST_INLINE, goes_out, maker, NULL, error);
 }
 
+typedef struct {
+    MsgSubmit m;
+    GPtrArray *files;
+} Handed;
+
+static void hand_over(RemoteClient *c, gboolean again, gpointer handed)
+{
+    Handed *h = handed;
+    h->m.id = c->waiting_id;
+    if (again)
+        value_map_set(h->m.options, "again", value_new_bool(TRUE));
+    MsgFiles head = {.id = c->waiting_id};
+    remote_send(c, MSG_SUBMIT, &h->m);
+    transfer_send_files(remote_transfer_send, c, &head, h->files);
+}
+
 gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError **error)
 {
     if (c->read_only) {
@@ -55,35 +71,27 @@ gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError 
     g_autoptr(GPtrArray) files = files_to_send(run, maker, error);
     if (!files)
         return FALSE;
-    remote_expect(c);
-    TransferOffer offer = transfer_offer(c->xfer, run_dir(run), files);
+    g_autofree char *name = run_new_id();
     g_autoptr(Value) options = value_new_map();
+    value_map_set_string(options, "submission", name);
     value_map_set(options, "output", value_new_bool(o->output));
     value_map_set(options, "stage_trials", value_new_bool(o->stage_trials));
     value_map_set(options, "replace", value_new_bool(o->replace));
     if (!value_is_null(o->sync))
         value_map_set(options, "sync", value_ref(o->sync));
-    MsgSubmit m = {.id = c->waiting_id,
-            .run = (char *)run_id(run),
-            .priority = o->priority,
-            .retries = o->retries,
-            .retry_failed = o->retry_failed,
-            .user = (char *)g_get_user_name(),
-            .request = o->request,
-            .options = options,
-            .start = o->start};
-    MsgFiles head = {.id = c->waiting_id};
-    remote_send(c, MSG_SUBMIT, &m);
-    transfer_send_files(remote_transfer_send, c, &head, files);
-    /* As long as something is fetched of us, it lives. */
-    gboolean ok = FALSE;
-    for (guint64 before = G_MAXUINT64;
-            !ok && before != transfer_bytes_out(c->xfer) && !c->refused;) {
-        before = transfer_bytes_out(c->xfer);
-        ok = remote_turn_until(c, &c->answered, ANSWER_MS);
-    }
+    Handed h = {.files = files,
+            .m = {.run = (char *)run_id(run),
+                    .priority = o->priority,
+                    .retries = o->retries,
+                    .retry_failed = o->retry_failed,
+                    .user = (char *)g_get_user_name(),
+                    .request = o->request,
+                    .options = options,
+                    .start = o->start}};
+    TransferOffer offer = transfer_offer(c->xfer, run_dir(run), files);
+    gboolean ok = remote_ask(c, hand_over, FALSE, &h, error);
     transfer_withdraw(c->xfer, offer);
-    return ok ? remote_await(c, 0, error) : remote_not_answered(c, error);
+    return ok;
 }
 
 /* ---- and back ---- */
@@ -131,19 +139,45 @@ static void leave_out(GPtrArray *files, const char *path)
             g_ptr_array_remove_index(files, i);
 }
 
-static gboolean fetch(RemoteClient *c, GPtrArray *files, GError **error)
+static void ask_for_list(RemoteClient *c, gboolean again, gpointer run)
+{
+    g_autoptr(Value) args = value_new_map();
+    value_map_set_string(args, "run", run);
+    MsgCall m = {c->waiting_id, (char *)"files", args};
+    c->wants_list = TRUE;
+    remote_send(c, MSG_CALL, &m);
+}
+
+/* Content of a run that was listed: what a new connection asks for must have been listed on it. */
+static gboolean fetch(RemoteClient *c, const char *run, GPtrArray *files, GError **error)
 {
     Fetched f = {0};
+    GError *problem = NULL;
+    gboolean goes_on = TRUE;
+    guint listed_on = c->connection;
     TransferWant want = transfer_want(c->xfer, files, on_fetched, &f);
-    for (guint64 before = G_MAXUINT64;
-            !f.done && before != transfer_bytes_in(c->xfer) && !c->refused;) {
-        before = transfer_bytes_in(c->xfer);
+    c->fetching = TRUE;
+    while (goes_on && !f.done && !c->refused && !problem) {
+        guint64 before = transfer_bytes_in(c->xfer);
+        gboolean welcomed = c->welcomed;
         remote_turn_until(c, &f.done, ANSWER_MS);
+        goes_on = before != transfer_bytes_in(c->xfer) || welcomed != c->welcomed ||
+                  listed_on != c->connection;
+        if (c->welcomed && listed_on != c->connection) {
+            if (remote_ask(c, ask_for_list, FALSE, (gpointer)run, &problem))
+                transfer_resume(c->xfer);
+            listed_on = c->connection;
+        }
     }
+    c->fetching = FALSE;
     if (!f.done) {
         transfer_cancel(c->xfer, want);
-        return remote_not_answered(c, error);
+        if (!problem)
+            return remote_not_answered(c, error);
+        g_propagate_error(error, problem);
+        return FALSE;
     }
+    g_clear_error(&problem);
     if (f.error)
         g_propagate_error(error, f.error);
     return !f.error;
@@ -169,13 +203,9 @@ static void note_state(const RemoteClient *c, const char *dir, const char *statu
 gboolean remote_pull(
         RemoteClient *c, const char *run, const char *runs_dir, gboolean only_guild, GError **error)
 {
-    g_autoptr(Value) args = value_new_map();
-    value_map_set_string(args, "run", run);
-    g_autoptr(Value) result = remote_call(c, "files", args, error);
-    if (!result)
+    if (!remote_ask(c, ask_for_list, FALSE, (gpointer)run, error))
         return FALSE;
-    if (!remote_turn_until(c, &c->files_complete, ANSWER_MS))
-        return remote_not_answered(c, error);
+    g_autoptr(Value) result = value_ref(c->result);
     const char *id = value_map_string(result, "run", "");
     if (!fs_is_plain_rel(id) || strchr(id, '/')) {
         g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED, "remote '%s' gave an unsafe run id",
@@ -190,7 +220,7 @@ gboolean remote_pull(
     leave_out(files, PULLED);
     /* Without it no directory is a run: one that could not be brought whole is not shown. */
     filelist_put_last(files, ".guild/opref");
-    if (!fetch(c, files, error))
+    if (!fetch(c, id, files, error))
         return FALSE;
     g_autoptr(Run) here = run_new(dir, id);
     gboolean ok =

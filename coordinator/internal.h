@@ -81,7 +81,7 @@ struct Coordinator {
     gpointer closed_data;
 
     GHashTable *beside;     /* work on threads; beside.h. NULL: there was none yet */
-    GHashTable *submitting; /* ids of runs that are built; NULL: there was none yet */
+    GHashTable *submitting; /* run id → Submission that is built; NULL: there was none yet */
     guint n_watches;        /* of all clients */
     guint n_commands;       /* that are run for peers now */
     guint64 n_dropped;      /* frames that were no messages */

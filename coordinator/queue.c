@@ -627,3 +627,21 @@ GPtrArray *queue_load_tasks(Queue *q, guint64 job, GError **error)
     }
     return g_steal_pointer(&tasks);
 }
+
+/* A connection of its own: the other may be a thread's for as long as the disk takes. */
+Value *queue_last_options(Queue *q, const char *run)
+{
+    static const char sql[] = "SELECT options FROM job WHERE run = ? ORDER BY id DESC LIMIT 1";
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st = NULL;
+    Value *options = NULL;
+    if (sqlite3_open_v2(q->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) ==
+                    SQLITE_OK &&
+            sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK) {
+        sqlite3_bind_text(st, 1, run, -1, SQLITE_STATIC);
+        options = sqlite3_step(st) == SQLITE_ROW ? column_value(st, 0) : NULL;
+    }
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return options;
+}

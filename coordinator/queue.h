@@ -81,3 +81,6 @@ gboolean queue_flush(Queue *q, GError **error);
 /* Everything, for the start. */
 GPtrArray *queue_load_jobs(Queue *q, GError **error);               /* QueueJob*, oldest first */
 GPtrArray *queue_load_tasks(Queue *q, guint64 job, GError **error); /* QueueTask*, by index */
+/* The options of the last job that was made of a run, over or not, as the file has them; NULL: there
+ * was none, or it can't be read. Waits for no writer. */
+Value *queue_last_options(Queue *q, const char *run);

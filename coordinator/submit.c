@@ -53,18 +53,30 @@ typedef struct {
     GBytes *peer;
     guint64 id;
     char *run;
+    char *by; /* whose key; NULL: it is not news */
 } Answer;
 
 static void answer_durable(const GError *error, gpointer data)
 {
     Answer *a = data;
     Peer *p = a->c->peers ? g_hash_table_lookup(a->c->peers, a->peer) : NULL;
+    if (a->by && !error)
+        log_info("%s submitted %s", a->by, a->run);
     MsgSubmitted m = {.id = a->id, .run = a->run, .error = error ? error->message : NULL};
     if (p)
         peer_send(p, MSG_SUBMITTED, &m);
     g_bytes_unref(a->peer);
     g_free(a->run);
+    g_free(a->by);
     g_free(a);
+}
+
+/* When all that there is to tell is on the disk. */
+static void answer(Peer *p, const MsgSubmit *m, const char *by)
+{
+    Answer *a = g_new0(Answer, 1);
+    *a = (Answer){p->c, g_bytes_ref(p->id), m->id, g_strdup(m->run), g_strdup(by)};
+    queue_after(p->c->queue, answer_durable, a);
 }
 
 static void refuse(Peer *p, guint64 id, const char *run, const char *why)
@@ -83,12 +95,48 @@ gboolean run_id_ok(const char *id)
     return TRUE;
 }
 
+/* ---- what is said twice ---- */
+
+/* A client gives each submission a name, and says it again under that name if its connection ended
+ * (or we did) before it was answered: it is done once. */
+static gboolean is_named_as(const Value *options, const MsgSubmit *m)
+{
+    const char *name = value_map_string(m->options, "submission", NULL);
+    return name && !g_strcmp0(name, value_map_string(options, "submission", NULL));
+}
+
+/* TRUE: it is answered, or will be. */
+static gboolean is_said_again(Peer *p, const MsgSubmit *m)
+{
+    Coordinator *c = p->c;
+    if (!value_map_bool(m->options, "again", FALSE))
+        return FALSE;
+    Submission *s = c->submitting ? g_hash_table_lookup(c->submitting, m->run) : NULL;
+    if (s && is_named_as(s->m->options, m)) {
+        g_bytes_unref(s->peer_id);
+        s->peer_id = g_bytes_ref(p->id);
+        s->m->id = m->id;
+        return TRUE;
+    }
+    Job *j = job_for_run(c, m->run);
+    g_autoptr(Value) options =
+            j ? value_ref(j->options) : queue_last_options(c->queue, m->run);
+    if (!is_named_as(options, m))
+        return FALSE;
+    answer(p, m, NULL);
+    return TRUE;
+}
+
+/* ---- */
+
 void submit_begin(Peer *p, MsgSubmit *m)
 {
     if (!run_id_ok(m->run)) {
         refuse(p, m->id, m->run, "the run's id can't be used on another machine");
         return;
     }
+    if (is_said_again(p, m))
+        return;
     if (g_hash_table_size(p->submissions) >= MAX_SUBMISSIONS) {
         refuse(p, m->id, m->run, "too many runs are being submitted at once");
         return;
@@ -217,10 +265,7 @@ static void queue_it(Submission *s, Peer *p)
             remove_beside(c, g_steal_pointer(&old));
         return;
     }
-    log_info("%s submitted %s", p->key_name, m->run);
-    Answer *a = g_new0(Answer, 1);
-    *a = (Answer){c, g_bytes_ref(p->id), m->id, g_strdup(m->run)};
-    queue_after(c->queue, answer_durable, a);
+    answer(p, m, p->key_name);
 }
 
 /* A client that has gone was told nothing, and takes it that nothing was submitted. */
@@ -243,7 +288,7 @@ static void build(Submission *s)
     g_autoptr(GError) error = NULL;
     g_autofree char *dir = g_build_filename(run_store_runs_dir(c->store), s->m->run, NULL);
     if (!c->submitting)
-        c->submitting = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        c->submitting = g_hash_table_new(g_str_hash, g_str_equal);
     if (g_hash_table_contains(c->submitting, s->m->run))
         g_set_error(&error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
                 "run %s is being submitted already", s->m->run);
@@ -253,7 +298,7 @@ static void build(Submission *s)
         submission_free(s);
         return;
     }
-    g_hash_table_add(c->submitting, g_strdup(s->m->run));
+    g_hash_table_insert(c->submitting, s->m->run, s);
     s->building = TRUE;
     s->aside = incoming(c);
     if (filelist_is_short(s->files)) {

@@ -225,12 +225,14 @@ class Proxy:
         delay: float, seconds that every piece waits before it goes on, with up to as much again by
             chance.
         frozen: bool, nothing goes on while it is set; connections stay open.
+        bytes: int, what went on so far, both ways.
     """
 
     def __init__(self, host, port, seed=0):
         self.target = (host, port)
         self.delay = 0.0
         self.frozen = False
+        self.bytes = 0
         self.closed = False
         self.refusing = False
         self.random = random.Random(seed)
@@ -265,6 +267,7 @@ class Proxy:
                 if self.delay:
                     time.sleep(self.delay * (1 + self.random.random()))
                 sink.sendall(data)
+                self.bytes += len(data)
         except OSError:
             pass
         finally:

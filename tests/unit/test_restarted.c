@@ -145,6 +145,121 @@ static void test_what_has_ended(void)
     peer_fixture_clear(&f);
 }
 
+/* ---- a submission that is said twice ---- */
+
+static FileEntry *text_file(const char *path, const char *text)
+{
+    FileEntry *e = file_entry_new(path, FILE_REGULAR);
+    e->size = strlen(text);
+    e->data = g_bytes_new(text, e->size);
+    e->mode = 0644;
+    return e;
+}
+
+/* Gives the answer's error; NULL: it is taken. */
+static char *submit(TestPeer *p, const char *name, gboolean again, gboolean replace)
+{
+    g_autoptr(Value) options = value_new_map();
+    value_map_set_string(options, "submission", name);
+    value_map_set(options, "again", value_new_bool(again));
+    value_map_set(options, "replace", value_new_bool(replace));
+    MsgSubmit submit = {
+            .id = 7, .run = (char *)FIRST, .retries = -1, .options = options, .start = TRUE};
+    peer_say(p, MSG_SUBMIT, &submit);
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_entry_free);
+    g_ptr_array_add(files, text_file(".guild/opref", "test:/p '' '' op"));
+    g_ptr_array_add(files, text_file(".guild/STAGED", ""));
+    MsgFiles list = {.id = 7, .files = files, .last = TRUE};
+    peer_say(p, MSG_FILES, &list);
+    MsgSubmitted *told = peer_await(p, MSG_SUBMITTED);
+    g_assert_cmpuint(told->id, ==, 7);
+    char *error = g_strdup(told->error);
+    wire_free(MSG_SUBMITTED, told);
+    peer_sync(p);
+    g_assert_null(peer_find(p, MSG_SUBMITTED)); /* once */
+    return error;
+}
+
+static TestPeer *client(PeerFixture *f, const AccessKey *key)
+{
+    TestPeer *p = peer_connect(f, key, "c");
+    peer_hello_client(p);
+    return p;
+}
+
+static guint number_of_jobs(PeerFixture *f)
+{
+    Queue *q = queue_open(f->base.home, NULL, 0, NULL);
+    g_autoptr(GPtrArray) jobs = queue_load_jobs(q, NULL);
+    queue_close(q);
+    return jobs->len;
+}
+
+/* Its client was not told: while it waits, when we were started again, and when it has ended. */
+static void test_a_submission_that_is_said_again_is_done_once(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "c");
+    TestPeer *p = client(&f, key);
+    g_assert_cmpstr(submit(p, "one", FALSE, FALSE), ==, NULL);
+    g_assert_cmpstr(submit(p, "one", TRUE, FALSE), ==, NULL);
+    peer_end(p);
+    restart(&f);
+    p = client(&f, key);
+    g_assert_cmpstr(submit(p, "one", TRUE, FALSE), ==, NULL);
+    g_autofree char *waits = submit(p, "two", TRUE, FALSE);
+    g_assert_nonnull(strstr(waits, "is there already"));
+    TestPeer *w = peer_worker(&f, "w1");
+    MsgStart start = await_start(w);
+    g_assert_true(report(w, start.task, start.lease, 0));
+    PEER_WAIT_FOR(recorded_as_ended(f.base.home));
+    for (guint i = 0; i < 2; i++) { /* it took the place of another, or may do so */
+        g_assert_cmpstr(submit(p, "one", TRUE, i), ==, NULL);
+        peer_sync(w);
+        g_assert_null(peer_find(w, MSG_START));
+    }
+    g_assert_cmpuint(number_of_jobs(&f), ==, 1);
+    g_assert_cmpstr(submit(p, "two", TRUE, TRUE), ==, NULL);
+    start = await_start(w);
+    g_assert_cmpuint(number_of_jobs(&f), ==, 2);
+    peer_end(w);
+    peer_end(p);
+    peer_fixture_clear(&f);
+}
+
+/* ---- a batch before the queue has it ---- */
+
+static void assert_status(PeerFixture *f, RunStatus status)
+{
+    g_autoptr(Run) run = run_store_new_run(f->base.store, FIRST);
+    g_assert_cmpint(run_status(run), ==, status);
+}
+
+/* Nobody would take the mark away that it runs, had we ended before. */
+static void test_a_batch_begins_when_it_is_recorded(void)
+{
+    PeerFixture f;
+    g_autoptr(GError) error = NULL;
+    peer_fixture_init(&f, 3, 200);
+    g_autoptr(Run) run = run_fixture_run(&f.base, FIRST, "+", 1, 0);
+    run_del_attr(run, "exit_status");
+    g_autoptr(OpRef) batch = opref_new("builtin", "guildai", "0", "", "+");
+    g_autoptr(OpRef) op = opref_new("test", "/p", "", "", "op");
+    g_autofree char *dir = run_guild_path(run, "proto");
+    g_autoptr(Run) proto = run_new(dir, NULL);
+    g_assert_true(run_write_opref(run, batch, &error));
+    g_assert_true(run_init_skel(proto, &error) && run_write_opref(proto, op, &error));
+    g_assert_true(run_set_marker(run, "PENDING", &error));
+    coordinator_add(f.c, run, &(JobOptions){.retries = -1}, NULL, NULL, &error);
+    g_assert_no_error(error);
+    assert_status(&f, RUN_PENDING);
+    g_assert_cmpuint(number_of_jobs(&f), ==, 0);
+    PEER_WAIT_FOR(number_of_jobs(&f) == 1);
+    PEER_WAIT_FOR(run_attr_int(run, "started", 0) > 1);
+    peer_fixture_clear(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -153,5 +268,7 @@ int main(int argc, char **argv)
     g_test_add_func("/restarted/lost", test_how_often_it_may_be_lost);
     g_test_add_func("/restarted/failed", test_how_often_it_may_fail);
     g_test_add_func("/restarted/ended", test_what_has_ended);
+    g_test_add_func("/restarted/said-again", test_a_submission_that_is_said_again_is_done_once);
+    g_test_add_func("/restarted/batch-begins", test_a_batch_begins_when_it_is_recorded);
     return g_test_run();
 }
