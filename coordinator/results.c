@@ -251,6 +251,14 @@ static void say_end(Task *t, const MsgDone *m)
                 m->exit_status);
 }
 
+static void say_left(const Task *t, const MsgDone *m)
+{
+    if (!m->left || !*m->left)
+        return;
+    job_say(t->job, LOG_WARNING, "%s %s: %s", t->job->batch ? "Trial" : "Run", t->run_id, m->left);
+    log_warning("run %s: %s", t->run_id, m->left);
+}
+
 static gboolean try_again(Task *t, const MsgDone *m)
 {
     return m->cause == DONE_EXITED && m->exit_status != 0 && !t->stop_asked &&
@@ -263,6 +271,7 @@ static void record(Task *t, Run *run, const MsgDone *m)
     Coordinator *c = t->job->c;
     c->n_finished++;
     tell_rest(t, run);
+    say_left(t, m);
     say_end(t, m);
     if (try_again(t, m)) {
         t->failures++;
@@ -465,6 +474,7 @@ static MsgDone *copy_done(const MsgDone *m)
     MsgDone *d = g_new0(MsgDone, 1);
     *d = *m;
     d->error = g_strdup(m->error);
+    d->left = g_strdup(m->left);
     return d;
 }
 

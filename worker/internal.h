@@ -96,6 +96,7 @@ typedef struct WTask {
     Gather *gather;
     gint gather_off;     /* atomic: nobody wants to know any more */
     GPtrArray *changes;  /* the report's list */
+    char *left;          /* what of its files can't travel, for people; NULL: all can */
     GPtrArray *children; /* runs that it made: see children.h */
     TransferOffer offer;
     gint64 report_at_us; /* monotonic: when to repeat the report */

@@ -219,7 +219,7 @@ static gboolean goes_home(const char *rel, gboolean is_dir, gpointer task)
 GPtrArray *place_changes(WTask *t, GError **error)
 {
     g_autoptr(GPtrArray) changes =
-            filelist_changes(t->dir, t->before, FILELIST_INLINE, goes_home, t, error);
+            filelist_changes(t->dir, t->before, FILELIST_INLINE, goes_home, t, &t->left, error);
     if (!changes || !children_add(t, changes, error))
         return NULL;
     return g_steal_pointer(&changes);

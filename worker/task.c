@@ -68,6 +68,8 @@ void wtask_free(gpointer task)
     g_clear_pointer(&t->before, g_ptr_array_unref);
     g_clear_pointer(&t->changes, g_ptr_array_unref);
     g_free(t->done.error);
+    g_free(t->done.left);
+    g_free(t->left);
     g_free(t);
 }
 
@@ -110,6 +112,7 @@ void wtask_report(WTask *t)
 static void set_end(WTask *t, DoneCause cause, int exit_status, const char *error)
 {
     g_free(t->done.error);
+    g_clear_pointer(&t->done.left, g_free);
     t->done = (MsgDone){.task = t->task,
             .lease = t->lease,
             .exit_status = exit_status,
@@ -136,6 +139,8 @@ static void on_gathered(WTask *t, GPtrArray *changes, const GError *error)
     }
     if (!changes)
         set_end(t, DONE_LOST, 1, error->message);
+    else
+        t->done.left = g_steal_pointer(&t->left);
     report_first(t);
 }
 

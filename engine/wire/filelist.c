@@ -203,6 +203,8 @@ typedef struct {
     GPtrArray *files;
     guint depth;
     guint64 read_bytes; /* of large files; FILELIST_BRIEF */
+    char *left;         /* the first that can't travel, and why; NULL: all can */
+    guint n_left;
 } Scan;
 
 static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error);
@@ -341,6 +343,23 @@ static gboolean scan_opened(Scan *s, int fd, const char *rel, GError **error)
     return ok;
 }
 
+/* Nothing is left out in silence; a folder full of the same is one word. */
+static void leave_out(Scan *s, const char *rel, const char *why)
+{
+    if (s->n_left++)
+        return;
+    char *shown = g_filename_display_name(rel);
+    for (char *c = shown; *c; c++)
+        *c = g_ascii_iscntrl(*c) ? '?' : *c;
+    s->left = g_strdup_printf("%s is left out: %s", shown, why);
+    g_free(shown);
+}
+
+static const char *why_not(mode_t mode)
+{
+    return S_ISFIFO(mode) ? "it is a pipe" : S_ISSOCK(mode) ? "it is a socket" : "it is a device";
+}
+
 static gboolean scan_entry(Scan *s, int dirfd, const char *rel, const char *name, GError **error)
 {
     struct stat st;
@@ -350,6 +369,10 @@ static gboolean scan_entry(Scan *s, int dirfd, const char *rel, const char *name
         return TRUE;
     if (s->filter && !s->filter(rel, S_ISDIR(st.st_mode), s->data))
         return TRUE;
+    if (!g_utf8_validate(name, -1, NULL)) { /* names travel as UTF-8 */
+        leave_out(s, rel, "its name is not UTF-8");
+        return TRUE;
+    }
     int follow = 0;
     if (S_ISLNK(st.st_mode)) {
         follow = (s->flags & FILELIST_FOLLOW_OUTSIDE) && leads_outside(s, dirfd, name, rel) &&
@@ -366,8 +389,10 @@ static gboolean scan_entry(Scan *s, int dirfd, const char *rel, const char *name
             return TRUE;
         }
     }
-    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        leave_out(s, rel, why_not(st.st_mode));
         return TRUE;
+    }
     int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
     if (fd < 0 && (errno == ENOENT || errno == ELOOP))
         return TRUE; /* went, or became a link, meanwhile */
@@ -388,19 +413,6 @@ static gint compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Names travel as UTF-8. One that is none can't, and is not left out in silence. */
-static gboolean can_travel(const Scan *s, const char *rel, const char *name)
-{
-    if (!strcmp(name, ".") || !strcmp(name, ".."))
-        return FALSE;
-    if (g_utf8_validate(name, -1, NULL))
-        return TRUE;
-    g_autofree char *shown = g_filename_display_name(name);
-    log_warning("%s%s%s/%s stays where it is: its name is not UTF-8", s->root, *rel ? "/" : "", rel,
-            shown);
-    return FALSE;
-}
-
 /* Takes over dirfd. */
 static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error)
 {
@@ -412,7 +424,7 @@ static gboolean scan_dir(Scan *s, int dirfd, const char *rel, GError **error)
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     struct dirent *d;
     while ((d = readdir(dir)))
-        if (can_travel(s, rel, d->d_name))
+        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
             g_ptr_array_add(names, g_strdup(d->d_name));
     g_ptr_array_sort(names, compare_names);
     gboolean ok = TRUE;
@@ -430,8 +442,25 @@ static gint compare_entries(gconstpointer a, gconstpointer b)
     return strcmp((*(FileEntry *const *)a)->path, (*(FileEntry *const *)b)->path);
 }
 
+/* Takes over what there is to say of it. */
+static void tell_left(Scan *s, char **left)
+{
+    g_autofree char *text = g_steal_pointer(&s->left);
+    if (text && s->n_left > 1) {
+        char *more = g_strdup_printf("%s, and %u more", text, s->n_left - 1);
+        g_free(text);
+        text = more;
+    }
+    if (left) {
+        *left = g_steal_pointer(&text);
+    } else if (text) {
+        g_autofree char *run = g_path_get_basename(s->root);
+        log_warning("run %s: %s", run, text);
+    }
+}
+
 static GPtrArray *scan_root(const char *root, const char *within, FileListFlags flags,
-        FileListFilter filter, gpointer data, DigestCache *cache, GError **error)
+        FileListFilter filter, gpointer data, DigestCache *cache, char **left, GError **error)
 {
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -448,6 +477,9 @@ static GPtrArray *scan_root(const char *root, const char *within, FileListFlags 
             .cache = cache,
             .files = files};
     gboolean ok = scan_dir(&s, fd, "", error);
+    if (ok)
+        tell_left(&s, left);
+    g_free(s.left);
     g_free(s.real_root);
     if (!ok)
         return NULL;
@@ -458,14 +490,14 @@ static GPtrArray *scan_root(const char *root, const char *within, FileListFlags 
 GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter filter,
         gpointer data, DigestCache *cache, GError **error)
 {
-    return scan_root(root, NULL, flags, filter, data, cache, error);
+    return scan_root(root, NULL, flags, filter, data, cache, NULL, error);
 }
 
 GPtrArray *filelist_scan_within(const char *root, const char *within, FileListFlags flags,
         FileListFilter filter, gpointer data, DigestCache *cache, GError **error)
 {
     g_autofree char *real = fs_realpath(within);
-    return scan_root(root, real, flags | FILELIST_FOLLOW_OUTSIDE, filter, data, cache, error);
+    return scan_root(root, real, flags | FILELIST_FOLLOW_OUTSIDE, filter, data, cache, NULL, error);
 }
 
 /* ---- changes ---- */
@@ -512,10 +544,10 @@ static gboolean read_changed(const char *root, FileEntry *e, FileListFlags flags
 }
 
 GPtrArray *filelist_changes(const char *root, GPtrArray *before, FileListFlags flags,
-        FileListFilter filter, gpointer data, GError **error)
+        FileListFilter filter, gpointer data, char **left, GError **error)
 {
     g_autoptr(GPtrArray) after =
-            filelist_scan(root, flags | FILELIST_NO_DIGEST, filter, data, NULL, error);
+            scan_root(root, NULL, flags | FILELIST_NO_DIGEST, filter, data, NULL, left, error);
     if (!after)
         return NULL;
     g_autoptr(GPtrArray) changes = g_ptr_array_new_with_free_func(file_entry_free);

@@ -68,8 +68,9 @@ typedef enum {
     FILELIST_BRIEF = 8,
 } FileListFlags;
 
-/* Lists everything below `root`, sorted by path: files, folders, links; sockets, pipes and devices
- * are left out. A file that vanishes while we look is left out. `filter` may be NULL; `cache` may
+/* Lists everything below `root`, a run's directory, sorted by path: files, folders, links. Sockets,
+ * pipes, devices and names that are not UTF-8 can't travel and are left out, with one warning that
+ * names the run and the first of them. A file that vanishes while we look is left out. `filter` may be NULL; `cache` may
  * be NULL. Gives FileEntry*. */
 GPtrArray *filelist_scan(const char *root, FileListFlags flags, FileListFilter filter,
         gpointer data, DigestCache *cache, GError **error);
@@ -99,9 +100,10 @@ gboolean filelist_build_taking(const char *root, GPtrArray *files, FileListOpen 
 
 /* What changed below `root` since `before` (a scan, FILELIST_NO_DIGEST is enough): entries that are
  * new or differ in kind, mode, size, time or target, and FILE_GONE for those that went. Only
- * changed files are read. */
+ * changed files are read. `left` (may be NULL: a warning instead) becomes a text for people about what
+ * is left out, or NULL; it is to be freed. */
 GPtrArray *filelist_changes(const char *root, GPtrArray *before, FileListFlags flags,
-        FileListFilter filter, gpointer data, GError **error);
+        FileListFilter filter, gpointer data, char **left, GError **error);
 
 /* The entry with this path, or NULL; for lists sorted by path as filelist_scan() gives them. */
 /* The entry of that path, if there is one, becomes the last: it is built when all else is there. */

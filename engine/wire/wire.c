@@ -97,7 +97,8 @@ static const Kind kinds[MSG_N_KINDS] = {
     [MSG_DONE] = KIND("done", MsgDone,
         F(MsgDone, task, F_UINT64) F(MsgDone, lease, F_UINT64) F(MsgDone, exit_status, F_INT)
         F(MsgDone, error, F_STRING) F(MsgDone, cause, F_INT) F(MsgDone, started_us, F_INT64)
-        F(MsgDone, stopped_us, F_INT64) F(MsgDone, mem_peak_bytes, F_INT64)),
+        F(MsgDone, stopped_us, F_INT64) F(MsgDone, mem_peak_bytes, F_INT64)
+        F(MsgDone, left, F_STRING)),
     [MSG_ACK] = KIND("ack", MsgAck,
         F(MsgAck, task, F_UINT64) F(MsgAck, lease, F_UINT64) F(MsgAck, accepted, F_BOOL)),
     [MSG_STOP] = KIND("stop", MsgStop,

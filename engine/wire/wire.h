@@ -148,6 +148,7 @@ typedef struct {
     int cause;       /* DoneCause */
     gint64 started_us, stopped_us;
     gint64 mem_peak_bytes;
+    char *left; /* what of its files can't travel, for people; NULL */
 } MsgDone;
 typedef enum {
     DONE_EXITED,  /* the process ended by itself (or by its own time limit) */

@@ -21,6 +21,7 @@ short: {exec: "sh -c 'echo began; sleep ${x}; echo ended'", flags: {x: 1}}
 keep: {exec: "sh -c 'mkdir d; for f in a.log d/b.log model.bin d/tmp.bin; do echo $f > $f; done'", sync: ["*.log", d/*, "!d/tmp*"], sourcecode: no}
 leave: {exec: "sh -c 'echo x > kept; echo x > core.1'", sync: ["!core*"], sourcecode: no}
 nest: {exec: "sh -c '${guild} run -y quick x=[1,2] --keep-batch'", flags: {guild: guild}}
+pipes: {exec: "sh -c 'mkdir d; mkfifo d/pipe; echo ${x} > d/x'", flags: {x: 1}, sourcecode: no}
 files: {exec: "sh files.sh"}
 """
 FILES = """\
@@ -263,6 +264,26 @@ class Work(unittest.TestCase):
         self.assertEqual(stat.S_IMODE(mode), 0o755)
         self.assertEqual(os.path.getsize(os.path.join(folder, "zeros")), 300000)
         self.assertFalse(os.path.lexists(os.path.join(folder, "unwanted.txt")))
+
+    def test_what_cannot_come_back_is_said_once(self):
+        self.cluster.start_worker("w1", slots=1)
+        batch = self.client.guild("run", "pipes", "x=[1,2]", "--remote", "lab", "-y")
+        lines = [l for l in (batch.stdout + batch.stderr).splitlines() if "is left out" in l]
+        self.assertEqual(len(lines), 2, batch.stdout + batch.stderr + self.cluster.logs())
+        for line in lines:
+            self.assertRegex(line, "Trial [0-9a-f]{32}: d/pipe is left out: it is a pipe$")
+        single = self.client.guild("run", "pipes", "x=3", "--remote", "lab", "-y")
+        self.assertRegex(single.stdout + single.stderr, "d/pipe is left out: it is a pipe")
+
+    def test_a_name_that_cannot_go_is_told_by_the_run(self):
+        self.cluster.start_worker("w1", slots=1)
+        name = os.path.join(self.client.project.encode(), b"odd\xff.txt")
+        with open(name, "w") as f:
+            f.write("x")
+        result = self.client.guild("run", "quick", "--remote", "lab", "-y")
+        lines = [l for l in result.stderr.splitlines() if "UTF-8" in l]
+        self.assertEqual(len(lines), 1, result.stderr)
+        self.assertRegex(lines[0], "run [0-9a-f]{32}: .*odd.*txt is left out: its name is not UTF-8")
 
     def test_sync_says_what_comes_back(self):
         self.cluster.start_worker("w1", slots=1)

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "engine/base/log.h"
 #include "tests/unit/transfer_fixture.h"
 
 /* ---- lists ---- */
@@ -326,6 +327,49 @@ static void test_links_are_followed_only_to_where_they_may_lead(void)
     place_clear(&p);
 }
 
+static void on_log(LogLevel level, const char *line, gpointer said)
+{
+    g_ptr_array_add(said, g_strdup(line));
+}
+
+static gboolean but_no_sockets(const char *rel, gboolean is_dir, gpointer data)
+{
+    return !g_str_has_suffix(rel, ".sock");
+}
+
+static void test_what_cannot_travel_is_said_once(void)
+{
+    Place p;
+    place_init(&p, 0);
+    put(&p, "runs/1/d/own", "own");
+    g_autofree char *root = in(&p, "runs/1"), *pipe = in(&p, "runs/1/d/pipe"),
+                    *odd = in(&p, "runs/1/odd\xff\n"), *other = in(&p, "runs/1/x.sock");
+    g_assert_cmpint(mkfifo(pipe, 0600), ==, 0);
+    g_autoptr(GPtrArray) said = g_ptr_array_new_with_free_func(g_free);
+    log_set_hook(on_log, said);
+    g_autoptr(GPtrArray) files = filelist_scan(root, FILELIST_PLAIN, NULL, NULL, NULL, NULL);
+    g_assert_cmpuint(said->len, ==, 1);
+    g_assert_nonnull(strstr(said->pdata[0], "run 1: d/pipe is left out: it is a pipe"));
+    g_assert_cmpint(mkfifo(other, 0600), ==, 0);
+    g_assert_true(fs_write(odd, "x", -1, NULL));
+    g_autofree char *left = NULL;
+    g_autoptr(GPtrArray) changes =
+            filelist_changes(root, files, FILELIST_PLAIN, but_no_sockets, NULL, &left, NULL);
+    g_assert_cmpstr(left, ==, "d/pipe is left out: it is a pipe, and 1 more");
+    g_assert_cmpint(unlink(pipe), ==, 0);
+    g_autoptr(GPtrArray) named =
+            filelist_scan(root, FILELIST_PLAIN, but_no_sockets, NULL, NULL, NULL);
+    g_assert_cmpuint(said->len, ==, 2);
+    g_assert_nonnull(strstr(said->pdata[1], "run 1: odd\xef\xbf\xbd? is left out: its name is not UTF-8"));
+    g_assert_cmpint(unlink(odd), ==, 0);
+    g_autoptr(GPtrArray) all = filelist_scan(root, FILELIST_PLAIN, but_no_sockets, NULL, NULL, NULL);
+    log_set_hook(NULL, NULL);
+    g_assert_cmpuint(said->len, ==, 2); /* nor of what nobody wants */
+    g_assert_cmpuint(all->len, ==, 2);
+    g_assert_true(files->len == 2 && named->len == 2);
+    place_clear(&p);
+}
+
 static void test_changes_are_what_changed(void)
 {
     Place p;
@@ -343,7 +387,7 @@ static void test_changes_are_what_changed(void)
     put(&p, "r/new", "3");
     g_autofree char *gone = in(&p, "r/gone"), *root = in(&p, "r");
     fs_remove(gone, NULL);
-    g_autoptr(GPtrArray) changes = filelist_changes(root, before, 0, NULL, NULL, NULL);
+    g_autoptr(GPtrArray) changes = filelist_changes(root, before, 0, NULL, NULL, NULL, NULL);
     g_assert_cmpuint(changes->len, ==, 4);
     g_assert_nonnull(((FileEntry *)changes->pdata[1])->digest); /* as-long */
     g_assert_cmpstr(((FileEntry *)changes->pdata[1])->path, ==, "as-long");
@@ -854,6 +898,7 @@ int main(int argc, char **argv)
     g_test_add_func("/filelist/nothing-outside", test_nothing_is_written_outside);
     g_test_add_func("/filelist/no-room", test_content_without_room_is_an_error);
     g_test_add_func("/filelist/links-out", test_links_that_lead_out_are_followed_when_asked);
+    g_test_add_func("/filelist/left-out", test_what_cannot_travel_is_said_once);
     g_test_add_func("/filelist/changes", test_changes_are_what_changed);
     g_test_add_func("/filelist/unreadable", test_what_cannot_be_read_is_an_error);
     g_test_add_func("/blobs/wrong", test_a_wrong_blob_gets_no_name);
