@@ -101,6 +101,7 @@ struct Peer {
     int fd;         /* of the connection, to match the monitor's events; -1 unknown */
     gint64 seen_us; /* monotonic */
     gboolean welcomed, closing;
+    gboolean again; /* its connection had said HELLO before */
     Member *member; /* if it is a worker */
     Transfer *xfer;
     TransferOffer shown;         /* files of the run that it asked for last; 0: none */

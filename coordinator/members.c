@@ -180,7 +180,8 @@ void member_hello(Peer *p, const MsgHello *h)
             .seq = h->seq};
     peer_send(p, MSG_WELCOME, &welcome);
     stop_again(m);
-    if (!c->local)
+    /* What was away said HELLO more than once meanwhile; all of them come over one connection. */
+    if (!c->local && !(known && p->again))
         log_info("worker %s %s (%s%s)", m->name, known ? "is back" : "connected", m->session,
                 m->in_place ? ", in place" : "");
     if (m->draining) {

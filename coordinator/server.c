@@ -161,6 +161,7 @@ static void hello(Coordinator *c, GBytes *id, const ZMessage *z, KeyRole role, c
         return;
     }
     Peer *old = g_hash_table_lookup(c->peers, id);
+    gboolean again = old != NULL;
     if (old)
         peer_drop(old);
     zmonitor_drain(c->monitor);
@@ -168,6 +169,7 @@ static void hello(Coordinator *c, GBytes *id, const ZMessage *z, KeyRole role, c
     forget_fd(c, fd);
     Peer *p = peer_new(c, id, role, key, key_name, m->name);
     p->fd = fd;
+    p->again = again;
     p->seen_us = clock_monotonic_us();
     if (worker) {
         member_hello(p, m);

@@ -4,6 +4,7 @@
  * connection. The peers here lie about everything they can. */
 #include <sys/stat.h>
 
+#include "engine/base/log.h"
 #include "engine/wire/filelist.h"
 #include "tests/unit/peer_fixture.h"
 
@@ -489,6 +490,36 @@ static void test_a_client_begins_a_bounded_number_of_submissions(void)
     peer_fixture_clear(&f);
 }
 
+static void count_news(LogLevel level, const char *line, gpointer news)
+{
+    int *n = news;
+    n[0] += strstr(line, "worker w1 connected") != NULL;
+    n[1] += strstr(line, "worker w1 is back") != NULL;
+}
+
+static void test_that_a_worker_is_back_is_news_once(void)
+{
+    PeerFixture f;
+    int news[2] = {0, 0};
+    peer_fixture_init(&f, -1, 0);
+    log_set_hook(count_news, news);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, "w1");
+    TestPeer *w = peer_connect(&f, key, "w1");
+    for (int i = 0; i < 3; i++)
+        wire_free(MSG_WELCOME, peer_hello_worker(&f, w, NULL));
+    g_assert_cmpint(news[0], ==, 1);
+    g_assert_cmpint(news[1], ==, 0);
+    peer_end(w);
+    w = peer_connect(&f, key, "w1");
+    for (int i = 0; i < 3; i++)
+        wire_free(MSG_WELCOME, peer_hello_worker(&f, w, NULL));
+    g_assert_cmpint(news[0], ==, 1);
+    g_assert_cmpint(news[1], ==, 1);
+    log_set_hook(NULL, NULL);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -509,6 +540,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/too-large", test_a_frame_that_is_too_large_ends_its_connection);
     g_test_add_func("/peers/run-by-nobody", test_a_submitted_run_is_run_by_nobody);
     g_test_add_func("/peers/submissions", test_a_client_begins_a_bounded_number_of_submissions);
+    g_test_add_func("/peers/back-once", test_that_a_worker_is_back_is_news_once);
     g_test_add_func("/peers/ids", test_an_id_is_the_name_of_a_folder_among_runs);
     g_test_add_func("/peers/no-messages", test_frames_that_are_no_messages_are_passed_over);
     return g_test_run();
