@@ -2,13 +2,11 @@
 /* The coordinator as a whole: what it opens, in which order, and how it ends. */
 #include "coordinator/coordinator.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "coordinator/beside.h"
+#include "coordinator/homelock.h"
 #include "coordinator/internal.h"
 #include "engine/base/clock.h"
 #include "engine/base/fs.h"
@@ -83,26 +81,6 @@ gboolean coordinator_is_full(Coordinator *c, const GError *problem)
     return !ok;
 }
 
-static gboolean lock_home(Coordinator *c, GError **error)
-{
-    g_autofree char *dir = g_build_filename(c->home, "coordinator", NULL);
-    g_autofree char *path = g_build_filename(dir, "lock", NULL);
-    if (!fs_mkdirs(dir, error))
-        return FALSE;
-    c->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (c->lock_fd < 0) {
-        g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_LOCKED, "cannot open %s: %s", path,
-                g_strerror(errno));
-        return FALSE;
-    }
-    if (flock(c->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-        g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_LOCKED,
-                "another coordinator serves %s", c->home);
-        return FALSE;
-    }
-    return TRUE;
-}
-
 static gboolean write_endpoint(Coordinator *c, GError **error)
 {
     g_autofree char *path = keys_endpoint_path(c->home);
@@ -153,7 +131,8 @@ static void start_ticking(Coordinator *c)
 
 static gboolean open_service(Coordinator *c, const CoordinatorOptions *o, GError **error)
 {
-    if (!lock_home(c, error))
+    c->lock_fd = home_lock(c->home, error);
+    if (c->lock_fd < 0)
         return FALSE;
     c->blobs = blobs_open(c->home, o->cache_bytes, error);
     c->keys = c->blobs ? keyring_open(c->home, TRUE, error) : NULL;
