@@ -11,8 +11,9 @@
 #define MAX_SECONDS 600
 /* One that says nothing lets its asker know that it goes on. */
 #define SIGN_SECONDS 10
-/* Processes at a time, for all peers. */
+/* Processes at a time, for all peers and for those of one key: it leaves room for others. */
 #define MAX_COMMANDS 64
+#define MAX_KEY_COMMANDS 32
 
 /* What may be run, and by whom. Options that name files or folders of this machine, edit, or start
  * something are refused for all. */
@@ -44,6 +45,7 @@ static const char *const local_runs[] = {"import", "export", "open", "diff", "st
 typedef struct {
     Coordinator *c;
     GBytes *peer;
+    KeyUse *use;
     guint64 id;
     GString *text[2];
     int fd[2];
@@ -113,6 +115,7 @@ static void command_free(Command *cmd)
         g_string_free(cmd->text[i], TRUE);
     }
     cmd->c->n_commands--;
+    cmd->use->n_commands--;
     g_bytes_unref(cmd->peer);
     g_free(cmd);
 }
@@ -272,8 +275,11 @@ void command_call(Peer *p, guint64 id, const Value *args)
         reply_error(p, id, "a command is a list of texts");
         return;
     }
-    if (p->c->n_commands >= MAX_COMMANDS) {
-        reply_error(p, id, "the coordinator is busy with other commands - try again");
+    gboolean own = p->use->n_commands >= MAX_KEY_COMMANDS;
+    if (own || p->c->n_commands >= MAX_COMMANDS) {
+        reply_error(p, id,
+                own ? "the coordinator is busy with other commands of this key - try again"
+                    : "the coordinator is busy with other commands - try again");
         return;
     }
     if (!may_run(p, (const char *const *)names->pdata, &why)) {
@@ -284,6 +290,7 @@ void command_call(Peer *p, guint64 id, const Value *args)
     Command *cmd = g_new0(Command, 1);
     cmd->c = p->c;
     cmd->peer = g_bytes_ref(p->id);
+    cmd->use = p->use;
     cmd->id = id;
     if (!spawn(cmd, argv, &error)) {
         reply_error(p, id, error->message);
@@ -292,6 +299,7 @@ void command_call(Peer *p, guint64 id, const Value *args)
         return;
     }
     cmd->c->n_commands++;
+    cmd->use->n_commands++;
     cmd->open = 2;
     for (int i = 0; i < 2; i++) {
         cmd->text[i] = g_string_new(NULL);

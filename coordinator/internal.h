@@ -64,6 +64,7 @@ struct Coordinator {
     DigestCache *digests;
 
     GHashTable *peers;    /* routing id (GBytes) → Peer */
+    GHashTable *uses;     /* public key → KeyUse; as many as keys that ever spoke to us */
     GHashTable *members;  /* session → Member */
     gint64 slots;         /* of all members: how far ahead trials are staged */
     GPtrArray *by_handle; /* SchedWorker → Member */
@@ -90,12 +91,18 @@ struct Coordinator {
     Alloc *alloc; /* NULL: local */
 };
 
+/* What is done now for one key, whatever the number of its connections. */
+typedef struct {
+    guint n_watches, n_commands;
+} KeyUse;
+
 /* A connection. */
 struct Peer {
     Coordinator *c;
     GBytes *id;
     char *key; /* public key, "" for inproc */
     char *key_name;
+    KeyUse *use;
     KeyRole role;
     char *name;
     int fd;         /* of the connection, to match the monitor's events; -1 unknown */

@@ -96,6 +96,16 @@ void peer_drop(Peer *p)
 
 /* ---- hello ---- */
 
+static KeyUse *key_use(Coordinator *c, const char *key)
+{
+    KeyUse *use = g_hash_table_lookup(c->uses, key);
+    if (!use) {
+        use = g_new0(KeyUse, 1);
+        g_hash_table_insert(c->uses, g_strdup(key), use);
+    }
+    return use;
+}
+
 static Peer *peer_new(Coordinator *c, GBytes *id, KeyRole role, const char *key,
         const char *key_name, const char *name)
 {
@@ -105,6 +115,7 @@ static Peer *peer_new(Coordinator *c, GBytes *id, KeyRole role, const char *key,
     p->role = role;
     p->key = g_strdup(key);
     p->key_name = g_strdup(key_name);
+    p->use = key_use(c, key);
     p->name = g_strdup(name ? name : "?");
     p->fd = -1;
     p->xfer = transfer_new(c->blobs, peer_transfer_send, p);
@@ -371,6 +382,7 @@ static void on_monitor(int event, int value, const char *address, gpointer data)
 static void peers_init(Coordinator *c)
 {
     c->peers = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, NULL, peer_free);
+    c->uses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
 
 static void set_int(void *socket, int option, int value)
@@ -436,6 +448,7 @@ gboolean server_open(Coordinator *c, const char *bind, GError **error)
 void server_close(Coordinator *c)
 {
     g_clear_pointer(&c->peers, g_hash_table_unref);
+    g_clear_pointer(&c->uses, g_hash_table_unref);
     zmonitor_free(g_steal_pointer(&c->monitor));
     zsource_free(g_steal_pointer(&c->router));
 }

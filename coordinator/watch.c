@@ -15,6 +15,8 @@
 
 /* Output on its way to one client, in bytes. */
 #define OUTPUT_WINDOW (4 * 1024 * 1024)
+/* Each is looked at again and again. Of all connections of a key. */
+#define MAX_KEY_WATCHES 4096
 
 typedef struct {
     Peer *peer;
@@ -29,6 +31,7 @@ void watch_free(gpointer data)
 {
     Watch *w = data;
     w->peer->c->n_watches--;
+    w->peer->use->n_watches--;
     run_unref(w->run);
     value_unref(w->end);
     g_free(w);
@@ -152,9 +155,16 @@ void watch_begin(Peer *p, const MsgWatch *m)
         send_event(p, m->run, "gone", v);
         return;
     }
+    gboolean known = g_hash_table_contains(p->watches, run_id(run));
+    if (!known && p->use->n_watches >= MAX_KEY_WATCHES) {
+        MsgRefused no = {(char *)"too many runs are watched with this key", TRUE};
+        peer_send(p, MSG_REFUSED, &no);
+        return;
+    }
     Watch *w = g_new0(Watch, 1);
     w->peer = p;
     p->c->n_watches++;
+    p->use->n_watches++;
     w->run = run_ref(run);
     w->output = m->output;
     w->events = m->events;

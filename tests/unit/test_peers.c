@@ -2,7 +2,11 @@
 /* Promise 4, and what of promise 5 lies at the socket: keys are judged at the handshake and again with
  * every message, a role may send what is its own and nothing else, a frame that is too large ends its
  * connection. The peers here lie about everything they can. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/log.h"
 #include "engine/wire/filelist.h"
@@ -490,6 +494,141 @@ static void test_a_client_begins_a_bounded_number_of_submissions(void)
     peer_fixture_clear(&f);
 }
 
+/* What a command is here: this program, which the coordinator starts. It waits at the gate. */
+static int be_a_command(char **argv)
+{
+    g_autofree char *gate = g_build_filename(argv[2], "gate", NULL);
+    char c;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int fd = open(gate, O_RDONLY | O_CLOEXEC);
+    return fd < 0 || read(fd, &c, 1) == 0 ? 0 : 1;
+}
+
+/* Asks for n commands; gives how many of them run. */
+static guint begin_commands(TestPeer *p, guint n)
+{
+    static const char *const argv[] = { "ls", NULL };
+    g_autoptr(Value) args = value_new_map();
+    value_map_set(args, "argv", value_new_strv(argv));
+    for (guint i = 0; i < n; i++) {
+        MsgCall m = { .id = i + 1, .method = (char *)"command", .args = args };
+        peer_say(p, MSG_CALL, &m);
+    }
+    peer_sync(p);
+    guint running = n;
+    while (peer_find(p, MSG_REPLY)) {
+        MsgReply *r = peer_await(p, MSG_REPLY);
+        g_assert_cmpstr(r->error, ==,
+            "the coordinator is busy with other commands of this key - try again");
+        wire_free(MSG_REPLY, r);
+        running--;
+    }
+    return running;
+}
+
+static void end_commands(TestPeer *p, guint n)
+{
+    while (n) {
+        MsgReply *r = peer_await(p, MSG_REPLY);
+        g_assert_null(r->error);
+        n -= !r->more;
+        wire_free(MSG_REPLY, r);
+    }
+}
+
+/* While it is open nobody reads its end. */
+static int hold_gate(const char *gate)
+{
+    g_assert_cmpint(mkfifo(gate, 0600), ==, 0);
+    return open(gate, O_RDWR | O_CLOEXEC);
+}
+
+static void open_gate(const char *gate, int hold)
+{
+    g_assert_cmpint(unlink(gate), ==, 0); /* who has yet to come finds none */
+    close(hold);
+}
+
+static void test_a_key_has_a_bounded_number_of_commands(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autofree char *gate = g_build_filename(f.base.home, "gate", NULL);
+    int hold = hold_gate(gate);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_CLIENT, "client");
+    g_autoptr(AccessKey) other = peer_key(&f, ROLE_CLIENT, "other");
+    TestPeer *a = peer_connect(&f, key, "a"), *b = peer_connect(&f, key, "b"),
+             *c = peer_connect(&f, other, "c");
+    peer_hello_client(a);
+    peer_hello_client(b);
+    peer_hello_client(c);
+    g_assert_cmpuint(begin_commands(a, 20), ==, 20);
+    g_assert_cmpuint(begin_commands(b, 20), ==, 12);
+    g_assert_cmpuint(begin_commands(c, 3), ==, 3);
+    open_gate(gate, hold);
+    end_commands(a, 20);
+    end_commands(b, 12);
+    end_commands(c, 3);
+    hold = hold_gate(gate);
+    g_assert_cmpuint(begin_commands(b, 20), ==, 20);
+    open_gate(gate, hold);
+    end_commands(b, 20);
+    peer_end(a);
+    peer_end(b);
+    peer_end(c);
+    peer_fixture_clear(&f);
+}
+
+static guint watch_runs(TestPeer *p, guint from, guint to)
+{
+    for (guint i = from; i < to; i++) {
+        g_autofree char *id = g_strdup_printf("%032x", i + 1);
+        MsgWatch m = { .run = id, .events = TRUE };
+        peer_say(p, MSG_WATCH, &m);
+        if (i % 256 == 255)
+            peer_sync(p);
+    }
+    peer_sync(p);
+    guint refused = 0;
+    while (peer_find(p, MSG_REFUSED)) {
+        wire_free(MSG_REFUSED, peer_await(p, MSG_REFUSED));
+        refused++;
+    }
+    while (peer_find(p, MSG_EVENT))
+        wire_free(MSG_EVENT, peer_await(p, MSG_EVENT));
+    return refused;
+}
+
+static void test_a_key_watches_a_bounded_number_of_runs(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 0);
+    g_autofree char *first = g_strdup_printf("%032x", 1);
+    run_unref(run_fixture_run(&f.base, first, "op", 1, 0));
+    for (guint i = 1; i < 4100; i++) { /* many names for it */
+        g_autofree char *id = g_strdup_printf("%032x", i + 1);
+        g_autofree char *path = g_build_filename(f.base.home, "runs", id, NULL);
+        g_assert_true(fs_symlink(first, path, NULL));
+    }
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_READER, "reader");
+    g_autoptr(AccessKey) other = peer_key(&f, ROLE_READER, "other");
+    TestPeer *a = peer_connect(&f, key, "a"), *b = peer_connect(&f, key, "b"),
+             *c = peer_connect(&f, other, "c");
+    peer_hello_client(a);
+    peer_hello_client(b);
+    peer_hello_client(c);
+    g_assert_cmpuint(watch_runs(a, 0, 4000), ==, 0);
+    g_assert_cmpuint(watch_runs(b, 0, 100), ==, 4);
+    g_assert_cmpuint(watch_runs(a, 0, 100), ==, 0); /* the same again are no more */
+    g_assert_cmpuint(watch_runs(c, 0, 100), ==, 0);
+    peer_end(a);
+    /* Another connection's end is seen when it is: its watches are nobody's then. */
+    PEER_WAIT_FOR(watch_runs(b, 4090, 4100) == 0);
+    peer_end(b);
+    peer_end(c);
+    peer_fixture_clear(&f);
+}
+
 static void count_news(LogLevel level, const char *line, gpointer news)
 {
     int *n = news;
@@ -522,6 +661,8 @@ static void test_that_a_worker_is_back_is_news_once(void)
 
 int main(int argc, char **argv)
 {
+    if (g_getenv(COMMAND_FOR_REMOTE))
+        return be_a_command(argv);
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/peers/stranger", test_a_key_that_nobody_authorized_ends_at_the_handshake);
     g_test_add_func("/peers/roles", test_a_role_sends_only_what_is_its_own);
@@ -540,6 +681,8 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/too-large", test_a_frame_that_is_too_large_ends_its_connection);
     g_test_add_func("/peers/run-by-nobody", test_a_submitted_run_is_run_by_nobody);
     g_test_add_func("/peers/submissions", test_a_client_begins_a_bounded_number_of_submissions);
+    g_test_add_func("/peers/commands-of-a-key", test_a_key_has_a_bounded_number_of_commands);
+    g_test_add_func("/peers/watches-of-a-key", test_a_key_watches_a_bounded_number_of_runs);
     g_test_add_func("/peers/back-once", test_that_a_worker_is_back_is_news_once);
     g_test_add_func("/peers/ids", test_an_id_is_the_name_of_a_folder_among_runs);
     g_test_add_func("/peers/no-messages", test_frames_that_are_no_messages_are_passed_over);
