@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Promises 1 to 3 at the coordinator: which reports count, how often a task is tried again, what is
  * on disk when a report is acknowledged, what a coordinator that was started again takes back. */
+#include "engine/base/apart.h"
+#include "engine/base/log.h"
 #include "coordinator/lazy_sqlite.h"
 #include "tests/unit/lease_fixture.h"
 
@@ -466,6 +468,79 @@ static void test_a_local_worker_that_missed_is_asked_again(void)
     run_fixture_clear(&f.base, NULL);
 }
 
+typedef struct {
+    gint begun, may_end; /* atomic */
+    gboolean told;
+} Busy;
+
+static void be_busy(gpointer data)
+{
+    Busy *b = data;
+    g_atomic_int_set(&b->begun, 1);
+    while (!g_atomic_int_get(&b->may_end))
+        g_usleep(1000);
+}
+
+static void busy_told(gpointer data)
+{
+    ((Busy *)data)->told = TRUE;
+}
+
+static void see_the_end(LogLevel level, const char *line, gpointer seen)
+{
+    *(gboolean *)seen |= strstr(line, "the connection of worker w1 ended") != NULL;
+}
+
+/* What prepares trials is kept busy until the worker's connection has ended; then one thread goes on,
+ * and does first what came first. */
+static void test_a_worker_that_goes_while_its_trial_is_prepared(void)
+{
+    PeerFixture f;
+    Ended ended;
+    Busy busy[4] = { { 0 } }, after = { .may_end = 1 };
+    gboolean seen = FALSE;
+    peer_fixture_init(&f, 3, 0);
+    g_autoptr(Run) run = add_run(&f, &ended);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, "w1");
+    TestPeer *w = peer_connect(&f, key, "w1");
+    wire_free(MSG_WELCOME, peer_hello_worker(&f, w, NULL));
+    MsgStart first = await_start(w);
+    say_started(w, &first);
+    peer_sync(w);
+    g_autofree char *output = run_guild_path(run, "output");
+    g_assert_true(fs_write(output, "of the first attempt\n", -1, NULL));
+    for (guint i = 0; i < G_N_ELEMENTS(busy); i++)
+        apart_start(NULL, be_busy, busy_told, &busy[i]);
+    for (guint i = 0; i < G_N_ELEMENTS(busy); i++)
+        PEER_WAIT_FOR(g_atomic_int_get(&busy[i].begun));
+    lose(&f, w);
+    PEER_WAIT_FOR(!fs_exists(output)); /* it was put aside: the second attempt is prepared */
+    LogLevel level = log_level();
+    log_set_level(LOG_DEBUG);
+    log_set_hook(see_the_end, &seen);
+    peer_end(w);
+    PEER_WAIT_FOR(seen);
+    log_set_hook(NULL, NULL);
+    log_set_level(level);
+    apart_start(NULL, be_busy, busy_told, &after);
+    g_atomic_int_set(&busy[0].may_end, 1);
+    PEER_WAIT_FOR(after.told);
+    w = peer_connect(&f, key, "w1");
+    wire_free(MSG_WELCOME, peer_hello_worker(&f, w, NULL));
+    for (guint i = 1; i < G_N_ELEMENTS(busy); i++)
+        g_atomic_int_set(&busy[i].may_end, 1);
+    MsgStart second = await_start(w);
+    g_assert_cmpuint(second.lease, >, first.lease);
+    say_started(w, &second);
+    g_assert_true(report(w, second.task, second.lease, 0));
+    PEER_WAIT_FOR(ended.times);
+    for (guint i = 1; i < G_N_ELEMENTS(busy); i++)
+        PEER_WAIT_FOR(busy[i].told);
+    g_assert_cmpuint(ended.times, ==, 1);
+    peer_end(w);
+    peer_fixture_clear(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -486,6 +561,7 @@ int main(int argc, char **argv)
     g_test_add_func("/leases/ours-is-not-touched", test_a_worker_does_not_touch_what_is_ours);
     g_test_add_func("/leases/runs-of-a-run", test_runs_of_a_run_are_folders_and_nobody_elses_processes);
     g_test_add_func("/leases/began-is-not-ended", test_that_it_began_says_nothing_of_its_end);
+    g_test_add_func("/leases/gone-while-prepared", test_a_worker_that_goes_while_its_trial_is_prepared);
     g_test_add_func("/leases/local-again", test_a_local_worker_that_missed_is_asked_again);
     g_test_add_func("/leases/whole-result",
             test_a_result_that_came_whole_outlives_its_coordinator_and_its_worker);
