@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading, writing, removing, copying and walking files; see fs.h. Path arithmetic is fs_path.c. */
+/* Reading, writing, removing, copying and walking files; see fs.h. Path arithmetic is fs_path.c,
+ * temporary folders are fs_tmp.c. */
 #include "engine/base/fs.h"
 
 #include <dirent.h>
@@ -496,14 +497,4 @@ gboolean fs_walk(const char *root, gboolean follow, FsWalkFn fn, gpointer data, 
     Walk walk = {root, follow, fn, data};
     walk_below(&walk, NULL, 0);
     return TRUE;
-}
-
-char *fs_mkdtemp(const char *prefix, GError **error)
-{
-    g_autofree char *path = g_strdup_printf("%s/%sXXXXXX", g_get_tmp_dir(), prefix);
-    if (!g_mkdtemp(path)) {
-        fail(error, errno, "make folder", path);
-        return NULL;
-    }
-    return g_steal_pointer(&path);
 }

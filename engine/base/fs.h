@@ -77,4 +77,7 @@ gboolean fs_is_plain_rel(const char *rel);
 gboolean fs_is_really_below(const char *path, const char *root);
 /* As the reference's util.is_text_file: looks at the first bytes. */
 gboolean fs_is_text_file(const char *path);
-char *fs_mkdtemp(const char *prefix, GError **error); /* below $TMPDIR or /tmp */
+/* A new folder below $TMPDIR or /tmp, 0700, ours until this process ends, however it ends. Those of
+ * the same prefix that a process of this user left behind are removed. Who is done with one removes
+ * it (fs_remove_tree()). */
+char *fs_mkdtemp(const char *prefix, GError **error);
