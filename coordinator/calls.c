@@ -24,23 +24,51 @@ typedef struct {
     Coordinator *c;
     GBytes *peer;
     guint64 id;
+    GSource *look; /* until it is answered */
 } Order;
+
+#define LOOK_MS 500
+
+static void order_answer(Order *o, const char *error)
+{
+    Peer *p = o->c->peers ? g_hash_table_lookup(o->c->peers, o->peer) : NULL;
+    if (p)
+        reply(p, o->id, error ? NULL : value_new_bool(TRUE), error);
+    g_source_destroy(o->look);
+    g_clear_pointer(&o->look, g_source_unref);
+}
 
 static void order_durable(const GError *error, gpointer data)
 {
     Order *o = data;
-    Peer *p = o->c->peers ? g_hash_table_lookup(o->c->peers, o->peer) : NULL;
-    if (p)
-        reply(p, o->id, error ? NULL : value_new_bool(TRUE), error ? error->message : NULL);
+    if (o->look)
+        order_answer(o, error ? error->message : NULL);
     g_bytes_unref(o->peer);
     g_free(o);
+}
+
+/* A disk without room may stay so for long: who asked doesn't wait for it. */
+static gboolean order_look(gpointer order)
+{
+    Order *o = order;
+    const char *problem = queue_problem(o->c->queue);
+    if (!problem)
+        return G_SOURCE_CONTINUE;
+    g_autofree char *why = g_strdup_printf("it is done, but would be forgotten by a restart of the "
+                                           "coordinator until there is room "
+                                           "on its disk: %s",
+            problem);
+    order_answer(o, why);
+    return G_SOURCE_REMOVE;
 }
 
 /* Who is told that it was done finds it done after a crash. */
 static void reply_when_durable(Peer *p, guint64 id)
 {
     Order *o = g_new0(Order, 1);
-    *o = (Order){p->c, g_bytes_ref(p->id), id};
+    *o = (Order){p->c, g_bytes_ref(p->id), id, g_timeout_source_new(LOOK_MS)};
+    g_source_set_callback(o->look, order_look, o, NULL);
+    g_source_attach(o->look, p->c->context);
     queue_after(p->c->queue, order_durable, o);
 }
 

@@ -381,6 +381,7 @@ static void on_leased(const GError *error, gpointer data)
     Task *t = g_hash_table_lookup(l->c->tasks, &l->task);
     if (!t || t->lease != l->lease || t->stage != TS_GIVEN || l->c->closing)
         return; /* its worker went meanwhile */
+    t->reading = FALSE;
     if (is_unwanted(t))
         task_returned(t);
     else if (t->member && t->member->peer)
@@ -393,7 +394,7 @@ static void give(Coordinator *c, Task *t, Member *m)
 {
     t->member = m;
     t->stage = TS_GIVEN;
-    t->reading = FALSE;
+    t->reading = TRUE; /* its worker knows nothing of it yet, and can't be blamed */
     t->unsure = FALSE;
     t->lease = queue_next_id(c->queue);
     t->attempt++;

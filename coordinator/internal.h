@@ -182,7 +182,9 @@ struct Task {
     TransferWant want;
     MsgDone *done;           /* the report whose files are on their way */
     struct Placing *placing; /* they are here, and a thread puts them in their place */
-    gboolean reading;        /* what its worker needs is made ready on a thread */
+    GSource *later;          /* there was no room for them: when they are fetched again */
+    guint waits;             /* how often there was none */
+    gboolean reading; /* given, but not told: its lease is not on disk, what it needs not read */
 };
 
 typedef struct Feed Feed; /* where a batch's trials come from; feed.h */
@@ -281,7 +283,6 @@ void result_files(Peer *p, MsgFiles *m);
 void result_done(Peer *p, const MsgDone *m);
 void result_returned(Peer *p, const MsgReturned *m);
 void result_abandon(Task *t); /* what was on its way */
-void result_retry(Task *t);   /* the same, to come once more */
 void result_orphan(Task *t);  /* the task is freed while its result is put in its place */
 /* What is left of a task whose worker is lost: TRUE if its result came before that, and is recorded
  * now. */

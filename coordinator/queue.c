@@ -71,9 +71,9 @@ struct Queue {
     char *runs;     /* folder whose file system is synced */
     int runs_fd;    /* the writer's; -1: not open yet */
     gboolean same_boot;
-    gboolean done;    /* it began, and is over: */
-    GError *problem;  /* what went wrong, or NULL */
-    gboolean failing; /* the last try failed, and that was said */
+    gboolean done;   /* it began, and is over: */
+    GError *problem; /* what went wrong, or NULL */
+    char *failing;   /* why the last try failed, which was said; NULL: it did not */
     guint64 epoch, counter;
 };
 
@@ -228,6 +228,7 @@ void queue_close(Queue *q)
     group_free(q->next);
     if (q->runs_fd >= 0)
         close(q->runs_fd);
+    g_free(q->failing);
     g_free(q->runs);
     g_free(q->path);
     g_free(q);
@@ -414,13 +415,14 @@ static gboolean group_written(Queue *q, GError **error)
         give_group_back(q);
         if (!q->failing)
             log_error("%s (it is tried again until it can be written)", problem->message);
-        q->failing = TRUE;
+        g_free(q->failing);
+        q->failing = g_strdup(problem->message);
         g_propagate_error(error, g_steal_pointer(&problem));
         return FALSE;
     }
     if (q->failing)
         log_info("the queue %s can be written again", q->path);
-    q->failing = FALSE;
+    g_clear_pointer(&q->failing, g_free);
     Group *g = g_steal_pointer(&q->written);
     tell_waiters(g);
     group_free(g);
@@ -485,6 +487,11 @@ gboolean queue_flush(Queue *q, GError **error)
     if (!ok)
         arm(q, RETRY_MS);
     return ok;
+}
+
+const char *queue_problem(const Queue *q)
+{
+    return q ? q->failing : NULL;
 }
 
 /* ---- what is put ---- */

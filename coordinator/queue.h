@@ -75,6 +75,8 @@ void queue_delete_job(Queue *q, guint64 id);       /* with its tasks */
  * again. `error` is NULL. */
 typedef void (*QueueFn)(const GError *error, gpointer data);
 void queue_after(Queue *q, QueueFn fn, gpointer data);
+/* Why it can't be written at present; NULL: it can. Good until the loop runs again. */
+const char *queue_problem(const Queue *q);
 /* All of it now, however long the disk takes. */
 gboolean queue_flush(Queue *q, GError **error);
 

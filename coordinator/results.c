@@ -22,6 +22,8 @@
 #define MAX_LIST_BYTES (512 * 1024 * 1024)
 /* Of a trial's output that its batch is told at its end. */
 #define REST_BYTES (16 * 1024 * 1024)
+/* Between two tries to take a result. */
+#define MAX_LATER_SECONDS 15
 
 Task *task_of_lease(Peer *p, guint64 id, guint64 lease)
 {
@@ -36,6 +38,11 @@ void result_abandon(Task *t)
     if (t->output)
         run_output_close(g_steal_pointer(&t->output));
     t->output_size = 0;
+    t->waits = 0;
+    if (t->later) {
+        g_source_destroy(t->later);
+        g_clear_pointer(&t->later, g_source_unref);
+    }
     g_clear_pointer(&t->output_sum, sha256_free);
     g_clear_pointer(&t->files, g_ptr_array_unref);
     if (t->done)
@@ -373,12 +380,42 @@ static void place_files(gpointer placing)
         place_children(p->dir, run_store_runs_dir(p->c->store));
 }
 
-/* Ours to mend (a full disk): the report is not acknowledged, and comes again. */
+static void fetch(Task *t);
+
+static gboolean on_later(gpointer task)
+{
+    Task *t = task;
+    g_clear_pointer(&t->later, g_source_unref);
+    fetch(t);
+    return G_SOURCE_REMOVE;
+}
+
+/* The worker repeats an unacknowledged report with growing pauses, and when it is back. */
+static void forget_report(Task *t)
+{
+    g_clear_pointer(&t->files, g_ptr_array_unref);
+    wire_free(MSG_DONE, g_steal_pointer(&t->done));
+}
+
+/* Ours to mend (a full disk): its worker keeps it, whole, until it is acknowledged. */
+static void take_later(Task *t, const GError *error)
+{
+    if (!t->waits)
+        log_error("run %s: its result waits: %s (it is tried again)", t->run_id, error->message);
+    if (!t->member->peer) {
+        forget_report(t);
+        return;
+    }
+    t->later = g_timeout_source_new_seconds(MIN(1u << MIN(t->waits, 5), MAX_LATER_SECONDS));
+    t->waits++;
+    g_source_set_callback(t->later, on_later, t, NULL);
+    g_source_attach(t->later, t->job->c->context);
+}
+
 static void not_placed(Task *t, const GError *error)
 {
-    log_error("run %s: %s", t->run_id, error->message);
     if (t->member)
-        result_retry(t);
+        take_later(t, error);
     else
         task_lost(t, "its worker was lost before its result could be written");
 }
@@ -425,6 +462,10 @@ static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
     if (error) {
         if (!p || p->closing)
             return; /* it sends everything again when it is back */
+        if (coordinator_is_full(t->job->c, error)) {
+            take_later(t, error);
+            return;
+        }
         g_autofree char *why =
                 g_strdup_printf("its files could not be fetched: %s", error->message);
         acknowledge(p, t->id, t->lease, FALSE);
@@ -434,6 +475,15 @@ static void on_fetched(GPtrArray *files, const GError *error, gpointer data)
     if (t->output)
         run_output_close(g_steal_pointer(&t->output));
     place(t, files);
+}
+
+static void fetch(Task *t)
+{
+    g_autoptr(GPtrArray) files = g_ptr_array_ref(t->files);
+    /* With nothing to fetch it is over, and the task perhaps gone, when this returns. */
+    TransferWant want = transfer_want(t->member->peer->xfer, files, on_fetched, t);
+    if (want)
+        t->want = want;
 }
 
 /* A file that we have already (its output, as we saw it come) need not travel. */
@@ -518,19 +568,7 @@ void result_done(Peer *p, const MsgDone *m)
     drop_known(t, run, t->files);
     /* What says that the run has ended is written when all else is there. */
     filelist_put_last(t->files, ".guild/attrs/exit_status");
-    g_autoptr(GPtrArray) files = g_ptr_array_ref(t->files);
-    /* With nothing to fetch it is over, and the task perhaps gone, when this returns. */
-    TransferWant want = transfer_want(p->xfer, files, on_fetched, t);
-    if (want)
-        t->want = want;
-}
-
-void result_retry(Task *t)
-{
-    g_clear_pointer(&t->files, g_ptr_array_unref);
-    if (t->done)
-        wire_free(MSG_DONE, g_steal_pointer(&t->done));
-    /* The worker repeats an unacknowledged report with growing pauses. */
+    fetch(t);
 }
 
 void result_returned(Peer *p, const MsgReturned *m)

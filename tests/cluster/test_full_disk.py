@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 import unittest
 
 import hosts
@@ -150,6 +151,62 @@ class FullDisk(unittest.TestCase):
         disk.free()
         done = client.guild("run", "op", "n=3", "--remote", "lab", "-y")
         self.assertIn("hello 3", done.stdout + done.stderr)
+
+    def test_a_result_waits_for_room_and_costs_no_attempt(self):
+        cluster = self.cluster()
+        cluster.client.write("big.sh", "head -c 4000000 /dev/zero >out; date +%s%N >>out\n")
+        cluster.client.write("guild.yml", "big: {exec: sh big.sh}\n")
+        disk = self.on_a_small_disk(cluster)
+        cluster.start_worker("w1", slots=1)
+        disk.fill()
+        disk.leave(1500)  # for all but the result
+        run = cluster.client.guild("run", "big", "-r", "lab", "--no-wait", "--retries", "0",
+                                   "-y").stdout.split()[0]
+        attrs = os.path.join(cluster.head.home, "runs", run, ".guild", "attrs")
+        hosts.wait_for(lambda: f"run {run}: its result waits: " in cluster.coordinator.log()
+                       or os.path.exists(attrs + "/exit_status"), "it says so")
+        disk.free()
+        hosts.wait_for(lambda: os.path.exists(attrs + "/exit_status"), f"it ends\n{cluster.logs()}")
+        with open(attrs + "/exit_status") as f:
+            self.assertEqual(f.read().strip(), "0", cluster.logs())
+        self.assertGreater(os.path.getsize(os.path.join(cluster.head.home, "runs", run, "out")),
+                           4000000)
+
+    def test_who_stops_a_run_hears_that_its_coordinator_has_no_room(self):
+        cluster = self.cluster()
+        cluster.client.write("guild.yml", "long: {exec: sleep 100}\n")
+        disk = self.on_a_small_disk(cluster)
+        cluster.start_worker("w1", slots=1)
+        client = cluster.client
+        runs = [client.guild("run", "long", "-r", "lab", "--no-wait", "-y").stdout.split()[0]
+                for _ in range(2)]
+        hosts.wait_for(lambda: "running" in client.guild("runs", "-r", "lab", "-s").stdout, "one runs")
+        disk.fill()
+        for run in runs:
+            done = client.guild("stop", run, "-r", "lab", "-y", ok=False, seconds=10)
+            self.assertIn("database or disk is full", done.stderr)
+            self.assertIn(os.path.join(cluster.head.home, "coordinator", "queue.db"), done.stderr)
+        disk.free()
+        hosts.wait_for(lambda: client.guild("queue", "-r", "lab", "--json").stdout.strip() == "[]",
+                       "both are stopped\n" + cluster.logs())
+
+    def test_workers_are_not_blamed_for_a_lease_that_has_no_room(self):
+        cluster = hosts.Cluster(options=["--lease", "0.5"])
+        self.addCleanup(cluster.close)
+        cluster.client.write("guild.yml", "op: {exec: 'true'}\n")
+        disk = self.on_a_small_disk(cluster)
+        cluster.start_worker("w1", slots=1).stop()
+        run = cluster.client.guild("run", "op", "-r", "lab", "--no-wait", "-y").stdout.split()[0]
+        disk.fill()
+        cluster.start_worker("w1", slots=1)
+        log = cluster.coordinator.log
+        hosts.wait_for(lambda: "disk is full" in log(), "it says so")
+        end = time.monotonic() + 4  # eight leases
+        hosts.wait_for(lambda: time.monotonic() > end or "begins nothing" in log(), "time passes")
+        self.assertNotIn("begins nothing", log())
+        disk.free()
+        status = os.path.join(cluster.head.home, "runs", run, ".guild", "attrs", "exit_status")
+        hosts.wait_for(lambda: os.path.exists(status), f"it ends\n{cluster.logs()}")
 
 
 if __name__ == "__main__":
