@@ -138,7 +138,8 @@ struct Member {
     int load_permille;
     gint64 mem_free_bytes;
     guint64 n_finished;
-    guint n_misses; /* tasks in a row that it could not run */
+    guint n_misses;    /* tasks in a row that it could not run */
+    gboolean declines; /* it gave back what it was given, which was said */
     gint64 paused_until_us;
     GHashTable *tasks; /* Task set */
 };
@@ -246,6 +247,7 @@ void member_disconnected(Member *m, gboolean orderly);
 void member_bye(Member *m, const char *reason);
 void member_remove(Member *m, const char *why); /* gives its tasks away */
 void member_missed(Member *m); /* it could not run a task: not the next one at once */
+void member_declined(Member *m, const char *why); /* it gave back what it had not begun */
 void member_drain(Member *m);
 void members_tick(Coordinator *c, gint64 now_us);
 void member_free(gpointer member);

@@ -307,6 +307,17 @@ void member_missed(Member *m)
     watch_pauses(m->c);
 }
 
+/* As much as it was given at once comes back at once. */
+void member_declined(Member *m, const char *why)
+{
+    if (m->paused_until_us)
+        return;
+    if (!m->declines)
+        log_warning("worker %s gives back what it is given: %s", m->name, why);
+    m->declines = TRUE;
+    member_missed(m);
+}
+
 /* We were away (a long write, a stopped process): what workers said meanwhile is not read yet, so
  * their silence is ours. */
 static void forgive_own_absence(Coordinator *c, gint64 now_us)

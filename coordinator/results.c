@@ -545,6 +545,7 @@ void result_done(Peer *p, const MsgDone *m)
         return;
     }
     p->member->n_misses = 0;
+    p->member->declines = FALSE;
     if (p->member->in_place) {
         finish(p, t, m);
         return;
@@ -574,8 +575,11 @@ void result_done(Peer *p, const MsgDone *m)
 void result_returned(Peer *p, const MsgReturned *m)
 {
     Task *t = task_of_lease(p, m->task, m->lease);
-    if (t && t->stage == TS_GIVEN)
+    if (t && t->stage == TS_GIVEN) {
+        if (m->reason && *m->reason)
+            member_declined(p->member, m->reason);
         task_returned(t);
-    else if (t)
+    } else if (t) {
         task_handed_back(t, m->reason && *m->reason ? m->reason : "the worker gave it back");
+    }
 }

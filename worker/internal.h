@@ -7,6 +7,7 @@
  *   build.c    a run's directory made, on a thread if it is large
  *   resolve.c  dependencies that take long, brought in by a process
  *   echo.c     what a trial prints, sent on
+ *   room.c     whether its disk has room for trials
  *   gather.c   what such a run left, found on a thread
  *   children.c runs that such a run made
  *   confine.c  a trial kept to its cores and memory
@@ -49,6 +50,8 @@ struct Worker {
     guint64 cache_bytes;
     GPtrArray *tasks; /* WTask, in the order they came */
     gboolean in_place, draining, stopping, over;
+    gboolean room_short; /* so it was, when we looked last */
+    char *room_text;     /* NULL: not told yet */
     gint64 idle_since_us;
     GSource *begin; /* a look at what can begin is due */
     GSource *tick;

@@ -18,6 +18,7 @@
 #include "worker/echo.h"
 #include "worker/gather.h"
 #include "worker/resolve.h"
+#include "worker/room.h"
 
 #define LOCK_WAIT_MS 5000
 #define MAX_TASK_FILES 1000000
@@ -156,8 +157,12 @@ static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
         wtask_give_back(t, "its worker left");
         return;
     }
-    set_end(t, cause, exit_status, error);
-    if (t->in_place || !t->before || cause == DONE_LOST) {
+    gboolean failed = cause == DONE_FAILED || (cause == DONE_EXITED && exit_status != 0);
+    if (failed && !t->in_place && room_is_short(t->w))
+        set_end(t, DONE_LOST, 1, room_short_text(t->w)); /* elsewhere, or later, it may do better */
+    else
+        set_end(t, cause, exit_status, error);
+    if (t->in_place || !t->before || t->done.cause == DONE_LOST) {
         report_first(t);
     } else if (!fs_is_dir(t->dir)) {
         /* Its own doing: it would do so elsewhere too. */
@@ -194,18 +199,27 @@ static void on_output(Exec *exec, RunStream stream, const char *data, gsize len,
     echo_output(t, stream, data, len);
 }
 
+/* Of a trial that has something unwritten. In place what is recorded counts. */
+static gboolean is_lost(WTask *t)
+{
+    return !t->in_place || !run_has_attr(t->run, "exit_status");
+}
+
 static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer task)
 {
     WTask *t = task;
+    const GError *problem = exec_end_error(exec);
+    g_autofree char *unwritten = problem ? g_strdup(problem->message) : NULL;
     exec_free(g_steal_pointer(&t->exec));
     t->memory_exceeded = confine_exceeded(t->confine);
     t->mem_peak_bytes = confine_mem_peak_bytes(t->confine);
     g_clear_pointer(&t->confine, confine_free);
     DoneCause cause = t->memory_exceeded ? DONE_MEMORY : t->stop_asked ? DONE_STOPPED : DONE_EXITED;
-    g_autofree char *why = NULL;
-    if (t->memory_exceeded) {
-        why = confine_exceeded_text(&t->request);
+    if (cause == DONE_EXITED && unwritten && is_lost(t)) {
+        over(t, DONE_LOST, 1, unwritten);
+        return;
     }
+    g_autofree char *why = t->memory_exceeded ? confine_exceeded_text(&t->request) : NULL;
     over(t, cause, exit_status, why);
 }
 
@@ -516,6 +530,10 @@ void wtask_start(Worker *w, const MsgStart *m)
     g_ptr_array_add(w->tasks, t);
     if (w->stopping || w->draining) {
         wtask_give_back(t, "the worker takes no more");
+        return;
+    }
+    if (!m->run_dir && room_is_short(w)) {
+        wtask_give_back(t, room_short_text(w));
         return;
     }
     if (!request_from_value(m->request, &t->request, &error) || !find_place(t, m, &error) ||

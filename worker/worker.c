@@ -228,6 +228,7 @@ void worker_free(Worker *w)
     g_free(w->home);
     g_free(w->url);
     g_free(w->name);
+    g_free(w->room_text);
     g_free(w->session);
     g_free(w);
 }

@@ -114,6 +114,12 @@ static void show(Exec *exec, int fd, const char *data, gsize len)
     }
 }
 
+static void note_lost(Exec *exec, const GError *error)
+{
+    if (!exec->end_error)
+        exec->end_error = g_error_copy(error);
+}
+
 static void take_output(Exec *exec, RunStream kind, const char *data, gsize len)
 {
     g_autoptr(GError) error = NULL;
@@ -121,7 +127,7 @@ static void take_output(Exec *exec, RunStream kind, const char *data, gsize len)
         show(exec, kind == RUN_STDERR ? STDERR_FILENO : STDOUT_FILENO, data, len);
     if (!run_output_write(exec->output, kind, data, len, &error) && !exec->end_error) {
         log_warning("output of run %s is not kept: %s", run_id(exec->spec->run), error->message);
-        exec->end_error = g_steal_pointer(&error);
+        note_lost(exec, error);
     }
     if (exec->callbacks.output)
         exec->callbacks.output(exec, kind, data, len, exec->data);
@@ -349,8 +355,7 @@ static void write_end(Exec *exec)
     if (!run_write_attr_int(run, "stopped", clock_timestamp_us(), &error) ||
             !run_write_attr_int(run, "exit_status", exec->status, &error)) {
         log_warning("the end of run %s is not recorded: %s", run_id(run), error->message);
-        if (!exec->end_error)
-            exec->end_error = g_steal_pointer(&error);
+        note_lost(exec, error);
     }
     run_delete_lock(run);
 }
@@ -366,6 +371,9 @@ static void close_output(Exec *exec)
     if (exec->output)
         run_output_close(exec->output);
     exec->output = NULL;
+    const GError *lost = exec->scalars ? scalars_out_problem(exec->scalars) : NULL;
+    if (g_error_matches(lost, G_FILE_ERROR, G_FILE_ERROR_NOSPC))
+        note_lost(exec, lost);
     g_clear_pointer(&exec->scalars, scalars_out_free);
 }
 

@@ -88,8 +88,8 @@ void exec_stop(Exec *exec, gint64 grace_us);
 void exec_disown(Exec *exec);
 Run *exec_run(const Exec *exec);
 pid_t exec_pid(const Exec *exec); /* 0: not started yet, see ExecCallbacks.failed */
-/* Once it has exited: why its output or its end could not be written, naming the file; NULL if all
- * was. */
+/* Once it has exited: why its output, its scalars (a full disk) or its end could not be written,
+ * naming the file; NULL if all was. */
 const GError *exec_end_error(const Exec *exec);
 /* Only after `exited` was called (or inside it). */
 void exec_free(Exec *exec);

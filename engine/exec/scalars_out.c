@@ -15,6 +15,7 @@ struct ScalarsOut {
     GHashTable *ignore_scalars, *ignore_attrs;
     TfEventWriter *scalars_file, *attrs_file; /* made with the first value */
     gboolean broken;
+    GError *problem; /* why it is */
     gboolean has_step, has_implied_step;
     gint64 step, implied_step;
     GHashTable *implied_keys;
@@ -52,32 +53,37 @@ void scalars_out_free(ScalarsOut *s)
     g_hash_table_unref(s->implied_keys);
     output_rules_unref(s->scalars);
     output_rules_unref(s->attrs);
+    g_clear_error(&s->problem);
     run_unref(s->run);
     g_free(s);
 }
 
-/* The file, made now if it isn't yet; NULL after a warning. */
-static TfEventWriter *event_file(ScalarsOut *s, TfEventWriter **file, const char *suffix)
+const GError *scalars_out_problem(const ScalarsOut *s)
 {
-    if (!*file && !s->broken) {
-        g_autoptr(GError) error = NULL;
-        g_autofree char *dir = run_guild_path(s->run, NULL);
-        *file = tfevent_writer_new(dir, suffix, &error);
-        if (!*file) {
-            s->broken = TRUE;
-            log_warning("scalars of this run are not kept: %s", error->message);
-        }
-    }
-    return *file;
+    return s->problem;
 }
 
+/* Takes the error. */
 static void check_written(ScalarsOut *s, GError *error)
 {
     if (!error)
         return;
     s->broken = TRUE;
     log_warning("scalars of this run are not kept: %s", error->message);
-    g_error_free(error);
+    g_clear_error(&s->problem);
+    s->problem = error;
+}
+
+/* The file, made now if it isn't yet; NULL after a warning. */
+static TfEventWriter *event_file(ScalarsOut *s, TfEventWriter **file, const char *suffix)
+{
+    if (!*file && !s->broken) {
+        GError *error = NULL;
+        g_autofree char *dir = run_guild_path(s->run, NULL);
+        *file = tfevent_writer_new(dir, suffix, &error);
+        check_written(s, error);
+    }
+    return *file;
 }
 
 static gboolean any_implied(ScalarsOut *s, const Value *vals)

@@ -16,4 +16,6 @@ ScalarsOut *scalars_out_new(Run *run, OutputRules *scalars, const char *const *i
         OutputRules *attrs, const char *const *ignore_attrs);
 /* One line. A failure to write is warned of once and ends the capture, not the run. */
 void scalars_out_line(ScalarsOut *s, const char *line, gsize len);
+/* Why it ended early; NULL: it did not. */
+const GError *scalars_out_problem(const ScalarsOut *s);
 void scalars_out_free(ScalarsOut *s); /* NULL is ignored */

@@ -247,8 +247,14 @@ gboolean run_write_attr_raw(Run *run, const char *name, const char *text, GError
 {
     g_autofree char *path = attr_path(run, name);
     g_autofree char *data = g_strconcat(text, "\n", NULL);
+    g_autoptr(GError) problem = NULL;
     drop_snapshot(run);
-    return write_changed(path, data, error);
+    if (write_changed(path, data, &problem))
+        return TRUE;
+    if (g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOSPC))
+        unlink(path); /* rather none than half of one */
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return FALSE;
 }
 
 gboolean run_write_attr(Run *run, const char *name, const Value *value, GError **error)

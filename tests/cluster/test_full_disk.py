@@ -104,6 +104,62 @@ class FullDisk(unittest.TestCase):
 
         hosts.wait_for(lambda: states()[run] == "completed", "the other worker runs it", 40, 0.2)
 
+    def worker_on_a_small_disk(self, cluster):
+        cluster.start_worker("w1", slots=1).stop()
+        disk = self.disk_at(cluster.worker_machine("w1").home)
+        cluster.start_worker("w1", slots=1)
+        return disk
+
+    def ended(self, cluster, run):
+        attrs = os.path.join(cluster.head.home, "runs", run, ".guild", "attrs")
+        status = os.path.join(attrs, "exit_status")
+        hosts.wait_for(lambda: os.path.exists(status), f"it ends\n{cluster.logs()}")
+        with open(status) as f:
+            return f.read().strip()
+
+    def test_a_trial_whose_output_found_no_room_is_run_again(self):
+        cluster = self.cluster()
+        disk = self.worker_on_a_small_disk(cluster)
+        client = cluster.client
+        gate = os.path.join(client.dir, "gate")
+        begun = os.path.join(client.dir, "begun")
+        client.write("talk.sh", f"echo >>{begun}; while [ ! -e {gate} ]; do sleep 0.02; done\n"
+                                "for i in $(seq 9); do echo line $i; done; echo 'loss: 0.5'\n")
+        client.write("guild.yml", "talk: {exec: sh talk.sh}\n")
+        run = client.guild("run", "talk", "-r", "lab", "--no-wait", "-y").stdout.split()[0]
+        hosts.wait_for(lambda: os.path.exists(begun), "it runs")
+        disk.fill()
+        with open(gate, "w"):
+            pass
+        hosts.wait_for(lambda: f"run {run}: attempt 1 failed" in cluster.coordinator.log()
+                       or "ended with status" in cluster.coordinator.log(), "it is lost")
+        disk.free()
+        self.assertEqual(self.ended(cluster, run), "0")
+        output = client.guild("cat", "-r", "lab", run, "--output").stdout
+        self.assertEqual(output.count("line"), 9, output)
+        self.assertIn("0.5", client.guild("runs", "info", run, "-r", "lab").stdout)
+
+    def test_a_full_worker_fails_no_trial(self):
+        cluster = self.cluster()
+        disk = self.worker_on_a_small_disk(cluster)
+        client = cluster.client
+        gate = os.path.join(client.dir, "gate")
+        begun = os.path.join(client.dir, "begun")
+        client.write("save.sh", f"echo >>{begun}; while [ ! -e {gate} ]; do sleep 0.02; done\n"
+                                "head -c 9000 /dev/zero >saved\n")
+        client.write("guild.yml", "save: {exec: sh save.sh}\n")
+        run = client.guild("run", "save", "-r", "lab", "--no-wait", "-y").stdout.split()[0]
+        hosts.wait_for(lambda: os.path.exists(begun), "it runs")
+        disk.fill()
+        with open(gate, "w"):
+            pass
+        home = cluster.worker_machine("w1").home
+        log = cluster.coordinator.log
+        hosts.wait_for(lambda: "worker w1 gives back what it is given: No space left on device: "
+                       f"{home}" in log() or "ended with status" in log(), "it says so")
+        disk.free()
+        self.assertEqual(self.ended(cluster, run), "0")
+
     def on_a_small_disk(self, cluster):
         """Its coordinator, with all that it has."""
         cluster.coordinator.stop()
