@@ -31,50 +31,89 @@ static guint text_len(const char *s, gssize n)
     return (guint)g_utf8_strlen(s, n);
 }
 
-static gboolean is_word(char c)
+static gboolean is_word(gunichar c)
 {
-    return g_ascii_isalnum(c) || c == '_' || (guchar)c >= 0x80;
+    return g_unichar_isalnum(c) || c == '_';
 }
 
-static gboolean is_letter(char c)
+static gboolean is_letter(gunichar c)
 {
-    return is_word(c) && !g_ascii_isdigit(c);
+    return is_word(c) && !g_unichar_isdigit(c);
 }
 
-/* Where a word may be broken at a hyphen: after it, with two word characters on either side of
- * which the last is a letter. 0 for nowhere. */
-static gsize hyphen_break(const char *s, gsize n)
+static gboolean is_space(char c)
 {
-    for (gsize i = 2; i + 2 < n; i++)
-        if (s[i] == '-' && is_letter(s[i - 1]) && is_word(s[i - 2]) && is_word(s[i + 1]) &&
-                is_letter(s[i + 2]))
-            return i + 1;
-    return 0;
+    return c == ' ' || c == '\n' || c == '\t';
 }
 
-/* The next piece that is not broken: spaces, or a word up to its end or a hyphen. */
-static gsize chunk_len(const char *s)
+/* The `n`th character of `text` before `at`, 0 for none. */
+static gunichar char_before(const char *text, const char *at, guint n)
 {
-    gsize n = 0;
-    if (*s == ' ' || *s == '\n' || *s == '\t')
+    for (; n && at > text; n--)
+        at = g_utf8_prev_char(at);
+    return n ? 0 : g_utf8_get_char(at);
+}
+
+/* May the word be broken after the hyphen at `at`? So in "two-fold" and "e-b-it", not in "-1-2". */
+static gboolean breaks_after_hyphen(const char *text, const char *at)
+{
+    if (!is_letter(char_before(text, at, 1)))
+        return FALSE;
+    gunichar before = char_before(text, at, 2);
+    if (!is_letter(before) && (before != '-' || !is_letter(char_before(text, at, 3))))
+        return FALSE;
+    if (!is_letter(g_utf8_get_char(at + 1)))
+        return FALSE;
+    const char *next = g_utf8_next_char(at + 1);
+    return is_letter(g_utf8_get_char(*next == '-' ? next + 1 : next));
+}
+
+/* The length of the dash of two or more hyphens at `at` that stands between words, else 0. */
+static gsize dash_len(const char *text, const char *at)
+{
+    gsize n = strspn(at, "-");
+    if (n < 2 || !is_word(g_utf8_get_char(at + n)))
+        return 0;
+    gunichar before = char_before(text, at, 1);
+    return is_word(before) || (before && before < 0x80 && strchr("!\"'&.,?", (int)before)) ? n : 0;
+}
+
+/* The next piece of `text` at `s` that is not broken: spaces, a dash, or a word up to its end, a hyphen
+ * or a dash. */
+static gsize chunk_len(const char *text, const char *s)
+{
+    if (is_space(*s))
         return strspn(s, " \n\t");
-    n = strcspn(s, " \n\t");
-    gsize at = hyphen_break(s, n);
-    return at ? at : n;
+    gsize dash = dash_len(text, s);
+    if (dash)
+        return dash;
+    gsize n = 1;
+    for (; s[n] && !is_space(s[n]); n++) {
+        if (s[n] == '-' && dash_len(text, s + n))
+            return n;
+        if (s[n] == '-' && breaks_after_hyphen(text, s + n))
+            return n + 1;
+    }
+    return n;
 }
 
 /* `text` in lines of at most `width` columns including the indents. */
 static void append_filled(
         GString *out, const char *text, guint width, const char *first, const char *rest)
 {
+    const char *start = text;
+    const char *end = text; /* of the piece that `text` is in */
     const char *indent = first;
     guint column = 0;
     const char *pending = NULL; /* spaces that come before the next word if it fits */
     gsize pending_len = 0;
     gboolean any = FALSE;
+    gboolean cut = FALSE; /* is the line full of a word longer than a line? */
     while (*text) {
-        gsize n = chunk_len(text);
-        if (*text == ' ' || *text == '\n' || *text == '\t') {
+        if (text >= end)
+            end = text + chunk_len(start, text);
+        gsize n = (gsize)(end - text);
+        if (is_space(*text)) {
             if (column || !any) {
                 pending = text;
                 pending_len = n;
@@ -84,7 +123,8 @@ static void append_filled(
         }
         guint room = width > text_len(indent, -1) ? width - text_len(indent, -1) : 1;
         guint cols = text_len(text, n);
-        if (column && column + pending_len + cols > room) {
+        gboolean fills = cols > room && column + pending_len <= room && !cut;
+        if (column && column + pending_len + cols > room && !fills) {
             g_string_append_c(out, '\n');
             indent = rest;
             column = 0;
@@ -96,9 +136,10 @@ static void append_filled(
         g_string_append_len(out, pending, pending_len);
         column += pending_len;
         pending_len = 0;
-        if (cols > room) { /* longer than a line */
-            n = g_utf8_offset_to_pointer(text, room) - text;
-            cols = room;
+        cut = cols > room;
+        if (cut) {
+            cols = MAX(room - MIN(room, column), 1);
+            n = (gsize)(g_utf8_offset_to_pointer(text, cols) - text);
         }
         g_string_append_len(out, text, n);
         column += cols;
