@@ -32,12 +32,24 @@ static void show(const char *text, gboolean no_pager)
     pclose(out);
 }
 
-static int no_guildfile(const char *path)
+static int no_guildfile(const char *path, CliArgs *args)
 {
-    g_autofree char *where = project_where(path);
+    g_autofree char *relative = fs_relpath(path, NULL);
+    g_autofree char *where =
+            project_where(cli_n_positional(args) ? cli_positional(args)[0] : relative);
     return cli_error("%s does not contain a Guild file (guild.yml)\n"
                      "Try specifying a project path or 'guild help --help' for help.",
             where);
+}
+
+/* The folder as seen from the one that the user is in. */
+static char *relative_where(const char *dir)
+{
+    g_autofree char *here = g_get_current_dir();
+    if (g_str_equal(dir, here))
+        return project_where(dir);
+    g_autofree char *relative = fs_relpath(dir, here);
+    return g_strdup_printf("'%s%s'", *relative == '.' ? "" : "./", relative);
 }
 
 static int help_run(CliArgs *args)
@@ -52,11 +64,11 @@ static int help_run(CliArgs *args)
     g_autoptr(Guildfile) g = guildfile_load(path, &error);
     if (g_error_matches(error, GUILDFILE_ERROR, GUILDFILE_ERROR_NO_MODELS)) {
         g_clear_error(&error);
-        return no_guildfile(path);
+        return no_guildfile(path, args);
     }
     if (!g)
         return cli_gerror(error);
-    g_autofree char *here = project_where(g->dir);
+    g_autofree char *here = relative_where(g->dir);
     g_autofree char *text = ophelp_guildfile(g, here);
     show(text, cli_flag(args, "no_pager"));
     return 0;
