@@ -245,6 +245,23 @@ static OpDef *from_python_script(const char *opspec, const char *cwd, GError **e
     return op;
 }
 
+/* What makes a file that is not executable one that can run. */
+static const char *way_to_run(const char *path)
+{
+    static const struct {
+        const char *ending, *way;
+    } ways[] = {
+            {".ipynb", "must be an executable file: make a script of the notebook "
+                       "('jupyter nbconvert --to script')"},
+            {".R", "must be an executable file: let it begin with '#!/usr/bin/env Rscript' and "
+                   "make it executable ('chmod +x')"},
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(ways); i++)
+        if (g_str_has_suffix(path, ways[i].ending))
+            return ways[i].way;
+    return "must be an executable file";
+}
+
 static OpDef *from_executable(const char *opspec, const char *cwd, GError **error)
 {
     g_autofree char *path = fs_join(cwd, opspec);
@@ -252,7 +269,7 @@ static OpDef *from_executable(const char *opspec, const char *cwd, GError **erro
         return NULL;
     if (!fs_is_file(path) || access(path, X_OK) != 0) {
         g_set_error(error, OPSPEC_ERROR, OPSPEC_ERROR_NOT_EXECUTABLE,
-                "cannot run '%s': must be an executable file", opspec);
+                "cannot run '%s': %s", opspec, way_to_run(path));
         return NULL;
     }
     g_autofree char *abs = fs_abspath(path, NULL);
