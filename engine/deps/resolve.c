@@ -119,6 +119,12 @@ static gboolean is_guilds_own(const char *rel)
            (g_str_has_prefix(rel, ".guild/") && !strchr(rel + strlen(".guild/"), '/'));
 }
 
+/* A pattern like '.*' selects it with all else. It is there, so it is passed over as what is there is. */
+static gboolean is_passed_over(const SourceJob *job, const char *rel, const char *target)
+{
+    return !strcmp(rel, ".guild") && job->source->replace_existing <= 0 && fs_is_dir(target);
+}
+
 /* Absolute path in the run for `path`, refused if it would be outside. */
 static char *target_for(const SourceJob *job, const char *path, GError **error)
 {
@@ -136,7 +142,8 @@ static char *target_for(const SourceJob *job, const char *path, GError **error)
     g_autofree char *joined = g_build_filename(folder, name, NULL);
     g_autofree char *rel = fs_normpath(joined);
     g_autofree char *target = g_build_filename(run_dir(job->run), rel, NULL);
-    if (!fs_is_safe_rel(rel) || !strcmp(rel, ".") || is_guilds_own(rel) ||
+    if (!fs_is_safe_rel(rel) || !strcmp(rel, ".") ||
+            (is_guilds_own(rel) && !is_passed_over(job, rel, target)) ||
             !is_inside(run_dir(job->run), target)) {
         fail(error, DEP_ERROR_REFUSED,
                 "invalid path '%s' in %s resource (path must be inside of the "
