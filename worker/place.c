@@ -218,6 +218,7 @@ static gboolean goes_home(const char *rel, gboolean is_dir, gpointer task)
 
 GPtrArray *place_changes(WTask *t, GError **error)
 {
+    g_clear_pointer(&t->left, g_free); /* of the report that was refused */
     g_autoptr(GPtrArray) changes =
             filelist_changes(t->dir, t->before, FILELIST_INLINE, goes_home, t, &t->left, error);
     if (!changes || !children_add(t, changes, error))
