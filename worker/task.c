@@ -199,10 +199,14 @@ static void on_output(Exec *exec, RunStream stream, const char *data, gsize len,
     echo_output(t, stream, data, len);
 }
 
-/* Of a trial that has something unwritten. In place what is recorded counts. */
-static gboolean is_lost(WTask *t)
+/* Of a trial that exited, and could not write all that is to be known of it: elsewhere it is run
+ * again, in a home that others share too unless its end is recorded; a local batch has no other
+ * place, and doesn't wait. */
+static DoneCause cause_of_unwritten(WTask *t)
 {
-    return !t->in_place || !run_has_attr(t->run, "exit_status");
+    if (t->w->inproc)
+        return DONE_FAILED;
+    return t->in_place && run_has_attr(t->run, "exit_status") ? DONE_EXITED : DONE_LOST;
 }
 
 static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer task)
@@ -215,8 +219,10 @@ static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer ta
     t->mem_peak_bytes = confine_mem_peak_bytes(t->confine);
     g_clear_pointer(&t->confine, confine_free);
     DoneCause cause = t->memory_exceeded ? DONE_MEMORY : t->stop_asked ? DONE_STOPPED : DONE_EXITED;
-    if (cause == DONE_EXITED && unwritten && is_lost(t)) {
-        over(t, DONE_LOST, 1, unwritten);
+    if (cause == DONE_EXITED && unwritten)
+        cause = cause_of_unwritten(t);
+    if (cause == DONE_LOST || cause == DONE_FAILED) {
+        over(t, cause, exit_status ? exit_status : 1, unwritten);
         return;
     }
     g_autofree char *why = t->memory_exceeded ? confine_exceeded_text(&t->request) : NULL;
