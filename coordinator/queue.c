@@ -34,6 +34,11 @@ static const char schema[] =
         " failures INTEGER, worker TEXT);"
         "CREATE INDEX IF NOT EXISTS task_job ON task (job, idx);";
 
+/* Nobody asks for the tasks of a job that is over, and there may be millions. */
+G_STATIC_ASSERT(JOB_DONE == 1 && JOB_STOPPED == 2);
+static const char forget[] =
+        "DELETE FROM task WHERE job IN (SELECT id FROM job WHERE state IN (1, 2))";
+
 enum { S_PUT_JOB, S_PUT_TASK, S_DELETE_JOB, S_DELETE_TASKS, N_STATEMENTS };
 static const char *const statements[N_STATEMENTS] = {
         [S_PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -178,6 +183,8 @@ static gboolean prepare(Queue *q, GError **error)
     q->same_boot = boot == get_meta(q, "boot");
     if (!set_meta(q, "schema", SCHEMA_VERSION) || !set_meta(q, "epoch", (gint64)q->epoch) ||
             !set_meta(q, "boot", boot))
+        return db_error(q, "write the queue", error);
+    if (sqlite3_exec(q->db, forget, NULL, NULL, NULL) != SQLITE_OK)
         return db_error(q, "write the queue", error);
     for (int i = 0; i < N_STATEMENTS; i++)
         if (sqlite3_prepare_v2(q->db, statements[i], -1, &q->stmts[i], NULL) != SQLITE_OK)

@@ -56,8 +56,9 @@ typedef struct {
 void queue_job_free(QueueJob *j);
 void queue_task_free(QueueTask *t);
 
-/* Opens and brings the schema up to date; a newer schema is refused. Corrupt files are an error
- * that names the path. commit_ms: how long a write may wait for others to share its commit. */
+/* Opens and brings the schema up to date; a newer schema is refused. The tasks of jobs that are over
+ * are forgotten. Corrupt files are an error that names the path. commit_ms: how long a write may wait
+ * for others to share its commit. */
 Queue *queue_open(const char *home, GMainContext *context, guint commit_ms, GError **error);
 void queue_close(Queue *q); /* commits first */
 

@@ -99,6 +99,42 @@ static gboolean on_too_late(gpointer data)
     g_assert_not_reached();
 }
 
+static guint n_tasks(Queue *q, guint64 job)
+{
+    g_autoptr(GPtrArray) tasks = queue_load_tasks(q, job, NULL);
+    return tasks->len;
+}
+
+/* The file does not grow with every trial that there ever was. */
+static void test_tasks_of_what_is_over_are_forgotten(void)
+{
+    static const struct {
+        JobState state;
+        guint n;
+    } jobs[] = {{JOB_ACTIVE, 3}, {JOB_DONE, 0}, {JOB_STOPPED, 0}, {JOB_STOPPING, 3}, {JOB_ENDING, 3}};
+    g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
+    Queue *q = open_queue(home);
+    g_autoptr(Value) options = value_new_map();
+    value_map_set_string(options, "submission", "name");
+    for (guint i = 0; i < G_N_ELEMENTS(jobs); i++) {
+        g_autofree char *run = g_strdup_printf("batch%u", i);
+        put_some(q, i + 1);
+        QueueJob j = {.id = i + 1, .run = run, .state = jobs[i].state, .options = options};
+        queue_put_job(q, &j);
+    }
+    g_assert_true(queue_flush(q, NULL));
+    queue_close(q);
+    q = open_queue(home);
+    g_autoptr(GPtrArray) known = queue_load_jobs(q, NULL);
+    g_assert_cmpuint(known->len, ==, G_N_ELEMENTS(jobs));
+    for (guint i = 0; i < G_N_ELEMENTS(jobs); i++)
+        g_assert_cmpuint(n_tasks(q, i + 1), ==, jobs[i].n);
+    g_autoptr(Value) last = queue_last_options(q, "batch1");
+    g_assert_cmpstr(value_map_string(last, "submission", NULL), ==, "name");
+    queue_close(q);
+    fs_remove_tree(home, NULL);
+}
+
 static void test_what_has_no_room_is_written_later(void)
 {
     g_autofree char *home = fs_mkdtemp("guild-test-", NULL);
@@ -347,6 +383,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/queue/there-again", test_what_was_put_is_there_again);
     g_test_add_func("/queue/no-room", test_what_has_no_room_is_written_later);
+    g_test_add_func("/queue/over", test_tasks_of_what_is_over_are_forgotten);
     g_test_add_func("/queue/numbers", test_numbers_are_never_given_twice);
     g_test_add_func("/queue/numbers-of-a-new-queue", test_numbers_of_a_new_queue_go_by_the_clock);
     g_test_add_func("/queue/deleted-job", test_a_deleted_job_takes_its_tasks_along);
