@@ -34,11 +34,6 @@ static const char schema[] =
         " failures INTEGER, worker TEXT);"
         "CREATE INDEX IF NOT EXISTS task_job ON task (job, idx);";
 
-/* Nobody asks for the tasks of a job that is over, and there may be millions. */
-G_STATIC_ASSERT(JOB_DONE == 1 && JOB_STOPPED == 2);
-static const char forget[] =
-        "DELETE FROM task WHERE job IN (SELECT id FROM job WHERE state IN (1, 2))";
-
 enum { S_PUT_JOB, S_PUT_TASK, S_DELETE_JOB, S_DELETE_TASKS, N_STATEMENTS };
 static const char *const statements[N_STATEMENTS] = {
         [S_PUT_JOB] = "INSERT OR REPLACE INTO job VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -184,8 +179,6 @@ static gboolean prepare(Queue *q, GError **error)
     if (!set_meta(q, "schema", SCHEMA_VERSION) || !set_meta(q, "epoch", (gint64)q->epoch) ||
             !set_meta(q, "boot", boot))
         return db_error(q, "write the queue", error);
-    if (sqlite3_exec(q->db, forget, NULL, NULL, NULL) != SQLITE_OK)
-        return db_error(q, "write the queue", error);
     for (int i = 0; i < N_STATEMENTS; i++)
         if (sqlite3_prepare_v2(q->db, statements[i], -1, &q->stmts[i], NULL) != SQLITE_OK)
             return db_error(q, "open the queue", error);
@@ -303,14 +296,31 @@ static gboolean write_task(Queue *q, const QueueTask *t, GError **error)
     return step(q, st, error);
 }
 
+static gboolean delete_of_job(Queue *q, int statement, guint64 id, GError **error)
+{
+    sqlite3_bind_int64(q->stmts[statement], 1, (gint64)id);
+    return step(q, q->stmts[statement], error);
+}
+
 static gboolean delete_job(Queue *q, guint64 id, GError **error)
 {
-    gboolean ok = TRUE;
-    for (int i = S_DELETE_JOB; ok && i <= S_DELETE_TASKS; i++) {
-        sqlite3_bind_int64(q->stmts[i], 1, (gint64)id);
-        ok = step(q, q->stmts[i], error);
+    return delete_of_job(q, S_DELETE_JOB, id, error) &&
+           delete_of_job(q, S_DELETE_TASKS, id, error);
+}
+
+/* Nobody asks for the tasks of a job that is over, and there may be millions in time. */
+static gboolean forget_tasks(Queue *q, const Group *g, GError **error)
+{
+    GHashTableIter it;
+    gpointer item;
+    g_hash_table_iter_init(&it, g->jobs);
+    while (g_hash_table_iter_next(&it, NULL, &item)) {
+        const QueueJob *j = item;
+        gboolean over = j->state == JOB_DONE || j->state == JOB_STOPPED;
+        if (over && !delete_of_job(q, S_DELETE_TASKS, j->id, error))
+            return FALSE;
     }
-    return ok;
+    return TRUE;
 }
 
 static gboolean write_all(Queue *q, const Group *g, GError **error)
@@ -328,7 +338,7 @@ static gboolean write_all(Queue *q, const Group *g, GError **error)
     while (g_hash_table_iter_next(&it, NULL, &item))
         if (!write_task(q, item, error))
             return FALSE;
-    return TRUE;
+    return forget_tasks(q, g, error);
 }
 
 /* A failed transaction is rolled back whole: none of its writes is there. */

@@ -56,9 +56,8 @@ typedef struct {
 void queue_job_free(QueueJob *j);
 void queue_task_free(QueueTask *t);
 
-/* Opens and brings the schema up to date; a newer schema is refused. The tasks of jobs that are over
- * are forgotten. Corrupt files are an error that names the path. commit_ms: how long a write may wait
- * for others to share its commit. */
+/* Opens and brings the schema up to date; a newer schema is refused. Corrupt files are an error
+ * that names the path. commit_ms: how long a write may wait for others to share its commit. */
 Queue *queue_open(const char *home, GMainContext *context, guint commit_ms, GError **error);
 void queue_close(Queue *q); /* commits first */
 
@@ -69,7 +68,8 @@ gboolean queue_same_boot(Queue *q);
 /* A number never given before, in this run or an earlier one: for leases, jobs and tasks. */
 guint64 queue_next_id(Queue *q);
 
-void queue_put_job(Queue *q, const QueueJob *j);   /* insert or replace */
+/* Insert or replace. The tasks of one that is over (JOB_DONE, JOB_STOPPED) are forgotten. */
+void queue_put_job(Queue *q, const QueueJob *j);
 void queue_put_task(Queue *q, const QueueTask *t); /* insert or replace */
 void queue_delete_job(Queue *q, guint64 id);       /* with its tasks */
 /* When all that was put so far is durable; while it can't be (a full disk) it is tried again and
