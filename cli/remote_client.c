@@ -225,6 +225,9 @@ static void on_event(RemoteClient *c, const MsgEvent *m)
                 value_map_int(m->data, "failed", 0), value_map_int(m->data, "left", -1),
                 c->watcher_data);
     else if (!strcmp(m->what, "end") || !strcmp(m->what, "gone")) {
+        const char *error = value_map_string(m->data, "error", NULL);
+        if (error && w->log)
+            w->log(LOG_ERROR, error, c->watcher_data);
         c->ended = TRUE;
         c->exit_status = (int)value_map_int(m->data, "exit_status", 1);
         g_free(c->end_status);

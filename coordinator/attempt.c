@@ -244,6 +244,6 @@ void attempt_failed(Task *t, Run *run, const GError *error)
     run_clear_marker(run, "STAGED");
     run_write_attr_string(run, "error", error->message, NULL);
     fs_remove(remote, NULL);
-    job_say(t->job, LOG_ERROR, "Trial %s exited with an error: (1) %s", t->run_id, error->message);
+    task_say_error(t, "exited with an error: (1)", error->message);
     task_end(t, 1, error->message);
 }

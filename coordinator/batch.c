@@ -83,6 +83,14 @@ void job_say(Job *j, int level, const char *fmt, ...)
         log_warning("%s: %s", run_id(j->run), text);
 }
 
+void task_say_error(Task *t, const char *how, const char *why)
+{
+    if (t->job->batch)
+        job_say(t->job, LOG_ERROR, "Trial %s %s %s", t->run_id, how, why);
+    else
+        log_warning("run %s %s %s", t->run_id, how, why);
+}
+
 void coordinator_job_log(Job *j, const char *line)
 {
     if (!j->output)

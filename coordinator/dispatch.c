@@ -150,7 +150,7 @@ static void give_up(Task *t, const char *why)
     run_write_attr_int(run, "stopped", clock_timestamp_us(), NULL);
     run_write_attr_int(run, "exit_status", 1, NULL);
     unlink(remote);
-    job_say(t->job, LOG_ERROR, "Trial %s ended in error: %s", t->run_id, text);
+    task_say_error(t, "ended in error:", text);
     task_end(t, 1, text);
 }
 

@@ -314,6 +314,8 @@ void job_store(Job *j);
 void job_maybe_end(Job *j); /* if nothing is left of it; from a later turn of the loop */
 
 void job_say(Job *j, int level, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
+/* "Trial ID HOW WHY", of a batch's. Who follows a single run is told its error with its end. */
+void task_say_error(Task *t, const char *how, const char *why);
 JobProgress job_progress(Job *j);
 /* A stop is to be over within 5 s, children and all. */
 #define STOP_GRACE_US (4 * G_USEC_PER_SEC)

@@ -96,6 +96,9 @@ static void tell_end(Watch *w, int exit_status)
     w->end = value_new_map();
     value_map_set_int(w->end, "exit_status", exit_status);
     value_map_set_string(w->end, "status", run_status_name(run_status(w->run)));
+    g_autofree char *error = exit_status ? run_attr_text(w->run, "error") : NULL;
+    if (error)
+        value_map_set_string(w->end, "error", error);
     pump(w);
 }
 
