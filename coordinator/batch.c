@@ -273,7 +273,7 @@ void job_task_ended(Task *t, int exit_status, const char *error)
         if (exit_status == 0 && j->interim)
             delete_interim(j, run);
     }
-    if (exit_status != 0 && j->fail_fast && !j->stopping)
+    if (exit_status != 0 && j->batch && j->fail_fast && !j->stopping)
         fail_fast(j, exit_status);
     tell_progress(j);
     job_pump(j);

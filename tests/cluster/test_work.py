@@ -368,6 +368,16 @@ class Work(unittest.TestCase):
         hosts.wait_for(lambda: self.attr(run, "attempts") == "3" and self.attr(run, "exit_status"),
                        "three attempts", 15)
 
+    def test_a_trial_that_is_restarted_by_itself_stops_no_batch(self):
+        self.client.write("guild.yml", "fail:\n  exec: test 0 = ${n}\n  flags: {n: 1}\n")
+        self.cluster.start_worker("w1", slots=1)
+        done = self.client.guild("run", "fail", "n=[0,1]", "--fail-on-trial-error", "-r", "lab", "-y",
+                                 ok=False)
+        self.assertIn("Stopping batch because a trial failed", done.stderr)
+        trial = self.client.guild("select", "-r", "lab", "-Se", "-Fo", "fail").stdout.strip()
+        done = self.client.guild("run", "--restart", trial, "-r", "lab", "-y", ok=False)
+        self.assertNotIn("Stopping batch", done.stderr)
+
     def test_a_full_disk_at_the_worker_costs_no_trial(self):
         machine = self.cluster.machine("small")
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", machine.home],
