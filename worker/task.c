@@ -145,6 +145,15 @@ static void on_gathered(WTask *t, GPtrArray *changes, const GError *error)
     report_first(t);
 }
 
+/* Elsewhere, or later, it may do better. In place an end that is recorded counts; a local batch
+ * has no other place, and doesn't wait. */
+static gboolean is_for_want_of_room(WTask *t, DoneCause cause, int exit_status)
+{
+    gboolean failed =
+            cause == DONE_FAILED || (cause == DONE_EXITED && exit_status != 0 && !t->in_place);
+    return failed && !t->w->inproc && room_is_short(t->w);
+}
+
 /* It is over, one way or another. In place there is nothing to send but the word. */
 static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
 {
@@ -157,9 +166,8 @@ static void over(WTask *t, DoneCause cause, int exit_status, const char *error)
         wtask_give_back(t, "its worker left");
         return;
     }
-    gboolean failed = cause == DONE_FAILED || (cause == DONE_EXITED && exit_status != 0);
-    if (failed && !t->in_place && room_is_short(t->w))
-        set_end(t, DONE_LOST, 1, room_short_text(t->w)); /* elsewhere, or later, it may do better */
+    if (is_for_want_of_room(t, cause, exit_status))
+        set_end(t, DONE_LOST, 1, room_short_text(t->w));
     else
         set_end(t, cause, exit_status, error);
     if (t->in_place || !t->before || t->done.cause == DONE_LOST) {
@@ -538,7 +546,7 @@ void wtask_start(Worker *w, const MsgStart *m)
         wtask_give_back(t, "the worker takes no more");
         return;
     }
-    if (!m->run_dir && room_is_short(w)) {
+    if (!w->inproc && room_is_short(w)) {
         wtask_give_back(t, room_short_text(w));
         return;
     }

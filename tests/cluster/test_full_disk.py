@@ -160,6 +160,33 @@ class FullDisk(unittest.TestCase):
         disk.free()
         self.assertEqual(self.ended(cluster, run), "0")
 
+    def test_a_full_home_fails_no_trial_in_place(self):
+        cluster = self.cluster()
+        disk = self.on_a_small_disk(cluster)
+        head, client = cluster.head, cluster.client
+        gate = os.path.join(client.dir, "gate")
+        client.write("wait.sh", f"while [ ! -e {gate} ]; do sleep 0.02; done; echo 'loss: 0.5'\n")
+        client.write("guild.yml", "wait:\n  exec: sh wait.sh\n  flags: {n: 1}\n")
+        head.start("worker", "--slots", "2")
+        client.guild("run", "wait", "n=range[1:8]", "-r", "lab", "--no-wait", "-y")
+        runs = os.path.join(head.home, "runs")
+        hosts.wait_for(lambda: client.guild("runs", "-r", "lab", "-s").stdout.count("running") >= 2,
+                       "trials run")
+        hosts.wait_for(lambda: len(os.listdir(runs)) == 9, "all are staged")
+        disk.fill()
+        with open(gate, "w"):
+            pass
+        hosts.wait_for(lambda: "No space left" in head.processes[-1].log()
+                       or "disk is full" in cluster.coordinator.log(), "it says so")
+        end = time.monotonic() + 3
+        hosts.wait_for(lambda: time.monotonic() > end, "time passes")
+        disk.free()
+        hosts.wait_for(lambda: client.guild("queue", "-r", "lab", "--json").stdout.strip() == "[]",
+                       "it ends\n" + cluster.logs(), 60)
+        states = [r["status"] for r in json.loads(client.guild(
+            "runs", "-r", "lab", "--json", "--all").stdout)]
+        self.assertEqual(states, ["completed"] * 9, cluster.logs())
+
     def on_a_small_disk(self, cluster):
         """Its coordinator, with all that it has."""
         cluster.coordinator.stop()
