@@ -343,17 +343,19 @@ Value *run_index_attrs(RunIndex *index, Run *run)
     return attrs;
 }
 
-/* Names with '#' are of other folders, such as trials that a batch run links to. */
-static gboolean may_be_logged(Run *run, const char *name)
+/* Names with '#' are of other folders, such as trials that a batch run links to; others are of files
+ * that Guild wrote to .guild or a script to the run's directory. */
+static gboolean may_be_logged(RunIndex *index, Run *run, const char *name)
 {
     return !run_is_core_attr(name) &&
-           (strchr(name, '#') || run_may_have(run, RUN_HAS_LOGGED_ATTRS));
+           (strchr(name, '#') || run_may_have(run, RUN_HAS_LOGGED_ATTRS) ||
+                   run_parts_logs_attrs(parts_of(index, run)));
 }
 
 Value *run_index_named_attr(RunIndex *index, Run *run, const char *name)
 {
     Value *logged = NULL;
-    if (may_be_logged(run, name))
+    if (may_be_logged(index, run, name))
         logged = index_scalars_attr(scalars_of(index, run), run_dir(run), name);
     return logged ? logged : run_named_attr(run, name);
 }

@@ -11,7 +11,7 @@
 
 /* The last character is the version of all that the index writes. The file of a machine with
  * another byte order has another size in it. */
-static const char magic[8] = "guildix1";
+static const char magic[8] = "guildix2";
 
 typedef struct {
     const char *key;

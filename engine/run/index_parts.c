@@ -19,6 +19,7 @@ static const char *const part_paths[N_PARTS] = {
         [PART_GUILD] = ".guild",
         [PART_NAMES] = ".guild/attrs",
         [PART_OPREF] = ".guild/opref",
+        [PART_RUN] = ".",
         [PART_STARTED] = ".guild/attrs/started",
         ".guild/attrs/initialized",
         ".guild/attrs/exit_status",
@@ -149,13 +150,13 @@ static void add_presence(const char *name, unsigned char type, gpointer data)
         *present |= RUN_HAS_LOGGED_ATTRS;
 }
 
-static const IndexPart *look_at_guild(RunParts *p)
+static const IndexPart *look_at_folder(RunParts *p, PartKind kind)
 {
-    IndexPart *part = &p->parts[PART_GUILD];
+    IndexPart *part = &p->parts[kind];
     FileStamp stamp;
-    if (believe(p, PART_GUILD))
+    if (believe(p, kind))
         return part;
-    int fd = open_below(p, part_paths[PART_GUILD], O_DIRECTORY, &stamp);
+    int fd = open_below(p, part_paths[kind], O_DIRECTORY, &stamp);
     if (fd < 0) {
         forget(part, PART_ABSENT);
         return part;
@@ -169,18 +170,28 @@ static const IndexPart *look_at_guild(RunParts *p)
     return part;
 }
 
-guint run_parts_present(RunParts *p)
+static guint presence_in(RunParts *p, PartKind kind)
 {
-    const IndexPart *part = look_at_guild(p);
+    const IndexPart *part = look_at_folder(p, kind);
     if (part->state != PART_TRUE)
         return 0;
     IndexReader r = payload(part);
     return index_get_u32(&r);
 }
 
+guint run_parts_present(RunParts *p)
+{
+    return presence_in(p, PART_GUILD);
+}
+
+gboolean run_parts_logs_attrs(RunParts *p)
+{
+    return (presence_in(p, PART_RUN) & RUN_HAS_LOGGED_ATTRS) != 0;
+}
+
 FileStamp run_parts_guild_stamp(RunParts *p)
 {
-    const IndexPart *part = look_at_guild(p);
+    const IndexPart *part = look_at_folder(p, PART_GUILD);
     if (part->state != PART_TRUE)
         return (FileStamp){0};
     IndexReader r = index_part_reader(part);

@@ -14,6 +14,7 @@ typedef enum {
     PART_NAMES,   /* .guild/attrs: which attributes there are */
     PART_OPREF,   /* .guild/opref */
     PART_SCALARS, /* scalars and logged attributes, see index_scalars.h */
+    PART_RUN,     /* the run's directory: what is in it */
     PART_STARTED, /* values of attributes: this one, and others that are asked of many runs */
     N_PARTS = PART_STARTED + 10,
 } PartKind;
@@ -44,6 +45,8 @@ typedef struct RunParts {
 void run_parts_clear(RunParts *p);
 
 guint run_parts_present(RunParts *p); /* RunPresence */
+/* Does the run's directory itself have event files of attributes, which a script wrote? */
+gboolean run_parts_logs_attrs(RunParts *p);
 OpRef *run_parts_opref(RunParts *p);  /* new; NULL if it can't be read */
 /* As in RunSnapshotOps. */
 gboolean run_parts_attr(RunParts *p, const char *name, const char *key, Value **value);
