@@ -34,7 +34,7 @@ const CliOption cli_global_options[] = {
 const char *cli_cwd(void)
 {
     if (!cwd)
-        cwd = g_get_current_dir();
+        cwd = fs_cwd();
     return cwd;
 }
 

@@ -45,7 +45,7 @@ static int no_guildfile(const char *path, CliArgs *args)
 /* The folder as seen from the one that the user is in. */
 static char *relative_where(const char *dir)
 {
-    g_autofree char *here = g_get_current_dir();
+    g_autofree char *here = fs_cwd();
     if (g_str_equal(dir, here))
         return project_where(dir);
     g_autofree char *relative = fs_relpath(dir, here);

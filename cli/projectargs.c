@@ -14,7 +14,7 @@ Guildfile *project_here(GError **error)
 
 char *project_where(const char *dir)
 {
-    g_autofree char *here = g_get_current_dir();
+    g_autofree char *here = fs_cwd();
     g_autofree char *abs = fs_abspath(dir, here);
     return g_str_equal(abs, here) ? g_strdup("the current directory")
                                   : g_strdup_printf("'%s'", dir);

@@ -90,7 +90,7 @@ int run_save_trials(RunState *s, const char *path)
         const char *dot = strrchr(path, '.');
         return cli_error("Unsupported extension '%s' - use '.csv', '.json', or no extension", dot);
     }
-    g_autofree char *here = g_get_current_dir();
+    g_autofree char *here = fs_cwd();
     g_autofree char *joined =
             strcmp(cli_cwd(), here) == 0 ? g_strdup(path) : fs_join(cli_cwd(), path);
     g_autofree char *place = fs_abspath(joined, NULL), *shown = shown_path(place);

@@ -119,7 +119,7 @@ static void note_skipped(const char *root, const char *rel, const char *excess, 
 static void print_source_root(const char *base)
 {
     g_autofree char *abs = fs_abspath(base, NULL);
-    g_autofree char *here = g_get_current_dir();
+    g_autofree char *here = fs_cwd();
     if (strcmp(abs, here) == 0)
         puts("Copying from the current directory");
     else

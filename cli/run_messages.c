@@ -15,7 +15,7 @@
 /* "the current directory" or the folder in quotes. */
 static char *cwd_desc(void)
 {
-    g_autofree char *here = g_get_current_dir();
+    g_autofree char *here = fs_cwd();
     g_autofree char *cwd = fs_abspath(cli_cwd(), NULL);
     return strcmp(here, cwd) == 0 ? g_strdup("the current directory")
                                   : g_strdup_printf("'%s'", cwd);

@@ -135,7 +135,7 @@ static OpDef *find_opdef_for_run(Run *run, int *status)
 /* The current folder in messages: "." unless -C names another. */
 static const char *shown_cwd(void)
 {
-    g_autofree char *here = g_get_current_dir();
+    g_autofree char *here = fs_cwd();
     return strcmp(here, cli_cwd()) == 0 ? "." : cli_cwd();
 }
 

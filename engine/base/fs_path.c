@@ -40,9 +40,15 @@ char *fs_normpath(const char *path)
     return g_strdup(joined[0] ? joined : ".");
 }
 
+char *fs_cwd(void)
+{
+    char path[PATH_MAX];
+    return getcwd(path, sizeof(path)) ? g_strdup(path) : g_get_current_dir();
+}
+
 char *fs_abspath(const char *path, const char *cwd)
 {
-    g_autofree char *own = cwd ? NULL : g_get_current_dir();
+    g_autofree char *own = cwd ? NULL : fs_cwd();
     g_autofree char *joined = fs_join(cwd ? cwd : own, path);
     return fs_normpath(joined);
 }

@@ -74,7 +74,7 @@ static GPtrArray *path_from_flag(const SourceJob *job, GError **error)
         unresolved(error, "%s does not exist", path);
         return NULL;
     }
-    g_autofree char *cwd = job->ctx->cwd ? g_strdup(job->ctx->cwd) : g_get_current_dir();
+    g_autofree char *cwd = job->ctx->cwd ? g_strdup(job->ctx->cwd) : fs_cwd();
     g_autofree char *rel = packed ? g_strdup(given) : fs_relpath(path, cwd);
     log_info("Using %s for %s", rel, ressource_resolving_name(job->source));
     return one_path(g_steal_pointer(&path));

@@ -254,7 +254,7 @@ static Value *op_env(Op *op, Run *run)
     value_map_update(env, op->cmd_env);
     g_autofree char *opspec = opref_to_opspec(op->opref, NULL);
     g_autofree char *sourcecode = g_strjoinv(":", op->sourcecode_paths);
-    g_autofree char *cwd = g_get_current_dir();
+    g_autofree char *cwd = fs_cwd();
     set_env(env, "GUILD_OP", opspec);
     set_env(env, "GUILD_HOME", op->home);
     set_env(env, "GUILD_SOURCECODE", sourcecode);

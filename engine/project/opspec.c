@@ -302,7 +302,7 @@ static OpDef *from_elsewhere(const char *opspec, const char *cwd, GError **error
 
 OpDef *opdef_for_opspec(const char *opspec, const char *cwd, GError **error)
 {
-    g_autofree char *dir = cwd ? g_strdup(cwd) : g_get_current_dir();
+    g_autofree char *dir = cwd ? g_strdup(cwd) : fs_cwd();
     g_autoptr(GError) lookup = NULL;
     OpDef *op = from_guildfile(opspec, dir, &lookup);
     if (op)
