@@ -84,7 +84,8 @@ static Value *scalar_value(const Value *s, const char *val_key, const char *step
     const Value *val = value_map_get(s, val_key), *step = value_map_get(s, step_key);
     if (json) {
         Value *pair = value_new_list();
-        value_list_append(pair, value_is_nan(val) ? value_new_null() : value_copy(val)); /* no JSON */
+        value_list_append(
+                pair, value_is_nan(val) ? value_new_null() : value_copy(val)); /* no JSON */
         value_list_append(pair, value_copy(step));
         return pair;
     }

@@ -62,7 +62,7 @@ typedef gboolean (*FsWalkFn)(
 gboolean fs_walk(const char *root, gboolean follow, FsWalkFn fn, gpointer data, GError **error);
 
 char *fs_join(const char *a, const char *b);           /* as os.path.join: absolute b wins */
-char *fs_cwd(void);                                   /* as os.getcwd: links followed */
+char *fs_cwd(void);                                    /* as os.getcwd: links followed */
 char *fs_abspath(const char *path, const char *cwd);   /* cwd NULL: the process's; normalised */
 char *fs_normpath(const char *path);                   /* as os.path.normpath */
 char *fs_relpath(const char *path, const char *start); /* as os.path.relpath; start NULL: "." */

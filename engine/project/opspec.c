@@ -268,8 +268,8 @@ static OpDef *from_executable(const char *opspec, const char *cwd, GError **erro
     if (!fs_exists(path))
         return NULL;
     if (!fs_is_file(path) || access(path, X_OK) != 0) {
-        g_set_error(error, OPSPEC_ERROR, OPSPEC_ERROR_NOT_EXECUTABLE,
-                "cannot run '%s': %s", opspec, way_to_run(path));
+        g_set_error(error, OPSPEC_ERROR, OPSPEC_ERROR_NOT_EXECUTABLE, "cannot run '%s': %s", opspec,
+                way_to_run(path));
         return NULL;
     }
     g_autofree char *abs = fs_abspath(path, NULL);

@@ -47,7 +47,7 @@ void run_parts_clear(RunParts *p);
 guint run_parts_present(RunParts *p); /* RunPresence */
 /* Does the run's directory itself have event files of attributes, which a script wrote? */
 gboolean run_parts_logs_attrs(RunParts *p);
-OpRef *run_parts_opref(RunParts *p);  /* new; NULL if it can't be read */
+OpRef *run_parts_opref(RunParts *p); /* new; NULL if it can't be read */
 /* As in RunSnapshotOps. */
 gboolean run_parts_attr(RunParts *p, const char *name, const char *key, Value **value);
 

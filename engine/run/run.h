@@ -126,7 +126,8 @@ typedef enum {
     RUN_HAS_STAGED = 1 << 3,
     RUN_HAS_PROTO = 1 << 4,
     RUN_HAS_OPREF = 1 << 5,
-    RUN_HAS_LOGGED_ATTRS = 1 << 6, /* event files of attributes: those that Guild writes are there */
+    RUN_HAS_LOGGED_ATTRS =
+            1 << 6, /* event files of attributes: those that Guild writes are there */
 } RunPresence;
 /* The bit for a name in .guild ("LOCK", "PENDING", ...); 0 for other names. */
 guint run_presence_of(const char *name);
