@@ -99,7 +99,7 @@ static char *seen_path(const Seen *seen, const char *root, const char *rel)
 {
     g_autofree char *full = g_build_filename(root, rel, NULL);
     g_autofree char *shown = fs_join(seen->base, rel);
-    g_autofree char *normal = fs_normpath(shown);
+    g_autofree char *normal = fs_relpath(shown, NULL);
     return g_strconcat("  ", normal, fs_is_dir(full) ? "/" : "", NULL);
 }
 
