@@ -78,8 +78,8 @@ static gsize dash_len(const char *text, const char *at)
     return is_word(before) || (before && before < 0x80 && strchr("!\"'&.,?", (int)before)) ? n : 0;
 }
 
-/* The next piece of `text` at `s` that is not broken: spaces, a dash, or a word up to its end, a hyphen
- * or a dash. */
+/* The next piece of `text` at `s` that is not broken: spaces, a dash, or a word up to its end, a
+ * hyphen or a dash. */
 static gsize chunk_len(const char *text, const char *s)
 {
     if (is_space(*s))

@@ -119,7 +119,8 @@ static gboolean is_guilds_own(const char *rel)
            (g_str_has_prefix(rel, ".guild/") && !strchr(rel + strlen(".guild/"), '/'));
 }
 
-/* A pattern like '.*' selects it with all else. It is there, so it is passed over as what is there is. */
+/* A pattern like '.*' selects it with all else. It is there, so it is passed over as what is there
+ * is. */
 static gboolean is_passed_over(const SourceJob *job, const char *rel, const char *target)
 {
     return !strcmp(rel, ".guild") && job->source->replace_existing <= 0 && fs_is_dir(target);

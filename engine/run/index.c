@@ -343,8 +343,8 @@ Value *run_index_attrs(RunIndex *index, Run *run)
     return attrs;
 }
 
-/* Names with '#' are of other folders, such as trials that a batch run links to; others are of files
- * that Guild wrote to .guild or a script to the run's directory. */
+/* Names with '#' are of other folders, such as trials that a batch run links to; others are of
+ * files that Guild wrote to .guild or a script to the run's directory. */
 static gboolean may_be_logged(RunIndex *index, Run *run, const char *name)
 {
     return !run_is_core_attr(name) &&
