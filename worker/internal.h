@@ -44,7 +44,7 @@ struct Worker {
     char **gpus;   /* device names, in the order of Taken.gpu_mask */
     Resources res; /* what is free */
     ConfineHost *confine;
-    gint64 connect_us, give_up_us, ends_us, idle_exit_us;
+    gint64 connect_us, give_up_us, again_us, ends_us, idle_exit_us;
     Place *place; /* NULL until a task comes that is not in place */
     BlobStore *blobs;
     guint64 cache_bytes;

@@ -14,11 +14,12 @@
 #include "worker/echo.h"
 #include "worker/internal.h"
 
-/* A HELLO that is not answered is repeated after so long, then with growing pauses. */
-#define HELLO_AGAIN_US (G_USEC_PER_SEC / 4)
+/* A HELLO that is not answered is repeated after Worker.again_us, then with growing pauses. */
+#define MAX_PAUSE_US (10 * G_USEC_PER_SEC)
 /* libzmq tries again when a connection breaks, but not after a frame that it can't take (garbage of
- * whoever listens there meanwhile, a bit that flipped): after so long without a try we begin anew. */
-#define CONNECT_AGAIN_US (5 * G_USEC_PER_SEC)
+ * whoever listens there meanwhile, a bit that flipped): after so long without a try we begin anew. In
+ * first pauses. */
+#define CONNECT_AGAIN_PAUSES 20
 /* Output on its way, in bytes: a coordinator that reads slowly, or whose link is cut without a
  * word, is not to fill our memory. A PING in between tells how much of it was read. */
 #define OUTPUT_WINDOW (4 * 1024 * 1024)
@@ -208,7 +209,7 @@ static void on_welcome(Link *l, const MsgWelcome *m)
     l->up = l->ever_up = TRUE;
     l->renewed_us = l->said_us;
     l->lease_us = m->lease_us > 0 ? m->lease_us : 30 * G_USEC_PER_SEC;
-    l->pause_us = HELLO_AGAIN_US;
+    l->pause_us = l->w->again_us;
     l->out_sent = l->out_read = l->asked_seq = 0;
     w->in_place = m->in_place;
     g_free(l->instance);
@@ -261,7 +262,7 @@ static void on_refused(Link *l, const MsgRefused *m)
     l->up = FALSE;
     /* It answers so to each message that was on its way when it was restarted: one HELLO is enough.
      */
-    if (clock_monotonic_us() - l->said_us > HELLO_AGAIN_US)
+    if (clock_monotonic_us() - l->said_us > l->w->again_us)
         say_hello(l);
 }
 
@@ -468,7 +469,7 @@ void link_tick(Link *l, gint64 now_us)
 {
     Worker *w = l->w;
     gint64 silent = now_us - l->heard_us;
-    if (l->ended_us && now_us - l->ended_us >= CONNECT_AGAIN_US)
+    if (l->ended_us && now_us - l->ended_us >= CONNECT_AGAIN_PAUSES * w->again_us)
         connect_again(l, now_us);
     if (l->up && silent > l->lease_us)
         lost(l, "no answer");
@@ -480,7 +481,7 @@ void link_tick(Link *l, gint64 now_us)
     if (l->up && now_us - l->said_us >= l->lease_us / 6) {
         say_ping(l);
     } else if (!l->up && l->handshaken && now_us - l->said_us >= l->pause_us) {
-        l->pause_us = CLAMP(l->pause_us * 2, HELLO_AGAIN_US, 10 * G_USEC_PER_SEC);
+        l->pause_us = CLAMP(l->pause_us * 2, w->again_us, MAX_PAUSE_US);
         say_hello(l);
     }
 }

@@ -10,6 +10,7 @@
 #include "worker/internal.h"
 
 #define DEFAULT_CONNECT_US (8 * G_USEC_PER_SEC)
+#define DEFAULT_AGAIN_US (G_USEC_PER_SEC / 4)
 #define DEFAULT_GIVE_UP_US (3600 * (gint64)G_USEC_PER_SEC)
 
 /* ---- ending ---- */
@@ -157,6 +158,7 @@ static gboolean take_options(Worker *w, const WorkerOptions *o, GError **error)
     w->confine = confine_host_new(!w->inproc);
     w->labels = g_strdupv((char **)o->labels);
     w->give_up_us = o->give_up_us ? o->give_up_us : DEFAULT_GIVE_UP_US;
+    w->again_us = o->again_us ? o->again_us : DEFAULT_AGAIN_US;
     w->connect_us = o->connect_us ? o->connect_us : DEFAULT_CONNECT_US;
     w->ends_us = o->ends_us;
     w->idle_exit_us = o->idle_exit_us;

@@ -25,6 +25,7 @@ typedef struct {
     const char *name;    /* NULL: the host's */
     gint64 connect_us;   /* how long the first connection is waited for; 0: 8 s */
     gint64 give_up_us;   /* how long a lost coordinator is; 0: 1 h */
+    gint64 again_us;     /* first pause before a coordinator is tried again; 0: 250 ms */
     gint64 ends_us;      /* when our allocation ends; 0: never */
     gint64 idle_exit_us; /* exit when idle for so long; 0: never */
     guint64 cache_bytes; /* limit of the blob cache; 0: none */

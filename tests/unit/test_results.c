@@ -116,14 +116,17 @@ static void test_what_has_no_room_to_be_handed_out_waits(void)
     PeerFixture f;
     Ended ended;
     struct rlimit before;
-    peer_fixture_init(&f, 3, 1000);
+    peer_fixture_init(&f, 3, 400);
+    g_autoptr(AccessKey) key = peer_key(&f, ROLE_WORKER, "w1");
+    TestPeer *w = peer_connect(&f, key, "w1");
+    PEER_WAIT_FOR(w->shaken);
     g_autoptr(Run) run = add_run(&f, &ended);
     PEER_WAIT_FOR(f.c->queue && sched_counts(f.c->sched).waiting);
     QueueJob other = {.id = 1, .run = (char *)"other", .state = JOB_DONE};
     queue_put_job(f.c->queue, &other);
     queue_after(
             f.c->queue, no_room, &before); /* before the lease is told, which is written with it */
-    TestPeer *w = worker_elsewhere(&f);
+    hello_elsewhere(w, NULL);
     g_autofree char *mark = run_guild_path(run, "LOCK.remote");
     PEER_WAIT_FOR(f.c->hold || ended.times || peer_find(w, MSG_START));
     g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
@@ -435,12 +438,14 @@ static void test_a_draining_worker_that_comes_back_is_told_again(void)
     peer_fixture_clear(&f);
 }
 
+#define SHORT_LEASE_US G_USEC_PER_SEC
+
 static void start_with_short_lease(PeerFixture *f)
 {
     CoordinatorOptions o = {.home = f->base.home,
             .bind = "tcp://127.0.0.1:*",
             .retries = 3,
-            .lease_us = G_USEC_PER_SEC};
+            .lease_us = SHORT_LEASE_US};
     f->c = coordinator_new(&o, NULL, NULL);
     g_assert_nonnull(f->c);
 }
@@ -448,7 +453,7 @@ static void start_with_short_lease(PeerFixture *f)
 /* Everybody does, in this one process: nothing is said meanwhile. */
 static void stand_still(void)
 {
-    g_usleep(3 * G_USEC_PER_SEC);
+    g_usleep(SHORT_LEASE_US * 3 / 2);
     peer_turn();
 }
 
