@@ -25,7 +25,7 @@ typedef struct {
     gboolean answers; /* each HELLO, with `welcome` */
     gboolean late;    /* each PING, as if it were the one before */
     MsgWelcome welcome;
-    gint64 again_us; /* its first pause; 0: as ever */
+    gint64 again_us; /* its first pause */
     Worker *w;
     guint n_connected, n_ended;
     int status;
@@ -82,7 +82,8 @@ static void desk_init(Desk *d, gboolean in_place)
     g_autoptr(GError) error = NULL;
     char real[256];
     size_t len = sizeof real;
-    *d = (Desk){.welcome = {.version = WIRE_VERSION, .in_place = in_place, .lease_us = LONG_US}};
+    *d = (Desk){.again_us = G_USEC_PER_SEC / 20,
+            .welcome = {.version = WIRE_VERSION, .in_place = in_place, .lease_us = LONG_US}};
     run_fixture_init(&d->base, NULL);
     d->keys = keyring_open(d->base.home, TRUE, &error);
     g_assert_no_error(error);
@@ -302,7 +303,6 @@ static void test_a_frame_that_is_too_large_ends_the_connection(void)
 {
     Desk d;
     desk_init(&d, FALSE);
-    d.again_us = G_USEC_PER_SEC / 50;
     connect_worker(&d, 0);
     while (peer_find(&d.ears, MSG_HELLO))
         await_hello(&d);
@@ -483,6 +483,8 @@ static void test_what_the_coordinator_gave_to_others_is_ended_and_not_told(void)
     await_hello_holding(&d, 0);
     g_assert_null(peer_find(&d.ears, MSG_DONE));
     g_assert_null(peer_find(&d.ears, MSG_RETURNED));
+    worker_stop(d.w, 0); /* when the last of what it ran is over, it is */
+    PEER_WAIT_FOR(d.n_ended);
     desk_clear(&d);
 }
 
