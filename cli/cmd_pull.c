@@ -108,7 +108,7 @@ static int push_all(RemoteClient *c, GPtrArray *runs)
     int failed = 0;
     for (guint i = 0; i < runs->len; i++) {
         GError *error = NULL;
-        RemoteSubmit o = {.retries = -1, .start = FALSE, .replace = TRUE};
+        RemoteSubmit o = {.retries = -1, .start = FALSE, .replace = TRUE, .copy = TRUE};
         if (remote_submit(c, runs->pdata[i], &o, &error))
             printf("Pushed %s\n", run_id(runs->pdata[i]));
         else

@@ -36,6 +36,7 @@ typedef struct {
     Value *request;   /* or NULL */
     gboolean start;   /* FALSE: keep it staged there */
     gboolean replace; /* it may take the place of a run that ended there (a restart) */
+    gboolean copy;    /* of a run that may be there, and be over: not if the copy is older */
     gboolean output;  /* trials' output belongs to the batch's, as with -j1 */
     gboolean stage_trials;
     Value *sync; /* patterns for what to bring back (list), or NULL */

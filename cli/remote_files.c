@@ -77,6 +77,7 @@ gboolean remote_submit(RemoteClient *c, Run *run, const RemoteSubmit *o, GError 
     value_map_set(options, "output", value_new_bool(o->output));
     value_map_set(options, "stage_trials", value_new_bool(o->stage_trials));
     value_map_set(options, "replace", value_new_bool(o->replace));
+    value_map_set(options, "copy", value_new_bool(o->copy));
     if (!value_is_null(o->sync))
         value_map_set(options, "sync", value_ref(o->sync));
     Handed h = {.files = files,

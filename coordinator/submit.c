@@ -119,8 +119,7 @@ static gboolean is_said_again(Peer *p, const MsgSubmit *m)
         return TRUE;
     }
     Job *j = job_for_run(c, m->run);
-    g_autoptr(Value) options =
-            j ? value_ref(j->options) : queue_last_options(c->queue, m->run);
+    g_autoptr(Value) options = j ? value_ref(j->options) : queue_last_options(c->queue, m->run);
     if (!is_named_as(options, m))
         return FALSE;
     answer(p, m, NULL);
@@ -166,6 +165,25 @@ static gboolean may_place(Submission *s, const char *dir, GError **error)
         return TRUE;
     g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN, "run %s is there already (%s)",
             s->m->run, run_status_name(status));
+    return FALSE;
+}
+
+static gboolean has_ended(const char *dir, const char *id)
+{
+    g_autoptr(Run) run = run_new(dir, id);
+    return run_has_attr(run, "exit_status") && !run_has_marker(run, "PENDING") &&
+           !run_has_marker(run, "STAGED");
+}
+
+/* A copy that was fetched before the run ended would take its results away. */
+static gboolean is_no_older_copy(Submission *s, const char *dir, GError **error)
+{
+    if (!value_map_bool(s->m->options, "copy", FALSE) || !has_ended(dir, s->m->run) ||
+            has_ended(s->aside, s->m->run))
+        return TRUE;
+    g_set_error(error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
+            "run %s has ended, and the copy of it has not: pull it, or delete it there first",
+            s->m->run);
     return FALSE;
 }
 
@@ -221,7 +239,8 @@ static Run *put_in_place(Submission *s, GError **error)
         g_propagate_error(error, g_steal_pointer(&s->error));
         return NULL;
     }
-    if (!may_place(s, dir, error) || !run_store_ensure(c->store, error))
+    if (!may_place(s, dir, error) || !is_no_older_copy(s, dir, error) ||
+            !run_store_ensure(c->store, error))
         return NULL;
     if (fs_lexists(dir)) {
         g_autofree char *old = incoming(c);

@@ -66,6 +66,20 @@ class Restart(unittest.TestCase):
         self.assertIn("x is 5", self.there("--restart", run, "x=5"))
         self.assertEqual(glob.glob(os.path.join(self.client.home, "runs", "*")), [])
 
+    def test_a_copy_from_before_the_end_takes_no_results_away(self):
+        """It was pulled while it waited, and is pushed when the run there has ended."""
+        self.cluster.worker("w1").stop()
+        run = self.client.guild("run", "say", "-r", "lab", "--no-wait", "-y").stdout.split()[0]
+        self.client.guild("pull", "lab", "-y")
+        self.cluster.start_worker("w1", slots=2)
+        self.client.guild("watch", run, "-r", "lab")
+        refused = self.client.guild("push", "lab", "-y", ok=False)
+        self.assertIn(f"run {run} has ended, and the copy of it has not", refused.stderr)
+        self.assertIn("completed", self.client.guild("runs", "-r", "lab").stdout)
+        self.client.guild("pull", "lab", "-y")
+        self.assertIn("Pushed", self.client.guild("push", "lab", "-y").stdout)
+        self.assertIn("completed", self.client.guild("runs", "-r", "lab").stdout)
+
     def test_one_that_runs_or_waits_there_is_refused_and_stays_as_it_is(self):
         runs = [self.stage("wait"), self.stage("wait"), self.stage("wait")]
         for run in runs:
