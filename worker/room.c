@@ -3,6 +3,7 @@
 #include "worker/room.h"
 
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "engine/base/log.h"
 
@@ -13,9 +14,13 @@ static gboolean has_room(const char *dir)
 {
     struct statvfs s;
     if (statvfs(dir, &s) < 0)
-        return TRUE;                           /* nobody can say; who writes there hears it */
-    gboolean files = !s.f_files || s.f_favail; /* some file systems don't count them */
-    return files && (guint64)s.f_bavail * s.f_frsize >= ROOM_BYTES;
+        return TRUE;                /* nobody can say; who writes there hears it */
+    gboolean root = geteuid() == 0; /* to whom also what is reserved belongs */
+    fsfilcnt_t files = root ? s.f_ffree : s.f_favail;
+    fsblkcnt_t blocks = root ? s.f_bfree : s.f_bavail;
+    if (s.f_files && !files) /* some file systems don't count them */
+        return FALSE;
+    return (guint64)blocks * s.f_frsize >= ROOM_BYTES;
 }
 
 gboolean room_is_short(Worker *w)

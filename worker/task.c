@@ -209,28 +209,31 @@ static void on_output(Exec *exec, RunStream stream, const char *data, gsize len,
 
 /* Of a trial that exited, and could not write all that is to be known of it: elsewhere it is run
  * again, in a home that others share too unless its end is recorded; a local batch has no other
- * place, and doesn't wait. */
-static DoneCause cause_of_unwritten(WTask *t)
+ * place, and doesn't wait. What is no fault of the disk is the trial's own doing. */
+static DoneCause cause_of_unwritten(WTask *t, const GError *problem)
 {
     if (t->w->inproc)
         return DONE_FAILED;
-    return t->in_place && run_has_attr(t->run, "exit_status") ? DONE_EXITED : DONE_LOST;
+    gboolean disk = g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOSPC) ||
+                    g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_IO);
+    gboolean counts = t->in_place && run_has_attr(t->run, "exit_status");
+    return disk && !counts ? DONE_LOST : DONE_EXITED;
 }
 
 static void on_exited(Exec *exec, int exit_status, gboolean stopped, gpointer task)
 {
     WTask *t = task;
     const GError *problem = exec_end_error(exec);
-    g_autofree char *unwritten = problem ? g_strdup(problem->message) : NULL;
+    g_autoptr(GError) unwritten = problem ? g_error_copy(problem) : NULL;
     exec_free(g_steal_pointer(&t->exec));
     t->memory_exceeded = confine_exceeded(t->confine);
     t->mem_peak_bytes = confine_mem_peak_bytes(t->confine);
     g_clear_pointer(&t->confine, confine_free);
     DoneCause cause = t->memory_exceeded ? DONE_MEMORY : t->stop_asked ? DONE_STOPPED : DONE_EXITED;
     if (cause == DONE_EXITED && unwritten)
-        cause = cause_of_unwritten(t);
+        cause = cause_of_unwritten(t, unwritten);
     if (cause == DONE_LOST || cause == DONE_FAILED) {
-        over(t, cause, exit_status ? exit_status : 1, unwritten);
+        over(t, cause, exit_status ? exit_status : 1, unwritten->message);
         return;
     }
     g_autofree char *why = t->memory_exceeded ? confine_exceeded_text(&t->request) : NULL;
