@@ -24,7 +24,7 @@ struct RemoteClient {
     BlobStore *blobs;
     gboolean welcomed, read_only;
     guint connection; /* which one; what was asked on another is never answered */
-    char *refused; /* what it, or the handshake, said */
+    char *refused;    /* what it, or the handshake, said */
     guint64 next_id;
     /* what is waited for */
     guint64 waiting_id;

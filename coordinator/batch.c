@@ -154,7 +154,8 @@ static gboolean end_job(gpointer data)
 /* From a fresh turn of the loop: whoever made the last change may still hold the job. */
 void job_maybe_end(Job *j)
 {
-    if (j->ended || !j->begun || !j->asked_all || g_hash_table_size(j->tasks) || j->staging || j->making)
+    if (j->ended || !j->begun || !j->asked_all || g_hash_table_size(j->tasks) || j->staging ||
+            j->making)
         return;
     j->ended = TRUE;
     j->ending = g_idle_source_new();

@@ -206,7 +206,7 @@ struct Job {
     gpointer data;
     gboolean want_output, stage_only, fail_fast;
     gboolean recorded; /* the queue has it on disk */
-    gboolean begun;    /* a batch: it is marked as running; asks for no trial and does not end before */
+    gboolean begun; /* a batch: it is marked as running, and asks for no trial before */
     gboolean interim; /* trials that succeed are deleted: `delete-on-success` without --keep-run */
     JobState state;
     gboolean stopping, stage_rest;
@@ -325,7 +325,7 @@ void job_pump(Job *j); /* asks for trials as far ahead as needed */
 
 /* jobs.c */
 gboolean job_begin(Job *j, GError **error); /* a batch; FALSE: not yet, and may be tried again */
-void job_close_output(Job *j); /* twice does no harm */
+void job_close_output(Job *j);              /* twice does no harm */
 void job_free(gpointer job);
 Job *job_for_run(Coordinator *c, const char *run_id);
 gboolean jobs_restore(Coordinator *c, GError **error);

@@ -304,8 +304,7 @@ static gboolean delete_of_job(Queue *q, int statement, guint64 id, GError **erro
 
 static gboolean delete_job(Queue *q, guint64 id, GError **error)
 {
-    return delete_of_job(q, S_DELETE_JOB, id, error) &&
-           delete_of_job(q, S_DELETE_TASKS, id, error);
+    return delete_of_job(q, S_DELETE_JOB, id, error) && delete_of_job(q, S_DELETE_TASKS, id, error);
 }
 
 /* Nobody asks for the tasks of a job that is over, and there may be millions in time. */
