@@ -172,7 +172,9 @@ static int sync_runs(CliArgs *args)
             continue;
         g_autoptr(RemoteClient) c = remote_open(remote, &error);
         if (!c || !remote_pull(c, run_id(run), run_store_runs_dir(store), FALSE, &error)) {
-            status = cli_gerror(g_steal_pointer(&error));
+            status = cli_error(
+                    "cannot synchronize %s with %s: %s", run_id(run), remote, error->message);
+            g_clear_error(&error);
             continue;
         }
         printf("Synchronized %s with %s\n", run_id(run), remote);

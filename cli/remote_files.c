@@ -8,6 +8,8 @@
 
 /* In runs that a coordinator sent. */
 #define PULLED ".guild/pulled"
+/* Of a run that changes meanwhile. */
+#define PULL_TRIES 5
 
 /* ---- there ---- */
 
@@ -201,34 +203,76 @@ static void note_state(const RemoteClient *c, const char *dir, const char *statu
         fs_remove(remote, NULL);
 }
 
-gboolean remote_pull(
-        RemoteClient *c, const char *run, const char *runs_dir, gboolean only_guild, GError **error)
+/* A file that changed after it was listed is not there any more, or another. */
+static gboolean has_changed(const GError *problem)
 {
-    if (!remote_ask(c, ask_for_list, FALSE, (gpointer)run, error))
+    return g_error_matches(problem, WIRE_ERROR, WIRE_ERROR_UNKNOWN) ||
+           g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_FAILED);
+}
+
+typedef struct {
+    const char *wanted; /* as the user named it */
+    const char *runs_dir;
+    gboolean only_guild;
+    /* found */
+    char *id, *dir, *status;
+    GPtrArray *files;
+} Pull;
+
+static void pull_clear(Pull *p)
+{
+    g_clear_pointer(&p->id, g_free);
+    g_clear_pointer(&p->dir, g_free);
+    g_clear_pointer(&p->status, g_free);
+    g_clear_pointer(&p->files, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pull, pull_clear)
+
+/* What the run has now and we have not, in our store. */
+static gboolean fetch_listed(RemoteClient *c, Pull *p, GError **error)
+{
+    pull_clear(p);
+    if (!remote_ask(c, ask_for_list, FALSE, (gpointer)p->wanted, error))
         return FALSE;
-    g_autoptr(Value) result = value_ref(c->result);
-    const char *id = value_map_string(result, "run", "");
-    if (!fs_is_plain_rel(id) || strchr(id, '/')) {
+    p->id = g_strdup(value_map_string(c->result, "run", ""));
+    p->status = g_strdup(value_map_string(c->result, "status", ""));
+    if (!fs_is_plain_rel(p->id) || strchr(p->id, '/')) {
         g_set_error(error, REMOTE_ERROR, REMOTE_ERROR_REFUSED, "remote '%s' gave an unsafe run id",
                 c->name);
         return FALSE;
     }
-    g_autofree char *dir = g_build_filename(runs_dir, id, NULL);
-    g_autoptr(GPtrArray) files = g_steal_pointer(&c->files);
-    leave_known(files, dir, only_guild);
-    leave_out(files, ".guild/LOCK");
-    leave_out(files, ".guild/LOCK.remote");
-    leave_out(files, PULLED);
+    p->dir = g_build_filename(p->runs_dir, p->id, NULL);
+    p->files = g_steal_pointer(&c->files);
+    leave_known(p->files, p->dir, p->only_guild);
+    leave_out(p->files, ".guild/LOCK");
+    leave_out(p->files, ".guild/LOCK.remote");
+    leave_out(p->files, PULLED);
     /* Without it no directory is a run: one that could not be brought whole is not shown. */
-    filelist_put_last(files, ".guild/opref");
-    if (!fetch(c, id, files, error))
+    filelist_put_last(p->files, ".guild/opref");
+    return fetch(c, p->id, p->files, error);
+}
+
+gboolean remote_pull(
+        RemoteClient *c, const char *run, const char *runs_dir, gboolean only_guild, GError **error)
+{
+    g_auto(Pull) p = {.wanted = run, .runs_dir = runs_dir, .only_guild = only_guild};
+    g_autoptr(GError) problem = NULL;
+    gboolean ok = fetch_listed(c, &p, &problem);
+    for (guint i = 1; !ok && i < PULL_TRIES && has_changed(problem); i++) {
+        g_clear_error(&problem);
+        ok = fetch_listed(c, &p, &problem);
+    }
+    if (!ok && has_changed(problem))
+        g_prefix_error(&problem, "its files change while they are fetched, try again later: ");
+    if (!ok) {
+        g_propagate_error(error, g_steal_pointer(&problem));
         return FALSE;
-    g_autoptr(Run) here = run_new(dir, id);
-    gboolean ok =
-            fs_mkdirs(dir, error) && run_set_marker(here, "pulled", error) &&
-            filelist_build_taking(dir, files, blobs_open_fd, blobs_take, c->blobs, NULL, error);
-    transfer_release(c->xfer, files);
+    }
+    g_autoptr(Run) here = run_new(p.dir, p.id);
+    ok = fs_mkdirs(p.dir, error) && run_set_marker(here, "pulled", error) &&
+         filelist_build_taking(p.dir, p.files, blobs_open_fd, blobs_take, c->blobs, NULL, error);
+    transfer_release(c->xfer, p.files);
     if (ok)
-        note_state(c, dir, value_map_string(result, "status", ""));
+        note_state(c, p.dir, p.status);
     return ok;
 }

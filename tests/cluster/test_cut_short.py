@@ -12,7 +12,7 @@ import hosts
 SIZE = 8_000_000
 GUILDFILE = """\
 large: {exec: wc -c large.bin, flags: {x: 1}, sourcecode: no, requires: [file: large.bin]}
-write: {exec: 'sh -c "head -c %d /dev/urandom > out.bin"', sourcecode: no}
+write: {exec: 'sh -c "head -c ${n} /dev/urandom > out.bin"', flags: {n: %d}, sourcecode: no}
 wait: {exec: sleep 60, sourcecode: no}
 """ % SIZE
 
@@ -78,6 +78,21 @@ class CutShort(unittest.TestCase):
         theirs = glob.glob(os.path.join(self.cluster.head.home, "runs", "*", "out.bin"))
         with open(ours[0], "rb") as one, open(theirs[0], "rb") as other:
             self.assertEqual(one.read(), other.read())
+
+    def test_a_run_that_changes_meanwhile_is_listed_again(self):
+        self.cluster.head.start("worker", "--slots", "1")  # in place: its files are the run's alone
+        self.client.guild("run", "write", f"n={8 * SIZE}", "-r", "lab", "-y")
+        relay = self.slow_link()
+        pulled = self.client.start("pull", "lab", "-y")
+        hosts.wait_for(lambda: relay.bytes > 1_000_000, "it is under way")
+        theirs = glob.glob(os.path.join(self.cluster.head.home, "runs", "*", "out.bin"))[0]
+        with open(theirs, "w") as f:
+            f.write("another")
+        relay.delay = 0
+        self.assertEqual(pulled.wait(60), 0, pulled.log())
+        ours = glob.glob(os.path.join(self.client.home, "runs", "*", "out.bin"))
+        with open(ours[0]) as f:
+            self.assertEqual(f.read(), "another")
 
     def test_a_command_that_may_have_been_done_is_not_said_again(self):
         """To delete run 1 twice deletes two."""
