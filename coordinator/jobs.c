@@ -210,8 +210,8 @@ static void on_added(const GError *error, gpointer data)
 {
     g_autofree Added *a = data;
     Job *j = g_hash_table_lookup(a->c->jobs, &a->id);
-    if (!j || error)
-        return;
+    if (!j || error || a->c->closing)
+        return; /* when we end it is for the next one to begin */
     j->recorded = TRUE;
     job_pump(j);
 }

@@ -236,13 +236,20 @@ static void assert_status(PeerFixture *f, RunStatus status)
     g_assert_cmpint(run_status(run), ==, status);
 }
 
-/* Nobody would take the mark away that it runs, had we ended before. */
-static void test_a_batch_begins_when_it_is_recorded(void)
+static void assert_first_trial(PeerFixture *f)
 {
-    PeerFixture f;
+    TestPeer *w = peer_worker(f, "w1");
+    MsgStart *start = peer_await(w, MSG_START);
+    g_assert_cmpstr(start->run, !=, FIRST);
+    wire_free(MSG_START, start);
+    peer_end(w);
+}
+
+/* Queued, and not yet on disk. */
+static Run *queue_batch(PeerFixture *f)
+{
     g_autoptr(GError) error = NULL;
-    peer_fixture_init(&f, 3, 200);
-    g_autoptr(Run) run = run_fixture_run(&f.base, FIRST, "+", 1, 0);
+    Run *run = run_fixture_run(&f->base, FIRST, "+", 1, 0);
     run_del_attr(run, "exit_status");
     g_autoptr(OpRef) batch = opref_new("builtin", "guildai", "0", "", "+");
     g_autoptr(OpRef) op = opref_new("test", "/p", "", "", "op");
@@ -251,12 +258,36 @@ static void test_a_batch_begins_when_it_is_recorded(void)
     g_assert_true(run_write_opref(run, batch, &error));
     g_assert_true(run_init_skel(proto, &error) && run_write_opref(proto, op, &error));
     g_assert_true(run_set_marker(run, "PENDING", &error));
-    coordinator_add(f.c, run, &(JobOptions){.retries = -1}, NULL, NULL, &error);
+    coordinator_add(f->c, run, &(JobOptions){.retries = -1}, NULL, NULL, &error);
     g_assert_no_error(error);
+    return run;
+}
+
+/* Nobody would take the mark away that it runs, had we ended before. */
+static void test_a_batch_begins_when_it_is_recorded(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 200);
+    g_autoptr(Run) run = queue_batch(&f);
     assert_status(&f, RUN_PENDING);
     g_assert_cmpuint(number_of_jobs(&f), ==, 0);
     PEER_WAIT_FOR(number_of_jobs(&f) == 1);
     PEER_WAIT_FOR(run_attr_int(run, "started", 0) > 1);
+    peer_fixture_clear(&f);
+}
+
+static void test_a_batch_that_was_not_begun_is_begun_by_the_next(void)
+{
+    PeerFixture f;
+    peer_fixture_init(&f, 3, 200);
+    g_autoptr(Run) run = queue_batch(&f);
+    coordinator_free(f.c);
+    assert_status(&f, RUN_PENDING);
+    g_assert_cmpint(run_attr_int(run, "started", 0), ==, 1);
+    g_assert_cmpuint(number_of_jobs(&f), ==, 1);
+    peer_fixture_start(&f, 3, 0);
+    PEER_WAIT_FOR(run_attr_int(run, "started", 0) > 1);
+    assert_first_trial(&f);
     peer_fixture_clear(&f);
 }
 
@@ -270,5 +301,6 @@ int main(int argc, char **argv)
     g_test_add_func("/restarted/ended", test_what_has_ended);
     g_test_add_func("/restarted/said-again", test_a_submission_that_is_said_again_is_done_once);
     g_test_add_func("/restarted/batch-begins", test_a_batch_begins_when_it_is_recorded);
+    g_test_add_func("/restarted/batch-not-begun", test_a_batch_that_was_not_begun_is_begun_by_the_next);
     return g_test_run();
 }
