@@ -5,8 +5,8 @@
  *     fake_workers URL ACCESS_FILE TOKEN WORKERS SLOTS TASKS
  *
  * TOKEN is that of the coordinator's home, so that nothing is copied. After TASKS results have been
- * acknowledged it prints the seconds from the first task that came to the last acknowledgement, and
- * exits. */
+ * acknowledged it prints the seconds from the first task that came to the last acknowledgement; how
+ * many were acknowledged when all workers had joined, and in how many seconds; and exits. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,6 +24,8 @@ typedef struct {
     int slots;
     guint wanted, acknowledged, refused;
     gint64 first_us, last_us;
+    guint n, joined, acknowledged_before; /* all have joined */
+    gint64 joined_us;
     gboolean failed;
 } Fakes;
 
@@ -55,6 +57,12 @@ static void end_task(ZSource *z, const MsgStart *start)
 static void take_message(Fakes *f, ZSource *z, MsgKind kind, const void *msg)
 {
     switch (kind) {
+    case MSG_WELCOME:
+        if (++f->joined == f->n) {
+            f->joined_us = clock_monotonic_us();
+            f->acknowledged_before = f->acknowledged;
+        }
+        break;
     case MSG_START:
         if (!f->first_us)
             f->first_us = clock_monotonic_us();
@@ -144,7 +152,8 @@ int main(int argc, char **argv)
             .url = argv[1],
             .token = argv[3],
             .slots = atoi(argv[5]),
-            .wanted = (guint)atoi(argv[6])};
+            .wanted = (guint)atoi(argv[6]),
+            .n = (guint)atoi(argv[4])};
     g_autoptr(GPtrArray) sources = g_ptr_array_new_with_free_func((GDestroyNotify)zsource_free);
 
     zmq_ctx_set(f.zmq, ZMQ_MAX_SOCKETS, 4096);
@@ -158,7 +167,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "fake_workers: %u results were refused\n", f.refused);
         return 1;
     }
-    printf("%.6f\n", (double)(f.last_us - f.first_us) / 1e6);
+    printf("%.6f %u %.6f\n", (double)(f.last_us - f.first_us) / 1e6,
+            f.acknowledged - f.acknowledged_before, (double)(f.last_us - f.joined_us) / 1e6);
     g_main_loop_unref(f.loop);
     return 0;
 }
