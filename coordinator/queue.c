@@ -658,6 +658,8 @@ Value *queue_last_options(Queue *q, const char *run)
     sqlite3 *db = NULL;
     sqlite3_stmt *st = NULL;
     Value *options = NULL;
+    if (!q)
+        return NULL;
     if (sqlite3_open_v2(q->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) ==
                     SQLITE_OK &&
             sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK) {

@@ -126,7 +126,7 @@ static gboolean is_said_again(Peer *p, const MsgSubmit *m)
     return TRUE;
 }
 
-/* ---- */
+/* ---- the list, and what of it we lack ---- */
 
 void submit_begin(Peer *p, MsgSubmit *m)
 {

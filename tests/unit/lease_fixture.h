@@ -89,14 +89,19 @@ static inline gboolean recorded_as_ended(const char *home)
     return ended;
 }
 
-/* An attribute as a worker sends it. */
-static inline FileEntry *file(const char *path)
+/* A small file as a peer sends it. */
+static inline FileEntry *text_file(const char *path, const char *text)
 {
     FileEntry *e = file_entry_new(path, FILE_REGULAR);
-    e->data = g_bytes_new("content", 7);
-    e->size = 7;
+    e->size = strlen(text);
+    e->data = g_bytes_new(text, e->size);
     e->mode = 0644;
     return e;
+}
+
+static inline FileEntry *file(const char *path)
+{
+    return text_file(path, "content");
 }
 
 /* HELLO of a worker that does not see the home: its files travel. `held` may be NULL. */

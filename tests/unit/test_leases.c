@@ -469,7 +469,8 @@ static void test_a_local_worker_that_missed_is_asked_again(void)
 }
 
 typedef struct {
-    gint begun, may_end; /* atomic */
+    gint begun; /* atomic */
+    GMutex gate; /* held: it may not end */
     gboolean told;
 } Busy;
 
@@ -477,8 +478,8 @@ static void be_busy(gpointer data)
 {
     Busy *b = data;
     g_atomic_int_set(&b->begun, 1);
-    while (!g_atomic_int_get(&b->may_end))
-        g_usleep(1000);
+    g_mutex_lock(&b->gate);
+    g_mutex_unlock(&b->gate);
 }
 
 static void busy_told(gpointer data)
@@ -497,7 +498,7 @@ static void test_a_worker_that_goes_while_its_trial_is_prepared(void)
 {
     PeerFixture f;
     Ended ended;
-    Busy busy[4] = { { 0 } }, after = { .may_end = 1 };
+    Busy busy[4] = { { 0 } }, after = { 0 };
     gboolean seen = FALSE;
     peer_fixture_init(&f, 3, 0);
     g_autoptr(Run) run = add_run(&f, &ended);
@@ -509,8 +510,12 @@ static void test_a_worker_that_goes_while_its_trial_is_prepared(void)
     peer_sync(w);
     g_autofree char *output = run_guild_path(run, "output");
     g_assert_true(fs_write(output, "of the first attempt\n", -1, NULL));
-    for (guint i = 0; i < G_N_ELEMENTS(busy); i++)
+    g_mutex_init(&after.gate);
+    for (guint i = 0; i < G_N_ELEMENTS(busy); i++) {
+        g_mutex_init(&busy[i].gate);
+        g_mutex_lock(&busy[i].gate);
         apart_start(NULL, be_busy, busy_told, &busy[i]);
+    }
     for (guint i = 0; i < G_N_ELEMENTS(busy); i++)
         PEER_WAIT_FOR(g_atomic_int_get(&busy[i].begun));
     lose(&f, w);
@@ -523,12 +528,12 @@ static void test_a_worker_that_goes_while_its_trial_is_prepared(void)
     log_set_hook(NULL, NULL);
     log_set_level(level);
     apart_start(NULL, be_busy, busy_told, &after);
-    g_atomic_int_set(&busy[0].may_end, 1);
+    g_mutex_unlock(&busy[0].gate);
     PEER_WAIT_FOR(after.told);
     w = peer_connect(&f, key, "w1");
     wire_free(MSG_WELCOME, peer_hello_worker(&f, w, NULL));
     for (guint i = 1; i < G_N_ELEMENTS(busy); i++)
-        g_atomic_int_set(&busy[i].may_end, 1);
+        g_mutex_unlock(&busy[i].gate);
     MsgStart second = await_start(w);
     g_assert_cmpuint(second.lease, >, first.lease);
     say_started(w, &second);

@@ -147,15 +147,6 @@ static void test_what_has_ended(void)
 
 /* ---- a submission that is said twice ---- */
 
-static FileEntry *text_file(const char *path, const char *text)
-{
-    FileEntry *e = file_entry_new(path, FILE_REGULAR);
-    e->size = strlen(text);
-    e->data = g_bytes_new(text, e->size);
-    e->mode = 0644;
-    return e;
-}
-
 /* Gives the answer's error; NULL: it is taken. */
 static char *submit(TestPeer *p, const char *name, gboolean again, gboolean replace)
 {

@@ -34,15 +34,6 @@ static void test_a_lease_is_on_disk_before_its_worker_hears_of_it(void)
     peer_fixture_clear(&f);
 }
 
-static FileEntry *text_file(const char *path, const char *text)
-{
-    FileEntry *e = file_entry_new(path, FILE_REGULAR);
-    e->size = strlen(text);
-    e->data = g_bytes_new(text, e->size);
-    e->mode = 0644;
-    return e;
-}
-
 static void test_a_submission_is_on_disk_before_its_client_is_told(void)
 {
     PeerFixture f;
