@@ -24,6 +24,8 @@ typedef struct {
     Coordinator *c;
     GBytes *peer;
     guint64 id;
+    char *run;
+    DurableAnswer answer;
     GSource *look; /* until it is answered */
 } Order;
 
@@ -33,7 +35,7 @@ static void order_answer(Order *o, const char *error)
 {
     Peer *p = o->c->peers ? g_hash_table_lookup(o->c->peers, o->peer) : NULL;
     if (p)
-        reply(p, o->id, error ? NULL : value_new_bool(TRUE), error);
+        o->answer(p, o->id, o->run, error);
     g_source_destroy(o->look);
     g_clear_pointer(&o->look, g_source_unref);
 }
@@ -44,6 +46,7 @@ static void order_durable(const GError *error, gpointer data)
     if (o->look)
         order_answer(o, error ? error->message : NULL);
     g_bytes_unref(o->peer);
+    g_free(o->run);
     g_free(o);
 }
 
@@ -54,22 +57,32 @@ static gboolean order_look(gpointer order)
     const char *problem = queue_problem(o->c->queue);
     if (!problem)
         return G_SOURCE_CONTINUE;
-    g_autofree char *why = g_strdup_printf("it is done, but would be forgotten by a restart of the "
-                                           "coordinator until there is room "
-                                           "on its disk: %s",
+    g_autofree char *why = g_strdup_printf("it is accepted, but would be forgotten by a restart of "
+                                           "the coordinator until its disk can be written: %s",
             problem);
     order_answer(o, why);
     return G_SOURCE_REMOVE;
 }
 
 /* Who is told that it was done finds it done after a crash. */
-static void reply_when_durable(Peer *p, guint64 id)
+void answer_when_durable(Peer *p, guint64 id, const char *run, DurableAnswer answer)
 {
     Order *o = g_new0(Order, 1);
-    *o = (Order){p->c, g_bytes_ref(p->id), id, g_timeout_source_new(LOOK_MS)};
+    *o = (Order){
+            p->c, g_bytes_ref(p->id), id, g_strdup(run), answer, g_timeout_source_new(LOOK_MS)};
     g_source_set_callback(o->look, order_look, o, NULL);
     g_source_attach(o->look, p->c->context);
     queue_after(p->c->queue, order_durable, o);
+}
+
+static void answer_order(Peer *p, guint64 id, const char *run, const char *error)
+{
+    reply(p, id, error ? NULL : value_new_bool(TRUE), error);
+}
+
+static void reply_when_durable(Peer *p, guint64 id)
+{
+    answer_when_durable(p, id, NULL, answer_order);
 }
 
 static Value *member_value(Member *m)

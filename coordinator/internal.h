@@ -345,6 +345,10 @@ Task *task_for_run(Coordinator *c, const char *run_id); /* NULL: no task of a ba
 gboolean run_is_forgotten(Coordinator *c, Run *run);
 char *job_waits_for(Job *j); /* in words, newly allocated; NULL for nothing */
 void call_handle(Peer *p, const MsgCall *m);
+/* Calls `answer` once (unless the peer has gone), when all that the queue was given is on disk; or,
+ * if that can't be at present, with `error`, which says so. `run` may be NULL. */
+typedef void (*DurableAnswer)(Peer *p, guint64 id, const char *run, const char *error);
+void answer_when_durable(Peer *p, guint64 id, const char *run, DurableAnswer answer);
 
 /* watch.c */
 void watch_begin(Peer *p, const MsgWatch *m);

@@ -48,41 +48,16 @@ void submission_free(gpointer data)
     g_free(s);
 }
 
-typedef struct {
-    Coordinator *c;
-    GBytes *peer;
-    guint64 id;
-    char *run;
-    char *by; /* whose key; NULL: it is not news */
-} Answer;
-
-static void answer_durable(const GError *error, gpointer data)
+static void answer(Peer *p, guint64 id, const char *run, const char *error)
 {
-    Answer *a = data;
-    Peer *p = a->c->peers ? g_hash_table_lookup(a->c->peers, a->peer) : NULL;
-    if (a->by && !error)
-        log_info("%s submitted %s", a->by, a->run);
-    MsgSubmitted m = {.id = a->id, .run = a->run, .error = error ? error->message : NULL};
-    if (p)
-        peer_send(p, MSG_SUBMITTED, &m);
-    g_bytes_unref(a->peer);
-    g_free(a->run);
-    g_free(a->by);
-    g_free(a);
-}
-
-/* When all that there is to tell is on the disk. */
-static void answer(Peer *p, const MsgSubmit *m, const char *by)
-{
-    Answer *a = g_new0(Answer, 1);
-    *a = (Answer){p->c, g_bytes_ref(p->id), m->id, g_strdup(m->run), g_strdup(by)};
-    queue_after(p->c->queue, answer_durable, a);
-}
-
-static void refuse(Peer *p, guint64 id, const char *run, const char *why)
-{
-    MsgSubmitted m = {.id = id, .run = (char *)run, .error = (char *)why};
+    MsgSubmitted m = {.id = id, .run = (char *)run, .error = (char *)error};
     peer_send(p, MSG_SUBMITTED, &m);
+}
+
+static void answer_news(Peer *p, guint64 id, const char *run, const char *error)
+{
+    log_info("%s submitted %s", p->key_name, run);
+    answer(p, id, run, error);
 }
 
 gboolean run_id_ok(const char *id)
@@ -122,7 +97,7 @@ static gboolean is_said_again(Peer *p, const MsgSubmit *m)
     g_autoptr(Value) options = j ? value_ref(j->options) : queue_last_options(c->queue, m->run);
     if (!is_named_as(options, m))
         return FALSE;
-    answer(p, m, NULL);
+    answer_when_durable(p, m->id, m->run, answer);
     return TRUE;
 }
 
@@ -131,13 +106,13 @@ static gboolean is_said_again(Peer *p, const MsgSubmit *m)
 void submit_begin(Peer *p, MsgSubmit *m)
 {
     if (!run_id_ok(m->run)) {
-        refuse(p, m->id, m->run, "the run's id can't be used on another machine");
+        answer(p, m->id, m->run, "the run's id can't be used on another machine");
         return;
     }
     if (is_said_again(p, m))
         return;
     if (g_hash_table_size(p->submissions) >= MAX_SUBMISSIONS) {
-        refuse(p, m->id, m->run, "too many runs are being submitted at once");
+        answer(p, m->id, m->run, "too many runs are being submitted at once");
         return;
     }
     Submission *s = g_new0(Submission, 1);
@@ -278,13 +253,13 @@ static void queue_it(Submission *s, Peer *p)
     if (run && m->start)
         j = coordinator_add(c, run, &o, NULL, NULL, &error);
     if (!run || (m->start && !j)) {
-        refuse(p, m->id, m->run, error->message);
+        answer(p, m->id, m->run, error->message);
         g_autofree char *old = run ? incoming(c) : NULL;
         if (run && move(run_dir(run), old, NULL))
             remove_beside(c, g_steal_pointer(&old));
         return;
     }
-    answer(p, m, p->key_name);
+    answer_when_durable(p, m->id, m->run, answer_news);
 }
 
 /* A client that has gone was told nothing, and takes it that nothing was submitted. */
@@ -312,7 +287,7 @@ static void build(Submission *s)
         g_set_error(&error, COORDINATOR_ERROR, COORDINATOR_ERROR_RUN,
                 "run %s is being submitted already", s->m->run);
     if (error || !may_place(s, dir, &error)) {
-        refuse(s->peer, s->m->id, s->m->run, error->message);
+        answer(s->peer, s->m->id, s->m->run, error->message);
         transfer_unpin(c->blobs, s->files);
         submission_free(s);
         return;
@@ -336,7 +311,7 @@ static void on_content(GPtrArray *files, const GError *error, gpointer data)
     if (s->peer->closing)
         return;
     if (error) {
-        refuse(s->peer, s->m->id, s->m->run, error->message);
+        answer(s->peer, s->m->id, s->m->run, error->message);
         g_hash_table_remove(s->peer->submissions, &s->id);
         return;
     }
@@ -363,7 +338,7 @@ void submit_files(Peer *p, MsgFiles *m)
     drop_locks(m->files);
     s->list_bytes += filelist_bytes(m->files);
     if (s->files->len + m->files->len > MAX_SUBMITTED_FILES || s->list_bytes > MAX_LIST_BYTES) {
-        refuse(p, m->id, s->m->run, "too many files");
+        answer(p, m->id, s->m->run, "too many files");
         g_hash_table_remove(p->submissions, &m->id);
         return;
     }

@@ -120,6 +120,17 @@ class CutShort(unittest.TestCase):
         batch = self.client.guild("select", "-r", "lab").stdout.strip()
         self.client.guild("runs", "rm", batch, "-r", "lab", "-y")
 
+    def test_who_submits_hears_that_it_can_not_be_recorded(self):
+        """And is not left waiting; it runs when it can be."""
+        self.cluster.start_worker("w1", slots=1)
+        with sqlite3.connect(os.path.join(self.cluster.head.home, "coordinator", "queue.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            told = self.client.guild("run", "large", "-r", "lab", "-y", ok=False)
+            self.assertIn("it is accepted, but would be forgotten", told.stderr)
+            self.assertIn("coordinator/queue.db", told.stderr)
+            other.rollback()
+        hosts.wait_for(lambda: "completed" in self.listed(), "it runs")
+
     def test_what_a_lost_queue_had_can_be_stopped_and_started_again(self):
         """Its marks say that it runs; whoever follows it is told, and does not wait for ever."""
         self.cluster.start_worker("w1", slots=2)
